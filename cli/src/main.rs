@@ -1,0 +1,3 @@
+//! `personalizer`: checks, explains and rolls out rule dictionaries.
+
+fn main() {}

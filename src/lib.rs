@@ -1,0 +1,11 @@
+//! Personalization decided at the edge, in the order of a request's life:
+//!
+//! ```text
+//! admit → resolve rules → context → session → decide → plan → fetch → respond → record
+//! ```
+//!
+//! Each step is a module; [`service`] walks them. Host calls live in [`platform`] alone: everything else is plain
+//! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
+
+pub mod condition;
+pub mod platform;

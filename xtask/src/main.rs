@@ -1,0 +1,3 @@
+//! `cargo xtask`: serves, tests and measures the service.
+
+fn main() {}
