@@ -112,9 +112,9 @@ pub struct Refusal {
 /// # Errors
 ///
 /// The refusal.
-pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestHead, Refusal> {
-    // The log's id and the trace's are not the same: one can be told to a visitor.
-    let request_id = format!("{:032x}", random.rotate_left(64) ^ 0x5bd1_e995);
+pub fn admit<B>(request: &mut ClientRequest<B>, random: [u128; 2]) -> Result<RequestHead, Refusal> {
+    let [for_id, for_trace] = random;
+    let request_id = format!("{for_id:032x}");
     let refuse = |status, code| Err(Refusal { status, code, request_id: request_id.clone() });
 
     let url_length = request.path.len() + request.query.as_ref().map_or(0, |query| query.len() + 1);
@@ -155,7 +155,7 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
     };
     let mut headers = std::mem::take(&mut request.headers);
     let parent = headers.get("traceparent").map(HeaderValue::as_bytes);
-    let trace = Trace::new(parent, random);
+    let trace = Trace::new(parent, for_trace);
     headers::remove_hop_by_hop(&mut headers);
     headers::remove_spoofable(&mut headers);
     headers::join_cookies(&mut headers);

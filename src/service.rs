@@ -66,7 +66,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     };
     sandbox.served += 1;
     let now = platform.now();
-    let head = match admit::admit(&mut request, platform.random()) {
+    let head = match admit::admit(&mut request, [platform.random(), platform.random()]) {
         Ok(head) => head,
         Err(refusal) => return refuse(&mut progress, &refusal, now),
     };

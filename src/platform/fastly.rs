@@ -11,6 +11,7 @@ use fastly::http::FramingHeadersMode;
 use fastly::http::body::StreamingBody;
 use fastly::http::request::{PendingRequest, PollResult, SendErrorCause};
 use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle};
+use fastly::log::Endpoint as LogEndpoint;
 use fastly::secret_store::SecretStore;
 use fastly::{Body, Request, compute_runtime, device_detection};
 use http::{HeaderMap, HeaderValue, Method};
@@ -36,22 +37,16 @@ pub struct Fastly<'s> {
 /// What the host side of a sandbox knows.
 pub struct FastlySandbox {
     started: Instant,
+    endpoints: OnceCell<[Option<LogEndpoint>; 3]>,
     runtime: Runtime,
 }
 
 impl FastlySandbox {
-    /// Starts the sandbox's clock and the loggers.
+    /// Starts the sandbox's clock.
     pub fn start() -> Self {
-        let logger = log_fastly::Logger::builder()
-            .max_level(log::LevelFilter::Info)
-            .endpoint("decisions")
-            .endpoint("exposures")
-            .endpoint("errors")
-            .try_init();
-        // Without its endpoints the service serves on, unheard.
-        drop(logger);
         Self {
             started: Instant::now(),
+            endpoints: OnceCell::new(),
             runtime: Runtime {
                 pop: compute_runtime::pop().to_owned(),
                 service_version: compute_runtime::service_version(),
@@ -358,11 +353,19 @@ impl Platform for Fastly<'_> {
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
-        // The target is the endpoint's name: log-fastly sends the line there and nowhere else.
-        match endpoint {
-            Endpoint::Decisions => log::info!(target: "decisions", "{line}"),
-            Endpoint::Exposures => log::info!(target: "exposures", "{line}"),
-            Endpoint::Errors => log::info!(target: "errors", "{line}"),
+        // log-fastly would do the same, and carry a regex engine of 840 kB for filters that are not used here.
+        let [decisions, exposures, errors] = self
+            .sandbox
+            .endpoints
+            .get_or_init(|| ["decisions", "exposures", "errors"].map(|name| LogEndpoint::try_from_name(name).ok()));
+        let endpoint = match endpoint {
+            Endpoint::Decisions => decisions,
+            Endpoint::Exposures => exposures,
+            Endpoint::Errors => errors,
+        };
+        // Without its endpoint the service serves on, unheard.
+        if let Some(mut endpoint) = endpoint.clone() {
+            let _ = endpoint.write_all(line.as_bytes());
         }
     }
 }
