@@ -283,7 +283,7 @@ fn answer_reserved<P: Platform>(
     let readable = matches!(head.method, Method::GET | Method::HEAD);
     let (status, mut headers, body) = match reserved {
         Reserved::Health if readable => {
-            let (headers, body) = health(platform, sandbox, progress.started);
+            let (headers, body) = health(platform, sandbox, progress.started, &head.request_id);
             (StatusCode::OK, headers, body)
         }
         Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => {
@@ -297,7 +297,7 @@ fn answer_reserved<P: Platform>(
 }
 
 /// Status, revision and service version; works with every store missing.
-fn health<P: Platform>(platform: &P, sandbox: &mut Sandbox, uptime: Duration) -> (HeaderMap, String) {
+fn health<P: Platform>(platform: &P, sandbox: &mut Sandbox, uptime: Duration, request_id: &str) -> (HeaderMap, String) {
     let runtime = platform.runtime();
     let (rules, notes) = sandbox.rules.resolve(&mut |key| platform.config(key), runtime.is_staging, uptime);
     let (state, revision) = match &rules {
@@ -305,6 +305,9 @@ fn health<P: Platform>(platform: &P, sandbox: &mut Sandbox, uptime: Duration) ->
         Rules::Off => ("disabled", None),
         Rules::Unusable => ("passthrough", None),
     };
+    // A probe can be the first to meet a faulty dictionary: it names it as any request would.
+    let time = record::timestamp(platform.now());
+    record::errors(platform, &time, request_id, revision.as_deref(), &notes.faults, &[]);
     let body = serde_json::json!({
         "status": "ok",
         "rules": state,
