@@ -8,4 +8,6 @@
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
 pub mod condition;
+pub mod context;
+pub mod mac;
 pub mod platform;
