@@ -3,6 +3,7 @@
 
 pub mod consent;
 pub mod cookies;
+pub mod identity;
 pub mod policy;
 pub mod preview;
 pub mod sticky;
