@@ -1,6 +1,13 @@
 //! Context: plain facts about the visitor and the request, from the head and the platform. It decides nothing.
 
+pub mod consent;
+pub mod cookies;
+pub mod identity;
 pub mod language;
+pub mod policy;
+pub mod preview;
+pub mod sticky;
+pub mod visitor;
 
 use std::borrow::Cow;
 

@@ -19,5 +19,6 @@ pub mod rules;
 
 // What they share.
 pub mod condition;
+pub mod mac;
 pub mod platform;
 pub mod service;
