@@ -1,4 +1,5 @@
 //! An origin that lets the edge down: the visitor gets the page all the same, or a plain error, and never the inside.
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 use std::time::Duration;
 
@@ -88,12 +89,12 @@ fn an_answer_reset_in_its_body_never_looks_whole() {
 #[test]
 fn the_first_half_of_a_slow_body_arrives_before_the_second() {
     let edge = Edge::demo().start();
-    edge.origin().on("/products", Behaviour::StallBody(Duration::from_secs(2)));
+    edge.origin().on("/products", Behaviour::StallBody(Duration::from_millis(1200)));
     let answer = edge.visitor(SAN_FRANCISCO).get("/products");
     assert_eq!((answer.status, answer.complete), (200, true));
-    let (first, _) = answer.arrivals[0];
-    let (last, _) = answer.arrivals[answer.arrivals.len() - 1];
-    assert!(last - first > Duration::from_millis(1500), "the edge held the body back: {:?}", answer.arrivals);
+    let times: Vec<_> = answer.arrivals.iter().map(|(time, _)| *time).collect();
+    let (first, last) = (*times.first().unwrap(), *times.last().unwrap());
+    assert!(last - first > Duration::from_millis(900), "the edge held the body back: {:?}", answer.arrivals);
 }
 
 #[test]

@@ -23,12 +23,18 @@ struct Arguments {
 enum Task {
     Serve(serve::Options),
     Test(test::Options),
+    /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
+    Rules,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Serve(options) => serve::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Rules => serve::write_rules().map(|store| {
+            println!("The rules are in {}", store.display());
+            ExitCode::SUCCESS
+        }),
     };
     match done {
         Ok(code) => code,

@@ -37,13 +37,15 @@ pub struct Options {
     quiet: bool,
 }
 
+/// Puts the rules of rules/ where the local server reads them (`fastly compute serve` needs it once).
+pub fn write_rules() -> anyhow::Result<PathBuf> {
+    let store = project::rules_store()?;
+    Rules::from_folder(&project::root()?.join("rules"))?.write(&store)?;
+    Ok(store)
+}
+
 /// Serves until Ctrl-C (or SIGTERM).
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let (stop, stopped) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        // A second Ctrl-C finds the receiver gone: we are ending.
-        let _ = stop.send(());
-    })?;
     let root = project::root()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     free(address, "the service", "--port")?;
@@ -54,6 +56,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let viceroy = setup::viceroy()?;
     let wasm = setup::build_wasm()?;
 
+    // Until here a signal ends us at once; from now on there is something to take down.
+    let (stop, stopped) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // A second Ctrl-C finds the receiver gone: we are ending.
+        let _ = stop.send(());
+    })?;
     let folder = root.join("rules");
     let mut watch = Watch::start(&folder, project::rules_store()?)?;
     let manifest = manifest(&root, options, &origin)?;
