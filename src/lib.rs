@@ -11,3 +11,4 @@ pub mod condition;
 pub mod context;
 pub mod mac;
 pub mod platform;
+pub mod session;
