@@ -22,3 +22,4 @@ pub mod condition;
 pub mod mac;
 pub mod platform;
 pub mod service;
+pub mod session;
