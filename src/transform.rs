@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+pub mod charset;
 pub mod escape;
 pub mod facts;
 //pub mod headers;
-//pub mod html;
+pub mod html;
 //pub mod json;
 pub mod template;
 
