@@ -1,0 +1,390 @@
+//! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from them is
+//! [`policy`](super::policy)'s.
+
+pub mod tcf;
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode;
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::cookies::Cookies;
+
+/// Bytes of a consent cookie that are looked at; a user agent need not send more (6265bis, section 5.6).
+const LONGEST_CONSENT: usize = 4096;
+
+/// Countries and territories where reading or storing an id takes consent first: the European Economic Area with the outermost
+/// regions and Åland (ePrivacy directive 2002/58/EC, article 5(3)), the United Kingdom with its islands and Gibraltar (PECR,
+/// regulation 6, and local law) and Switzerland, whose visitors expect the same.
+const OPT_IN: &[&str] = &[
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT",
+    "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK", "IS", "LI", "NO", "AX", "BL",
+    "GF", "GP", "MF", "MQ", "RE", "YT", "GB", "GG", "GI", "IM", "JE", "CH",
+];
+
+/// Codes that geolocation data uses where the country isn't known: anonymous proxies, satellite providers, "Europe",
+/// "Asia/Pacific", "other" (MaxMind's codes), and the user-assigned ones of ISO 3166-1.
+const NO_COUNTRY: &[&str] = &["A1", "A2", "AP", "EU", "O1", "XX", "ZZ"];
+
+/// What a visitor said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Consent {
+    /// Yes.
+    Granted,
+    /// No; or something that can't be read, which is not a yes.
+    Refused,
+    /// Nothing yet.
+    Silent,
+}
+
+/// What the law where the visitor is asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Jurisdiction {
+    /// Consent first.
+    OptIn,
+    /// Nothing, until the visitor refuses.
+    OptOut,
+    /// Nobody knows where the visitor is: treated as the strictest.
+    Unknown,
+}
+
+/// How consent is learnt; `settings.consent`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConsentSettings {
+    /// The site's own consent cookie.
+    pub cookie: Option<ConsentCookie>,
+    /// An IAB TCF string in a cookie.
+    pub tcf: Option<TcfCookie>,
+    /// Countries (ISO 3166-1 alpha-2) where consent comes first, instead of the built-in list. `["*"]` is everywhere.
+    pub countries: Option<Vec<String>>,
+}
+
+/// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConsentCookie {
+    /// The cookie's name.
+    pub name: String,
+    /// The value that means yes.
+    pub value: Option<String>,
+    /// A regular expression found in values that mean yes; `^` and `$` to match the whole.
+    pub pattern: Option<String>,
+}
+
+/// An IAB TCF string in a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TcfCookie {
+    /// The cookie's name.
+    pub cookie: String,
+    /// The purposes (1 to 24) that must all be consented to. By default 1 (store and read on a device), 5 and 6 (create and
+    /// use profiles to personalise content) and 8 (measure content performance).
+    pub purposes: Vec<u8>,
+}
+
+impl Default for TcfCookie {
+    fn default() -> Self {
+        Self {
+            cookie: "euconsent-v2".to_owned(),
+            purposes: vec![1, 5, 6, 8],
+        }
+    }
+}
+
+/// [`ConsentSettings`], ready to use.
+#[derive(Debug, Clone, Default)]
+pub struct ConsentRules {
+    cookie: Option<CookieRule>,
+    tcf: Option<TcfCookie>,
+    countries: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone)]
+struct CookieRule {
+    name: String,
+    value: Option<String>,
+    pattern: Option<Regex>,
+}
+
+impl ConsentRules {
+    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says what is
+    /// wrong, one sentence each.
+    #[must_use]
+    pub fn compile(settings: &ConsentSettings) -> (Self, Vec<String>) {
+        let mut faults = Vec::new();
+        let cookie = settings.cookie.as_ref().map(|cookie| {
+            if cookie.value.is_none() && cookie.pattern.is_none() {
+                faults.push("consent.cookie: expected a value or a pattern that means yes, but found neither".to_owned());
+            }
+            let pattern = cookie.pattern.as_ref().and_then(|pattern| match Regex::new(pattern) {
+                Ok(regex) => Some(regex),
+                Err(error) => {
+                    faults.push(format!(
+                        "consent.cookie.pattern: expected a regular expression, but found `{pattern}`: {error}"
+                    ));
+                    None
+                }
+            });
+            CookieRule { name: cookie.name.clone(), value: cookie.value.clone(), pattern }
+        });
+        if let Some(tcf) = &settings.tcf
+            && (tcf.purposes.is_empty()
+                || tcf
+                    .purposes
+                    .iter()
+                    .any(|purpose| !(1..=24).contains(purpose)))
+        {
+            faults.push(format!(
+                "consent.tcf.purposes: expected numbers from 1 to 24, but found {:?}",
+                tcf.purposes
+            ));
+        }
+        for country in settings.countries.iter().flatten() {
+            let known = country == "*"
+                || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
+            if !known {
+                faults.push(format!(
+                    "consent.countries: expected two upper-case letters (ISO 3166-1) or `*`, but found `{country}`"
+                ));
+            }
+        }
+        (
+            Self {
+                cookie,
+                tcf: settings.tcf.clone(),
+                countries: settings.countries.clone(),
+            },
+            faults,
+        )
+    }
+
+    /// What the visitor said by the cookies. One refusal outweighs any yes; what can't be read is a refusal.
+    #[must_use]
+    pub fn consent(&self, cookies: &Cookies<'_>) -> Consent {
+        let own = self
+            .cookie
+            .as_ref()
+            .map_or(Consent::Silent, |rule| rule.read(cookies));
+        let tcf =
+            self.tcf
+                .as_ref()
+                .map_or(Consent::Silent, |rule| match cookies.bytes(&rule.cookie) {
+                    None => Consent::Silent,
+                    Some(text) => match tcf::purposes(text) {
+                        Ok(purposes)
+                            if !rule.purposes.is_empty()
+                                && rule.purposes.iter().all(|p| purposes.contains(*p)) =>
+                        {
+                            Consent::Granted
+                        }
+                        _ => Consent::Refused,
+                    },
+                });
+        match (own, tcf) {
+            (Consent::Refused, _) | (_, Consent::Refused) => Consent::Refused,
+            (Consent::Granted, _) | (_, Consent::Granted) => Consent::Granted,
+            (Consent::Silent, Consent::Silent) => Consent::Silent,
+        }
+    }
+
+    /// What the law asks for in `country` (ISO 3166-1 alpha-2, upper case).
+    #[must_use]
+    pub fn jurisdiction(&self, country: Option<&str>) -> Jurisdiction {
+        let Some(country) = country.filter(|code| {
+            code.len() == 2
+                && code.bytes().all(|byte| byte.is_ascii_uppercase())
+                && !NO_COUNTRY.contains(code)
+        }) else {
+            return Jurisdiction::Unknown;
+        };
+        let opt_in = match &self.countries {
+            Some(listed) => listed.iter().any(|code| code == country || code == "*"),
+            None => OPT_IN.contains(&country),
+        };
+        if opt_in {
+            Jurisdiction::OptIn
+        } else {
+            Jurisdiction::OptOut
+        }
+    }
+}
+
+impl CookieRule {
+    fn read(&self, cookies: &Cookies<'_>) -> Consent {
+        let Some(bytes) = cookies.bytes(&self.name) else {
+            return Consent::Silent;
+        };
+        if bytes.len() > LONGEST_CONSENT {
+            return Consent::Refused;
+        }
+        let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
+        let yes = self
+            .value
+            .as_deref()
+            .is_some_and(|expected| expected == value)
+            || self
+                .pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(&value));
+        if yes {
+            Consent::Granted
+        } else {
+            Consent::Refused
+        }
+    }
+}
+
+/// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among several
+/// lines one is enough.
+#[must_use]
+pub fn global_privacy_control(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("sec-gpc")
+        .into_iter()
+        .any(|value| value.as_bytes().trim_ascii() == b"1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderValue, header};
+
+    fn consent(settings: &str, cookie: &str) -> Consent {
+        let settings: ConsentSettings = serde_json::from_str(settings).unwrap();
+        let (rules, faults) = ConsentRules::compile(&settings);
+        assert_eq!(faults, Vec::<String>::new());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+        rules.consent(&Cookies::of(&headers))
+    }
+
+    #[test]
+    fn without_settings_nobody_has_said_anything() {
+        assert_eq!(consent("{}", "consent=yes"), Consent::Silent);
+    }
+
+    #[test]
+    fn a_cookie_says_yes_by_value_or_by_pattern() {
+        let by_value = r#"{"cookie":{"name":"cc","value":"yes"}}"#;
+        assert_eq!(consent(by_value, "cc=yes"), Consent::Granted);
+        assert_eq!(consent(by_value, "cc=y%65s"), Consent::Granted);
+        assert_eq!(consent(by_value, "cc=yes!"), Consent::Refused);
+        assert_eq!(consent(by_value, "cc="), Consent::Refused);
+        assert_eq!(consent(by_value, "other=yes"), Consent::Silent);
+        let by_pattern = r#"{"cookie":{"name":"CookieConsent","pattern":"\"statistics\":true|statistics:true"}}"#;
+        assert_eq!(
+            consent(
+                by_pattern,
+                "CookieConsent={necessary:true%2Cstatistics:true}"
+            ),
+            Consent::Granted
+        );
+        assert_eq!(
+            consent(
+                by_pattern,
+                "CookieConsent={necessary:true%2Cstatistics:false}"
+            ),
+            Consent::Refused
+        );
+        let long = format!("CookieConsent=statistics:true{}", "x".repeat(5000));
+        assert_eq!(consent(by_pattern, &long), Consent::Refused);
+    }
+
+    #[test]
+    fn one_refusal_outweighs_any_yes() {
+        // The core segment of IAB's own example: purposes 1, 2 and 3.
+        let tcf = "COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA";
+        let settings =
+            r#"{"cookie":{"name":"cc","value":"1"},"tcf":{"cookie":"t","purposes":[1,3]}}"#;
+        assert_eq!(
+            consent(settings, &format!("cc=1; t={tcf}")),
+            Consent::Granted
+        );
+        assert_eq!(consent(settings, &format!("t={tcf}")), Consent::Granted);
+        assert_eq!(consent(settings, "cc=1"), Consent::Granted);
+        assert_eq!(
+            consent(settings, &format!("cc=0; t={tcf}")),
+            Consent::Refused
+        );
+        assert_eq!(consent(settings, "cc=1; t=broken!"), Consent::Refused);
+        let more = r#"{"tcf":{"cookie":"t","purposes":[1,4]}}"#;
+        assert_eq!(consent(more, &format!("t={tcf}")), Consent::Refused);
+        let defaults = r#"{"tcf":{}}"#;
+        assert_eq!(
+            consent(defaults, &format!("euconsent-v2={tcf}")),
+            Consent::Refused,
+            "5, 6 and 8 are missing"
+        );
+    }
+
+    #[test]
+    fn an_unknown_country_is_unknown_and_not_free() {
+        let rules = ConsentRules::default();
+        for country in ["DE", "GB", "CH", "NO", "RE"] {
+            assert_eq!(
+                rules.jurisdiction(Some(country)),
+                Jurisdiction::OptIn,
+                "{country}"
+            );
+        }
+        for country in ["US", "JP", "BR"] {
+            assert_eq!(
+                rules.jurisdiction(Some(country)),
+                Jurisdiction::OptOut,
+                "{country}"
+            );
+        }
+        for country in [
+            None,
+            Some(""),
+            Some("us"),
+            Some("XX"),
+            Some("EU"),
+            Some("**"),
+            Some("USA"),
+            Some("É"),
+        ] {
+            assert_eq!(
+                rules.jurisdiction(country),
+                Jurisdiction::Unknown,
+                "{country:?}"
+            );
+        }
+        let settings: ConsentSettings = serde_json::from_str(r#"{"countries":["US"]}"#).unwrap();
+        let (own, _) = ConsentRules::compile(&settings);
+        assert_eq!(own.jurisdiction(Some("US")), Jurisdiction::OptIn);
+        assert_eq!(own.jurisdiction(Some("DE")), Jurisdiction::OptOut);
+        assert_eq!(own.jurisdiction(None), Jurisdiction::Unknown);
+        let settings: ConsentSettings = serde_json::from_str(r#"{"countries":["*"]}"#).unwrap();
+        assert_eq!(
+            ConsentRules::compile(&settings).0.jurisdiction(Some("JP")),
+            Jurisdiction::OptIn
+        );
+    }
+
+    #[test]
+    fn unusable_settings_are_named_and_grant_nothing() {
+        let settings: ConsentSettings = serde_json::from_str(
+            r#"{"cookie":{"name":"cc","pattern":"("},"tcf":{"purposes":[]},"countries":["Germany"]}"#,
+        )
+        .unwrap();
+        let (rules, faults) = ConsentRules::compile(&settings);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("cc=yes"));
+        assert_eq!(rules.consent(&Cookies::of(&headers)), Consent::Refused);
+    }
+
+    #[test]
+    fn global_privacy_control_is_one_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        assert!(!global_privacy_control(&headers));
+        headers.append("sec-gpc", HeaderValue::from_static("0"));
+        assert!(!global_privacy_control(&headers));
+        headers.append("sec-gpc", HeaderValue::from_static("1"));
+        assert!(global_privacy_control(&headers));
+    }
+}

@@ -1,0 +1,274 @@
+//! Cookies: reading what a client sends, writing what it shall keep (RFC 6265, and its revision draft-ietf-httpbis-
+//! rfc6265bis, "6265bis" below).
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+
+/// Seconds a cookie may live at most: 400 days (6265bis, section 5.5).
+pub const LONGEST_LIFE: u32 = 400 * 86_400;
+/// Bytes of name and value together that user agents must take (6265bis, section 5.6).
+pub const LARGEST_PAIR: usize = 4096;
+/// Bytes of an attribute's value that user agents must take (6265bis, section 5.6).
+const LARGEST_ATTRIBUTE: usize = 1024;
+
+/// The cookies of a request, over all its `Cookie` lines (HTTP/2 may split them: RFC 9113, section 8.2.3).
+///
+/// Nothing is copied or decoded. A pair that makes no sense is skipped, so that one broken cookie of somebody else's
+/// hides none of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Cookies<'a>(&'a HeaderMap);
+
+impl<'a> Cookies<'a> {
+    /// The cookies in `headers`.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        Self(headers)
+    }
+
+    /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double quotes
+    /// around a value (RFC 6265, section 4.1.1).
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.0
+            .get_all(header::COOKIE)
+            .into_iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+            .filter_map(|pair| {
+                let equals = pair.iter().position(|byte| *byte == b'=')?;
+                let (name, value) = pair.split_at_checked(equals)?;
+                let name = name.trim_ascii();
+                let value = value.get(1..)?.trim_ascii();
+                (!name.is_empty()).then_some((name, unquoted(value)))
+            })
+    }
+
+    /// The first value of the cookie `name` (names are case-sensitive), as bytes.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Option<&'a [u8]> {
+        self.iter()
+            .find(|(found, _)| *found == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of the cookie `name`; `None` also where it isn't UTF-8.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.bytes(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or(value)
+}
+
+/// When a browser sends a cookie along with requests from other sites (6265bis, section 5.5.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// With top-level navigation only.
+    #[default]
+    Lax,
+    /// Always.
+    None,
+}
+
+impl SameSite {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
+/// A cookie for the client to keep. Always `Secure; HttpOnly; Path=/`.
+#[derive(Debug, Clone, Copy)]
+pub struct SetCookie<'a> {
+    /// The name: an RFC 9110 token.
+    pub name: &'a str,
+    /// The value: RFC 6265 `cookie-octet`s.
+    pub value: &'a str,
+    /// The domain whose hosts all get it; the answering host alone without one.
+    pub domain: Option<&'a str>,
+    /// Seconds it lives, at most [`LONGEST_LIFE`]; until the browser closes without one; 0 removes it.
+    pub max_age: Option<u32>,
+    /// Whether other sites' requests carry it.
+    pub same_site: SameSite,
+}
+
+impl SetCookie<'_> {
+    /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break out
+    /// of its place.
+    #[must_use]
+    pub fn render(&self) -> Option<HeaderValue> {
+        let sound = is_token(self.name)
+            && self.value.bytes().all(is_cookie_octet)
+            && self.name.len() + self.value.len() <= LARGEST_PAIR
+            && self.domain.is_none_or(is_domain)
+            // A `__Host-` cookie is the answering host's own (6265bis, section 4.1.3.2).
+            && (self.domain.is_none() || !starts_with_ignoring_case(self.name, "__Host-"));
+        if !sound {
+            return None;
+        }
+        let mut text = format!("{}={}; Path=/", self.name, self.value);
+        if let Some(domain) = self.domain {
+            let _ = write!(text, "; Domain={domain}");
+        }
+        if let Some(seconds) = self.max_age {
+            let _ = write!(text, "; Max-Age={}", seconds.min(LONGEST_LIFE));
+        }
+        let _ = write!(
+            text,
+            "; Secure; HttpOnly; SameSite={}",
+            self.same_site.as_str()
+        );
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Whether a text is a token (RFC 9110, section 5.6.2), and so may name a cookie.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether a byte may stand in a cookie's value without quotes (RFC 6265, section 4.1.1).
+fn is_cookie_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
+}
+
+/// Whether a text may stand as a cookie's domain: host labels (RFC 1123, section 2.1), without the leading dot that user
+/// agents ignore.
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253.min(LARGEST_ATTRIBUTE)
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn the_first_value_wins_over_several_lines() {
+        let headers = headers(&[b"a=1; b=2", b"b=3;c = 4 ", b"b=5"]);
+        let cookies = Cookies::of(&headers);
+        assert_eq!(cookies.get("a"), Some("1"));
+        assert_eq!(cookies.get("b"), Some("2"));
+        assert_eq!(cookies.get("c"), Some("4"));
+        assert_eq!(cookies.get("d"), None);
+        assert_eq!(cookies.iter().count(), 5);
+    }
+
+    #[test]
+    fn broken_pairs_hide_nothing() {
+        let headers =
+            headers(&[b";;=x; nothing; \xff\xfe=\xff; ok=\"a=b\"; bad=\xff; A=upper; q=\""]);
+        let cookies = Cookies::of(&headers);
+        assert_eq!(cookies.get("ok"), Some("a=b"));
+        assert_eq!(cookies.get("bad"), None);
+        assert_eq!(cookies.bytes("bad"), Some(&b"\xff"[..]));
+        assert_eq!(cookies.get("a"), None, "names are case-sensitive");
+        assert_eq!(cookies.get("q"), Some("\""));
+        assert_eq!(cookies.get(""), None);
+    }
+
+    #[test]
+    fn a_cookie_renders_with_all_its_attributes() {
+        let cookie = SetCookie {
+            name: "ep_vid",
+            value: "00ff",
+            domain: Some("shop.example"),
+            max_age: Some(u32::MAX),
+            same_site: SameSite::None,
+        };
+        assert_eq!(
+            cookie.render().unwrap(),
+            "ep_vid=00ff; Path=/; Domain=shop.example; Max-Age=34560000; Secure; HttpOnly; SameSite=None"
+        );
+        let session = SetCookie {
+            domain: None,
+            max_age: None,
+            same_site: SameSite::Lax,
+            ..cookie
+        };
+        assert_eq!(
+            session.render().unwrap(),
+            "ep_vid=00ff; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_a_cookie() {
+        let good = SetCookie {
+            name: "n",
+            value: "v",
+            domain: None,
+            max_age: None,
+            same_site: SameSite::Lax,
+        };
+        for value in ["a;b", "a b", "a\r\nX: y", "a\"", "a,b", "a\\b", "é", "\0"] {
+            assert!(SetCookie { value, ..good }.render().is_none(), "{value:?}");
+        }
+        for name in ["", "a=b", "a b", "a;", "é", "a\n"] {
+            assert!(SetCookie { name, ..good }.render().is_none(), "{name:?}");
+        }
+        for domain in ["", ".x", "x.", "a b", "x;Path=/", "-x.y", "x\r\n"] {
+            assert!(
+                SetCookie {
+                    domain: Some(domain),
+                    ..good
+                }
+                .render()
+                .is_none(),
+                "{domain:?}"
+            );
+        }
+        assert!(
+            SetCookie {
+                name: "__host-x",
+                domain: Some("a.b"),
+                ..good
+            }
+            .render()
+            .is_none()
+        );
+        assert!(
+            SetCookie {
+                value: &"x".repeat(LARGEST_PAIR),
+                ..good
+            }
+            .render()
+            .is_none()
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! `X-User-ID` with `X-User-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<user id>">`.
+//!
+//! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a decimal digit
+//! run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
+
+use http::HeaderMap;
+
+use super::{IdentityFault, IdentityKeys, UserId};
+use crate::mac::{MacKey, from_hex, to_hex};
+
+/// Names the user.
+pub const USER_HEADER: &str = "x-user-id";
+/// Proves it.
+pub const SIGNATURE_HEADER: &str = "x-user-signature";
+
+/// Bytes of the longest signature header: the time and [`MOST_SIGNATURES`].
+const LONGEST: usize = 1024;
+/// Signatures that are looked at: one a key while keys are rotated.
+const MOST_SIGNATURES: usize = 8;
+/// Digits of a time; eleven reach the year 5138.
+const MOST_DIGITS: usize = 11;
+
+/// The `X-User-Signature` for `user` at `now` (seconds since 1970).
+#[must_use]
+pub fn sign(key: &MacKey, user: &UserId, now: u64) -> String {
+    let time = now.to_string();
+    format!(
+        "t={time},v1={}",
+        to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()]))
+    )
+}
+
+/// The user that the headers prove; `None` where they name none.
+pub(super) fn verify(
+    headers: &HeaderMap,
+    keys: &IdentityKeys,
+    tolerance: u64,
+    now: i64,
+) -> Option<Result<UserId, IdentityFault>> {
+    if !headers.contains_key(USER_HEADER) {
+        return None;
+    }
+    let proof = || {
+        let user = only(headers, USER_HEADER)?;
+        let signature = only(headers, SIGNATURE_HEADER)?;
+        let user = UserId::parse(user).ok_or(IdentityFault::UserId)?;
+        let (time, tags) = parse(signature).ok_or(IdentityFault::Malformed)?;
+        let mut candidates = keys.hmac().peekable();
+        if candidates.peek().is_none() {
+            return Err(IdentityFault::NoKey);
+        }
+        let parts = [time.as_bytes(), b".", user.as_str().as_bytes()];
+        if !candidates.any(|key| tags.iter().any(|tag| key.verify(&parts, tag))) {
+            return Err(IdentityFault::Signature);
+        }
+        // After the signature, so that a forger learns nothing of the clock.
+        let seconds: i64 = time.parse().map_err(|_| IdentityFault::Malformed)?;
+        match seconds.abs_diff(now) > tolerance {
+            true if seconds < now => Err(IdentityFault::Expired),
+            true => Err(IdentityFault::NotYet),
+            false => Ok(user),
+        }
+    };
+    Some(proof())
+}
+
+/// The one value of a header. Several are an attempt to have two readers see two users.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, IdentityFault> {
+    let mut values = headers.get_all(name).into_iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| IdentityFault::Malformed),
+        _ => Err(IdentityFault::Unsigned),
+    }
+}
+
+/// Splits a signature header into its time and its `v1` tags; other schemes are skipped, for the day there is a `v2`.
+fn parse(text: &str) -> Option<(&str, Vec<Vec<u8>>)> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let (mut time, mut tags) = (None, Vec::new());
+    for part in text.split(',') {
+        match part.trim_ascii().split_once('=')? {
+            ("t", value) => {
+                let digits = (1..=MOST_DIGITS).contains(&value.len())
+                    && value.bytes().all(|b| b.is_ascii_digit());
+                if time.is_some() || !digits {
+                    return None;
+                }
+                time = Some(value);
+            }
+            ("v1", value) if tags.len() < MOST_SIGNATURES => tags.push(from_hex(value)?),
+            _ => {}
+        }
+    }
+    Some((time?, tags)).filter(|(_, tags)| !tags.is_empty())
+}

@@ -1,0 +1,279 @@
+//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as exposure.
+//!
+//! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the query
+//! parameter `edge_preview`, then lives in the session cookie `ep_preview`.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::cookies::{SameSite, SetCookie};
+use crate::mac::MacKey;
+
+/// The query parameter that brings a token.
+pub const PARAMETER: &str = "edge_preview";
+/// The session cookie that keeps it.
+pub const COOKIE: &str = "ep_preview";
+/// The parameter's value that ends a preview.
+pub const OFF: &str = "off";
+/// Bytes of the longest token: it must fit into a link and a cookie.
+pub const LONGEST_TOKEN: usize = 2048;
+/// Seconds a token may be valid at most, 31 days: a link gets forwarded, and can't be called back.
+pub const LONGEST_LIFE: i64 = 31 * 86_400;
+/// Keys that are tried.
+const MOST_KEYS: usize = 8;
+
+/// What the signature covers before the claims, so that a signature made with the same key for another purpose is none
+/// here.
+const CONTEXT: &[u8] = b"edge-personalizer preview 1.";
+
+/// What a preview forces.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PreviewClaims {
+    /// Feature key → the value it has.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, Value>,
+    /// Experiment key → the index of the variation shown.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub experiments: BTreeMap<String, u32>,
+    /// The region's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Seconds since 1970 from which the token is void.
+    pub exp: i64,
+}
+
+/// Why a token shows no preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreviewError {
+    /// It has not the form of a token.
+    Malformed,
+    /// No key made this signature.
+    Signature,
+    /// Its time is over.
+    Expired,
+    /// It would be valid for longer than a token may be.
+    TooLong,
+}
+
+impl PreviewError {
+    /// The code for the log.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "preview_malformed",
+            Self::Signature => "preview_signature",
+            Self::Expired => "preview_expired",
+            Self::TooLong => "preview_too_long",
+        }
+    }
+}
+
+/// The token for these claims; `None` where it would be longer than [`LONGEST_TOKEN`].
+#[must_use]
+pub fn sign(claims: &PreviewClaims, key: &MacKey) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).ok()?);
+    let tag = key.tag(&[CONTEXT, claims.as_bytes()]);
+    let token = format!("1.{claims}.{}", URL_SAFE_NO_PAD.encode(tag));
+    (token.len() <= LONGEST_TOKEN).then_some(token)
+}
+
+/// The claims of a token that one of `keys` signed and that is valid at `now`.
+///
+/// # Errors
+///
+/// The token is malformed, not signed by any of the keys, or out of its time.
+pub fn verify(
+    token: &str,
+    keys: &[MacKey],
+    now: OffsetDateTime,
+) -> Result<PreviewClaims, PreviewError> {
+    if token.len() > LONGEST_TOKEN {
+        return Err(PreviewError::Malformed);
+    }
+    let (claims, tag) = token
+        .strip_prefix("1.")
+        .and_then(|rest| rest.split_once('.'))
+        .ok_or(PreviewError::Malformed)?;
+    let tag = URL_SAFE_NO_PAD
+        .decode(tag)
+        .map_err(|_| PreviewError::Malformed)?;
+    if !keys
+        .iter()
+        .take(MOST_KEYS)
+        .any(|key| key.verify(&[CONTEXT, claims.as_bytes()], &tag))
+    {
+        return Err(PreviewError::Signature);
+    }
+    let json = URL_SAFE_NO_PAD
+        .decode(claims)
+        .map_err(|_| PreviewError::Malformed)?;
+    let claims: PreviewClaims =
+        serde_json::from_slice(&json).map_err(|_| PreviewError::Malformed)?;
+    let left = claims.exp.saturating_sub(now.unix_timestamp());
+    if left <= 0 {
+        Err(PreviewError::Expired)
+    } else if left > LONGEST_LIFE {
+        Err(PreviewError::TooLong)
+    } else {
+        Ok(claims)
+    }
+}
+
+/// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are left
+/// out.
+#[must_use]
+pub fn keys(secret: &[u8]) -> Vec<MacKey> {
+    let secret = secret.trim_ascii();
+    if secret.first() == Some(&b'[') {
+        let texts: Vec<String> = serde_json::from_slice(secret).unwrap_or_default();
+        texts
+            .iter()
+            .take(MOST_KEYS)
+            .filter_map(|text| MacKey::new(text.as_bytes()))
+            .collect()
+    } else {
+        MacKey::new(secret).into_iter().collect()
+    }
+}
+
+/// The `Set-Cookie` value that keeps a verified `token` until the browser closes.
+#[must_use]
+pub fn set_cookie(token: &str) -> Option<HeaderValue> {
+    SetCookie {
+        name: COOKIE,
+        value: token,
+        domain: None,
+        max_age: None,
+        same_site: SameSite::Lax,
+    }
+    .render()
+}
+
+/// The `Set-Cookie` value that ends a preview.
+#[must_use]
+pub fn remove_cookie() -> Option<HeaderValue> {
+    SetCookie {
+        name: COOKIE,
+        value: "",
+        domain: None,
+        max_age: Some(0),
+        same_site: SameSite::Lax,
+    }
+    .render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    fn claims() -> PreviewClaims {
+        PreviewClaims {
+            features: BTreeMap::from([("hero".to_owned(), Value::from("1"))]),
+            experiments: BTreeMap::from([("checkout".to_owned(), 2)]),
+            region: Some("APAC".to_owned()),
+            exp: NOW + 3600,
+        }
+    }
+
+    fn key(byte: u8) -> MacKey {
+        MacKey::new(&[byte; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_signed_link_shows_what_it_claims_until_it_expires() {
+        let token = sign(&claims(), &key(1)).unwrap();
+        assert!(
+            token
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
+            "{token}"
+        );
+        assert_eq!(verify(&token, &[key(2), key(1)], at(NOW)), Ok(claims()));
+        assert_eq!(verify(&token, &[key(1)], at(NOW + 3599)), Ok(claims()));
+        assert_eq!(
+            verify(&token, &[key(1)], at(NOW + 3600)),
+            Err(PreviewError::Expired)
+        );
+        assert_eq!(
+            verify(&token, &[key(2)], at(NOW)),
+            Err(PreviewError::Signature)
+        );
+        assert_eq!(verify(&token, &[], at(NOW)), Err(PreviewError::Signature));
+        assert!(
+            set_cookie(&token)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("ep_preview=1.")
+        );
+        assert!(
+            remove_cookie()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .contains("Max-Age=0")
+        );
+    }
+
+    #[test]
+    fn every_changed_character_is_refused() {
+        let token = sign(&claims(), &key(1)).unwrap();
+        let mut accepted = 0;
+        for place in 0..token.len() {
+            for bit in 0..7 {
+                let mut bytes = token.clone().into_bytes();
+                bytes[place] ^= 1 << bit;
+                if let Ok(text) = String::from_utf8(bytes) {
+                    accepted += usize::from(verify(&text, &[key(1)], at(NOW)).is_ok());
+                }
+            }
+            accepted += usize::from(verify(&token[..place], &[key(1)], at(NOW)).is_ok());
+        }
+        assert_eq!(accepted, 0);
+    }
+
+    #[test]
+    fn extreme_times_and_sizes_are_refused_without_overflow() {
+        for (exp, expected) in [
+            (i64::MIN, PreviewError::Expired),
+            (0, PreviewError::Expired),
+            (NOW + LONGEST_LIFE + 1, PreviewError::TooLong),
+            (i64::MAX, PreviewError::TooLong),
+        ] {
+            let token = sign(&PreviewClaims { exp, ..claims() }, &key(1)).unwrap();
+            assert_eq!(verify(&token, &[key(1)], at(NOW)), Err(expected));
+        }
+        let large = PreviewClaims {
+            region: Some("x".repeat(3000)),
+            ..claims()
+        };
+        assert_eq!(sign(&large, &key(1)), None);
+        for text in ["", "1.", "1..", "2.a.b", "off", &"1.".repeat(2000)] {
+            assert!(verify(text, &[key(1)], at(NOW)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_secret_may_hold_several_keys() {
+        let token = sign(&claims(), &MacKey::new(b"the second secret").unwrap()).unwrap();
+        let keys = keys(b" [\"the first secret!\", \"the second secret\", \"short\"]\n");
+        assert_eq!(keys.len(), 2);
+        assert!(verify(&token, &keys, at(NOW)).is_ok());
+        assert_eq!(super::keys(b"the second secret\n").len(), 1);
+        assert_eq!(super::keys(b"").len(), 0);
+        assert_eq!(super::keys(b"[broken").len(), 0);
+    }
+}

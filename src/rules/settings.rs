@@ -1,0 +1,114 @@
+//! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::{self, Fault};
+
+/// Where a client may choose its own region (`X-Geo-Region`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegionOverride {
+    /// Nowhere: the header is removed.
+    #[default]
+    None,
+    /// Everywhere: for local development only.
+    Any,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogSettings {
+    /// The share of requests with a line in `decisions`, 0 to 1.
+    pub sample: f64,
+    /// Whether answers carry `Server-Timing`.
+    pub server_timing: bool,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { sample: 1.0, server_timing: false }
+    }
+}
+
+/// `settings`, as stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// For editors; ignored.
+    #[serde(rename = "$schema", skip_serializing)]
+    pub schema: Option<String>,
+    /// Where a client may choose its own region.
+    pub region_override: RegionOverride,
+    /// The languages that the site speaks, the preferred first (RFC 5646 tags). Without them there is no `language`.
+    pub languages: Vec<String>,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// Reads the dictionary; what doesn't fit is a fault, and that key keeps its default.
+    pub fn read(text: &str, faults: &mut Vec<Fault>) -> Self {
+        let mut fields: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(text) {
+            Ok(fields) => fields,
+            Err(error) => {
+                faults.push(Fault::new("settings", "", fault::house_wording(&error.to_string())));
+                return Self::default();
+            }
+        };
+        // Each round leaves the key out that doesn't fit, so the loop ends when the keys do.
+        loop {
+            let remaining = serde_json::Value::Object(fields.clone()).to_string();
+            match fault::read::<Self>(&remaining) {
+                Ok((settings, unknown)) => {
+                    faults.extend(unknown.into_iter().map(|pointer| {
+                        Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
+                    }));
+                    return settings.within_bounds(faults);
+                }
+                Err((pointer, message)) => {
+                    let key = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
+                    faults.push(Fault::new("settings", pointer, message));
+                    if fields.remove(&key).is_none() {
+                        return Self::default();
+                    }
+                }
+            }
+        }
+    }
+
+    fn within_bounds(mut self, faults: &mut Vec<Fault>) -> Self {
+        if !(0.0..=1.0).contains(&self.log.sample) {
+            let message = format!("expected a number from 0 to 1, but found {}", self.log.sample);
+            faults.push(Fault::new("settings", "/log/sample", message));
+            self.log.sample = LogSettings::default().sample;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bad_setting_leaves_the_others() {
+        let mut faults = Vec::new();
+        let settings = Settings::read(
+            r#"{"languages":["fr"],"log":{"sample":"all"},"region_override":"any","langauges":[]}"#,
+            &mut faults,
+        );
+        assert_eq!(settings.languages, ["fr"]);
+        assert_eq!(settings.region_override, RegionOverride::Any);
+        assert_eq!(settings.log.sample, 1.0);
+        let named: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(named, ["/log/sample", "/langauges"]);
+    }
+
+    #[test]
+    fn a_sample_out_of_range_is_a_fault() {
+        let mut faults = Vec::new();
+        assert_eq!(Settings::read(r#"{"log":{"sample":-2}}"#, &mut faults).log.sample, 1.0);
+        assert_eq!(faults.len(), 1);
+    }
+}
