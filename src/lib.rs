@@ -16,6 +16,7 @@ pub mod plan;
 pub mod record;
 pub mod respond;
 pub mod rules;
+pub mod transform;
 
 // What they share.
 pub mod condition;
