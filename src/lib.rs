@@ -8,4 +8,5 @@
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
 pub mod condition;
+pub mod growthbook;
 pub mod platform;
