@@ -20,6 +20,7 @@ pub mod transform;
 
 // What they share.
 pub mod condition;
+pub mod growthbook;
 pub mod mac;
 pub mod platform;
 pub mod service;

@@ -39,9 +39,7 @@ impl Members {
     /// Whether the value is in the list or, if it is a list itself, one of its elements is.
     pub(super) fn contain(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one(Actual::from(item))),
             one => self.contain_one(one),
         }
     }
@@ -49,23 +47,15 @@ impl Members {
     /// The same for a list prepared by [`folded`](Self::folded).
     pub(super) fn contain_folded(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one_folded(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one_folded(Actual::from(item))),
             one => self.contain_one_folded(one),
         }
     }
 
     fn contain_one(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::String(text) => self
-                .texts
-                .binary_search_by(|member| (**member).cmp(text))
-                .is_ok(),
-            other => self
-                .others
-                .iter()
-                .any(|member| other.strictly_equals(Actual::from(member))),
+            Actual::String(text) => self.texts.binary_search_by(|member| (**member).cmp(text)).is_ok(),
+            other => self.others.iter().any(|member| other.strictly_equals(Actual::from(member))),
         }
     }
 
@@ -82,7 +72,7 @@ impl Members {
 /// The groups (GrowthBook: saved groups; here: segments) that `$inGroup` and `$notInGroup` refer to. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
-    by_name: HashMap<Box<str>, Members>,
+    by_name: HashMap<Box<str>, Members, fnv::FnvBuildHasher>,
 }
 
 impl Groups {
@@ -91,21 +81,24 @@ impl Groups {
     #[must_use]
     pub fn from_json(json: &serde_json::Value) -> (Self, Vec<Fault>) {
         let mut groups = Self::default();
-        let mut faults = Vec::new();
-        match json {
-            serde_json::Value::Object(entries) => {
-                for (name, items) in entries {
-                    match items {
-                        serde_json::Value::Array(items) => groups.insert(name, items),
-                        other => {
-                            faults.push(Fault::expected("an array of values", other).under(name))
-                        }
-                    }
-                }
-            }
-            other => faults.push(Fault::expected("an object of groups", other)),
-        }
+        let faults = groups.add_missing(json);
         (groups, faults)
+    }
+
+    /// Adds those groups of a `savedGroups` that there are none of the same name of yet; returns the faults of those left out.
+    pub fn add_missing(&mut self, json: &serde_json::Value) -> Vec<Fault> {
+        let serde_json::Value::Object(entries) = json else {
+            return vec![Fault::expected("an object of groups", json)];
+        };
+        let mut faults = Vec::new();
+        for (name, items) in entries {
+            match items {
+                serde_json::Value::Array(items) if !self.contains(name) => self.insert(name, items),
+                serde_json::Value::Array(_) => {}
+                other => faults.push(Fault::expected("an array of values", other).under(name)),
+            }
+        }
+        faults
     }
 
     /// Adds a group, or replaces the one of that name.
