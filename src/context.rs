@@ -3,7 +3,9 @@
 
 pub mod consent;
 pub mod cookies;
+pub mod gather;
 pub mod identity;
+pub mod keys;
 pub mod language;
 pub mod person;
 pub mod policy;
@@ -23,8 +25,10 @@ use crate::platform::{Device, Geo};
 use crate::rules::settings::RegionOverride;
 use crate::rules::{Region, RuleSet};
 use crate::session::Outcome;
+use cookies::Cookies;
 use person::Person;
 use preview::PreviewClaims;
+use sticky::StickyDocuments;
 
 /// Why the visitor is in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -72,6 +76,8 @@ pub struct Context {
     pub person: Person,
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
+    /// What the visitor's cookie remembers of arms.
+    pub sticky: StickyDocuments,
     /// The session, and how good it is.
     pub session: Outcome,
     session_json: Option<Json>,
@@ -104,6 +110,7 @@ impl Context {
             url: head.url(),
             person: Person::nobody(),
             preview,
+            sticky: rules.settings.sticky.read(&Cookies::of(&head.headers)),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,
@@ -149,7 +156,7 @@ impl Context {
         if self.geo.as_ref().is_none_or(|geo| geo.country.is_none() && geo.continent.is_none()) {
             return (regions.default.clone(), RegionReason::Default);
         }
-        match regions.resolve(self, &rules.groups) {
+        match regions.resolve(self, rules.groups()) {
             Some(region) => (region.clone(), RegionReason::Rule),
             None => (regions.default.clone(), RegionReason::Default),
         }

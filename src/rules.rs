@@ -4,6 +4,7 @@
 //! used again while the stored text is unchanged.
 
 pub mod cache;
+pub mod definitions;
 pub mod dictionary;
 pub mod fault;
 pub mod path;
