@@ -11,4 +11,5 @@ pub mod condition;
 pub mod context;
 pub mod mac;
 pub mod platform;
+pub mod replication;
 pub mod session;

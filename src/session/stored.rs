@@ -180,10 +180,10 @@ impl Stored {
         for name in fields.into_iter().flat_map(Map::keys) {
             match name.split_once('/') {
                 Some(("affinity", entry)) => {
-                    drop(stored.affinity.set(stamp(name), entry.to_owned(), None))
+                    let _ = stored.affinity.set(stamp(name), entry.to_owned(), None);
                 }
                 Some(("attributes", entry)) => {
-                    drop(stored.attributes.set(stamp(name), entry.to_owned(), None))
+                    let _ = stored.attributes.set(stamp(name), entry.to_owned(), None);
                 }
                 _ => {}
             }
