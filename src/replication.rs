@@ -1,7 +1,7 @@
 //! `POST /.edge/sessions`: the central backend streams sessions to the edge.
 //!
-//! The request is signed as the Standard Webhooks specification 1.0.0 says; the body is NDJSON or a JSON array of updates, one for a user or a
-//! visitor each:
+//! The request is signed as the Standard Webhooks specification 1.0.0 says; the body is NDJSON or a JSON array of
+//! updates, one for a user or a visitor each:
 //!
 //! ```json
 //! {"op":"put","user":"alice","updated_at":"2026-11-27T10:00:00.000Z","record":{"cart":[{"sku":"a","quantity":1}]}}
@@ -9,8 +9,8 @@
 //! {"op":"delete","visitor":"00000000000000000000000000000abc","updated_at":1795773602000}
 //! ```
 //!
-//! Updates may come in any order and any number of times: see [`stored`](crate::session::stored). So a sender repeats a batch until it gets
-//! 200 or 422.
+//! Updates may come in any order and any number of times: see [`stored`](crate::session::stored). So a sender repeats
+//! a batch until it gets 200 or 422.
 //!
 //! | status | meaning |
 //! | --- | --- |

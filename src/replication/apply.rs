@@ -50,7 +50,8 @@ struct Group {
     updates: Vec<(usize, Update)>,
 }
 
-/// Applies a batch's items; the result has every item's place and end, in order. Once the store throttles or is missing, it is left alone.
+/// Applies a batch's items; the result has every item's place and end, in order. Once the store throttles or is
+/// missing, it is left alone.
 pub(super) fn apply<P: Platform>(
     platform: &P,
     items: Vec<Item>,

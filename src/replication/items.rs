@@ -12,7 +12,8 @@ use crate::session::record::{millis, time_ms};
 use crate::session::stamp::{Action, Update};
 use crate::session::{Limits, Subject};
 
-/// Milliseconds that a sender's clock may be ahead. A record further in the future would win over every update to come.
+/// Milliseconds that a sender's clock may be ahead. A record further in the future would win over every update to
+/// come.
 const MOST_AHEAD: i64 = 5 * 60 * 1000;
 
 /// How the items are separated.

@@ -1,5 +1,5 @@
-//! Signatures of the Standard Webhooks specification, version 1.0.0 ("Webhook headers", "Signature scheme", "Verifying webhook
-//! authenticity"): `v1` is the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
+//! Signatures of the Standard Webhooks specification, version 1.0.0 ("Webhook headers", "Signature scheme",
+//! "Verifying webhook authenticity"): `v1` is the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
 
 use std::fmt;
 
@@ -27,7 +27,8 @@ const MOST_SIGNATURES: usize = 16;
 const LONGEST_ID: usize = 256;
 /// Digits of a timestamp; eleven reach the year 5138.
 const MOST_DIGITS: usize = 11;
-/// Seconds that a signature may be old, or ahead, whatever the settings say: what the specification's libraries allow.
+/// Seconds that a signature may be old, or ahead, whatever the settings say: what the specification's libraries
+/// allow.
 const MOST_TOLERANCE: u32 = 300;
 
 /// A webhook secret, ready to use.
@@ -41,8 +42,8 @@ impl fmt::Debug for WebhookSecret {
 }
 
 impl WebhookSecret {
-    /// The secret `whsec_<base64>`, the prefix of which may be missing. `None` for anything else, and for a key of fewer than 16 bytes, the empty
-    /// one above all.
+    /// The secret `whsec_<base64>`, the prefix of which may be missing. `None` for anything else, and for a key of
+    /// fewer than 16 bytes, the empty one above all.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
@@ -52,7 +53,8 @@ impl WebhookSecret {
         MacKey::new(&bytes).map(Self)
     }
 
-    /// All secrets in a stored one: a JSON array of texts, or texts with white space or commas between them. What is no secret is left out.
+    /// All secrets in a stored one: a JSON array of texts, or texts with white space or commas between them. What is
+    /// no secret is left out.
     #[must_use]
     pub fn parse_all(stored: &[u8]) -> Vec<Self> {
         let Ok(text) = std::str::from_utf8(stored) else {
