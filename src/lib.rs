@@ -24,4 +24,5 @@ pub mod growthbook;
 pub mod mac;
 pub mod platform;
 pub mod service;
+pub mod replication;
 pub mod session;

@@ -7,6 +7,7 @@ use crate::context::consent::ConsentSettings;
 use crate::context::identity::IdentitySettings;
 use crate::context::sticky::StickySettings;
 use crate::context::visitor::VisitorSettings;
+use crate::replication::ReplicationSettings;
 use crate::session::SessionSettings;
 
 /// Where a client may choose its own region (`X-Geo-Region`).
@@ -95,6 +96,8 @@ pub struct Settings {
     pub sticky: StickySettings,
     /// Session records.
     pub session: SessionSettings,
+    /// What the central backend may send at once.
+    pub replication: ReplicationSettings,
     /// Who may see another arm or region than their own.
     pub preview: PreviewMode,
     /// How an arm that leads to another URL is shown.
