@@ -219,10 +219,21 @@ impl Experiment {
         let persist_query = stored.persist_query_string == Some(true);
         let bandit = filled(stored.contextual_bandit_ref.take()).map(Into::into);
         let mut definition = stored.into_experiment();
+        // Empty texts and zeros are absent ones, also where the experiment is reported.
+        for text in [
+            &mut definition.seed,
+            &mut definition.hash_attribute,
+            &mut definition.fallback_attribute,
+            &mut definition.name,
+            &mut definition.phase,
+        ] {
+            *text = filled(text.take());
+        }
+        definition.hash_version = filled_number(definition.hash_version);
         let key = filled(definition.key.take()).unwrap_or_else(|| default_key.to_owned());
         definition.key = Some(key.clone());
-        let hashing = HashVersion::from_number(filled_number(definition.hash_version).unwrap_or(1)).map(|version| {
-            let seed = definition.seed.as_deref().filter(|seed| !seed.is_empty()).unwrap_or(&key);
+        let hashing = HashVersion::from_number(definition.hash_version.unwrap_or(1)).map(|version| {
+            let seed = definition.seed.as_deref().unwrap_or(&key);
             let variations = definition.variations.as_ref().map_or(0, Vec::len);
             let ranges = match &definition.ranges {
                 Some(ranges) => ranges.clone(),

@@ -11,7 +11,7 @@ use super::result::{Effects, Exposure, FeatureResult, RuleId, Source};
 use super::schedule::{Moment, Schedule};
 use super::sticky::StickyBuckets;
 use super::trace::{Exclusion, Step, Trace};
-use crate::condition::{Attributes, Condition, Groups, Value};
+use crate::condition::{Attributes, Condition, Value};
 
 /// What a value is where there is none.
 static NULL: Json = Json::Null;
@@ -254,8 +254,7 @@ impl<'a, 't> Evaluator<'a, 't> {
                     result.value
                 }
             };
-            // Groups aren't looked up here, in no SDK.
-            if !parent.condition.matches(&ParentValue(value), &Groups::default()) {
+            if !parent.condition.matches(&ParentValue(value), &self.definitions.groups) {
                 return Prerequisites::Unmet { feature, gate: parent.gate };
             }
         }

@@ -15,9 +15,6 @@ use crate::condition::Value;
 
 static NULL: serde_json::Value = serde_json::Value::Null;
 
-/// The leaf that visitors are counted for whom no leaf of a bandit matched.
-const FALLBACK_LEAF: i64 = -1;
-
 /// How a visitor came to an arm.
 enum Arm {
     /// By force: not an assignment.
@@ -112,15 +109,14 @@ impl<'a> Evaluator<'a, '_> {
             Memory::Arm(variation) => Some(variation),
             Memory::Nothing => None,
         };
-        let hashed =
-            || match bandit.filter(|leaf| leaf.leaf_id != FALLBACK_LEAF && experiment.definition.ranges.is_none()) {
-                Some(leaf) => {
-                    let coverage = experiment.definition.coverage.unwrap_or(1.0);
-                    let ranges = bucket_ranges(variations, coverage, Some(&leaf.weights));
-                    intervals(&ranges, hashing.version).iter().position(|interval| interval.contains(bucket))
-                }
-                None => hashing.intervals.iter().position(|interval| interval.contains(bucket)),
-            };
+        let hashed = || match bandit.filter(|leaf| !leaf.is_fallback() && experiment.definition.ranges.is_none()) {
+            Some(leaf) => {
+                let coverage = experiment.definition.coverage.unwrap_or(1.0);
+                let ranges = bucket_ranges(variations, coverage, Some(&leaf.weights));
+                intervals(&ranges, hashing.version).iter().position(|interval| interval.contains(bucket))
+            }
+            None => hashing.intervals.iter().position(|interval| interval.contains(bucket)),
+        };
         let variation = sticky.or_else(hashed).ok_or(Exclusion::NotCovered { bucket })?;
         if let Some(variation) = experiment.force {
             return Ok(Arm::Forced { variation, by: "the experiment" });
@@ -197,7 +193,7 @@ impl<'a> Evaluator<'a, '_> {
                     Some(weights) => Cow::Borrowed(weights.as_slice()),
                     None => Cow::Owned(equal_weights(experiment.variations().len())),
                 };
-                BanditLeaf { leaf_id: FALLBACK_LEAF, weights, version }
+                BanditLeaf { leaf_id: BanditLeaf::FALLBACK, weights, version }
             }
         })
     }

@@ -127,6 +127,17 @@ pub struct BanditLeaf<'a> {
     pub version: Option<&'a serde_json::Number>,
 }
 
+impl BanditLeaf<'_> {
+    /// The leaf that visitors are counted for whom no leaf of the bandit matched: the rule's own weights hold.
+    pub const FALLBACK: i64 = -1;
+
+    /// Whether no leaf matched.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        self.leaf_id == Self::FALLBACK
+    }
+}
+
 /// What an evaluation leaves to be done.
 #[derive(Debug, Clone, Default)]
 pub struct Effects<'a> {

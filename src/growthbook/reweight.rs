@@ -28,7 +28,8 @@ pub struct Reweighted {
 
 /// New ranges for new shares of all visitors (`shares[i]` for variation `i`; a sum below 1 leaves visitors out of the experiment).
 ///
-/// Visitors outside of all ranges are taken in before anybody is moved; if the sum of shares shrinks, some drop out; nobody else changes.
+/// Only as many leave an arm as its smaller share can't hold: to a growing arm, or out of the experiment if the sum of shares shrinks. Nobody else
+/// changes. An arm that grows into free room moves nobody.
 /// Shares are rounded to whole buckets of hash version 2. `ranges` may overlap: as in the evaluation, the first one counts.
 ///
 /// Returns `None` where the numbers make no split: different lengths, a share that isn't from 0 to 1, a sum above 1.

@@ -203,9 +203,7 @@ fn feature_json(result: &FeatureResult<'_>) -> Json {
 fn experiment_json(experiment: &Experiment, result: &ExperimentResult<'_>) -> Json {
     let mut json = json!(experiment.definition());
     if let Json::Object(members) = &mut json {
-        if let Some(leaf) = &result.bandit
-            && experiment.definition().weights.is_some()
-        {
+        if let Some(leaf) = result.bandit.as_ref().filter(|leaf| !leaf.is_fallback()) {
             members.insert("weights".to_owned(), json!(leaf.weights));
         }
         if let Some(leaf) = result.reported_bandit() {
