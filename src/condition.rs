@@ -114,29 +114,20 @@ impl Condition {
         let serde_json::Value::Object(entries) = json else {
             return Err(Fault::expected("a condition (an object)", json));
         };
-        let clauses = entries
-            .iter()
-            .map(|(key, value)| Clause::compile(key, value).map_err(|fault| fault.under(key)));
-        Ok(Self {
-            clauses: clauses.collect::<Result<_, _>>()?,
-        })
+        let clauses = entries.iter().map(|(key, value)| Clause::compile(key, value).map_err(|fault| fault.under(key)));
+        Ok(Self { clauses: clauses.collect::<Result<_, _>>()? })
     }
 
     /// Whether the condition holds for these attributes; `groups` are what `$inGroup` and `$notInGroup` refer to.
     #[must_use]
     pub fn matches(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        self.clauses
-            .iter()
-            .all(|clause| clause.holds(attributes, groups))
+        self.clauses.iter().all(|clause| clause.holds(attributes, groups))
     }
 
     /// For explanations: the first key that keeps the condition from holding (`country`, `$or`); `None` where it holds.
     #[must_use]
     pub fn blocked_by(&self, attributes: &dyn Attributes, groups: &Groups) -> Option<&str> {
-        self.clauses
-            .iter()
-            .find(|clause| !clause.holds(attributes, groups))
-            .map(Clause::key)
+        self.clauses.iter().find(|clause| !clause.holds(attributes, groups)).map(Clause::key)
     }
 
     /// The names of the top-level attributes that the condition may read, sorted, each once: an answer that depends on the
@@ -153,9 +144,7 @@ impl Condition {
         for clause in &self.clauses {
             match clause {
                 Clause::All(conditions) | Clause::Any(conditions) | Clause::None(conditions) => {
-                    conditions
-                        .iter()
-                        .for_each(|condition| condition.collect_attributes(names));
+                    conditions.iter().for_each(|condition| condition.collect_attributes(names));
                 }
                 Clause::Not(condition) => condition.collect_attributes(names),
                 Clause::Attribute(path, _) => names.push(path.attribute()),
@@ -177,21 +166,14 @@ impl Clause {
 
     fn holds(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
         let any = |conditions: &[Condition]| {
-            conditions.is_empty()
-                || conditions
-                    .iter()
-                    .any(|condition| condition.matches(attributes, groups))
+            conditions.is_empty() || conditions.iter().any(|condition| condition.matches(attributes, groups))
         };
         match self {
-            Self::All(conditions) => conditions
-                .iter()
-                .all(|condition| condition.matches(attributes, groups)),
+            Self::All(conditions) => conditions.iter().all(|condition| condition.matches(attributes, groups)),
             Self::Any(conditions) => any(conditions),
             Self::None(conditions) => !any(conditions),
             Self::Not(condition) => !condition.matches(attributes, groups),
-            Self::Attribute(path, test) => {
-                path.with_value(attributes, |actual| test.holds(actual, groups))
-            }
+            Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, groups)),
         }
     }
 
@@ -212,9 +194,7 @@ fn compile_list(json: &serde_json::Value) -> Result<Vec<Condition>, Fault> {
         return Err(Fault::expected("an array of conditions", json));
     };
     let compiled = items.iter().enumerate();
-    compiled
-        .map(|(index, item)| Condition::compile(item).map_err(|fault| fault.under(index)))
-        .collect()
+    compiled.map(|(index, item)| Condition::compile(item).map_err(|fault| fault.under(index))).collect()
 }
 
 #[cfg(test)]

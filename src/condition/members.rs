@@ -39,9 +39,7 @@ impl Members {
     /// Whether the value is in the list or, if it is a list itself, one of its elements is.
     pub(super) fn contain(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one(Actual::from(item))),
             one => self.contain_one(one),
         }
     }
@@ -49,23 +47,15 @@ impl Members {
     /// The same for a list prepared by [`folded`](Self::folded).
     pub(super) fn contain_folded(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one_folded(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one_folded(Actual::from(item))),
             one => self.contain_one_folded(one),
         }
     }
 
     fn contain_one(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::String(text) => self
-                .texts
-                .binary_search_by(|member| (**member).cmp(text))
-                .is_ok(),
-            other => self
-                .others
-                .iter()
-                .any(|member| other.strictly_equals(Actual::from(member))),
+            Actual::String(text) => self.texts.binary_search_by(|member| (**member).cmp(text)).is_ok(),
+            other => self.others.iter().any(|member| other.strictly_equals(Actual::from(member))),
         }
     }
 
@@ -97,9 +87,7 @@ impl Groups {
                 for (name, items) in entries {
                     match items {
                         serde_json::Value::Array(items) => groups.insert(name, items),
-                        other => {
-                            faults.push(Fault::expected("an array of values", other).under(name))
-                        }
+                        other => faults.push(Fault::expected("an array of values", other).under(name)),
                     }
                 }
             }
