@@ -6,7 +6,7 @@ pub mod escape;
 pub mod facts;
 //pub mod headers;
 pub mod html;
-//pub mod json;
+pub mod json;
 pub mod template;
 
 pub use crate::condition::Fault;
