@@ -4,7 +4,7 @@
 pub mod charset;
 pub mod escape;
 pub mod facts;
-//pub mod headers;
+pub mod headers;
 pub mod html;
 pub mod json;
 pub mod template;

@@ -18,6 +18,7 @@ mod stored;
 mod visual;
 
 pub use plan::{Circumstances, HtmlPlan};
+pub(super) use rewriter::policy_nonce;
 pub use rewriter::{Ending, HtmlRewriter, Outcome};
 pub use stored::{AttributeEdit, ClassEdit, HtmlOperation, JsonScript, Mark};
 pub use visual::{DomMutation, VisualChanges, VisualVariation};
