@@ -290,20 +290,13 @@ pub trait Platform {
     /// # Errors
     ///
     /// It could not be started.
-    fn send_start(
-        &self,
-        request: BackendRequest<Self::Body>,
-    ) -> Result<Self::PendingSend, SendError>;
+    fn send_start(&self, request: BackendRequest<Self::Body>) -> Result<Self::PendingSend, SendError>;
     /// The answer of a request under way, if it comes within `budget`.
     ///
     /// # Errors
     ///
     /// There is no answer, or none within the budget ([`SendError::TimedOut`]).
-    fn send_wait(
-        &self,
-        pending: Self::PendingSend,
-        budget: Duration,
-    ) -> Result<Response<Self::Body>, SendError>;
+    fn send_wait(&self, pending: Self::PendingSend, budget: Duration) -> Result<Response<Self::Body>, SendError>;
     /// Sends a whole answer to the client; the body streams.
     fn respond(&self, response: Response<Self::Body>);
     /// Sends the head of an answer to the client, and gives the stream for its body.

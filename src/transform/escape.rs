@@ -33,34 +33,25 @@ const URL_ATTRIBUTES: [&str; 17] = [
 
 /// Whether an attribute holds a URL.
 pub fn is_url_attribute(name: &str) -> bool {
-    URL_ATTRIBUTES
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name))
+    URL_ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether an attribute holds code, or a whole document: no value may land there.
 pub fn is_code_attribute(name: &str) -> bool {
-    name.get(..2)
-        .is_some_and(|on| on.eq_ignore_ascii_case("on"))
-        || name.eq_ignore_ascii_case("srcdoc")
+    name.get(..2).is_some_and(|on| on.eq_ignore_ascii_case("on")) || name.eq_ignore_ascii_case("srcdoc")
 }
 
 /// Whether HTML and CSS selectors agree that this is an attribute's name (ASCII letters, digits, `:`, `_`, `.`, `-`;
 /// not starting with a digit, a dot or a hyphen). Narrower than the HTML syntax, as GrowthBook's is.
 pub fn is_attribute_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b':' | b'_'))
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b':' | b'_'))
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'_' | b'.' | b'-'))
 }
 
 /// Text for HTML content and for quoted attribute values. NUL becomes U+FFFD, as a parser would make it.
 pub fn html(text: &str) -> Cow<'_, str> {
-    if !text
-        .bytes()
-        .any(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'' | 0))
-    {
+    if !text.bytes().any(|b| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'' | 0)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + text.len() / 8 + 16);
@@ -106,18 +97,12 @@ pub fn url(value: &str) -> String {
     let seen = seen.trim();
     let end = seen.find(['/', '?', '#']).unwrap_or(seen.len());
     if let Some((scheme, _)) = seen.get(..end).and_then(|start| start.split_once(':'))
-        && !SAFE_SCHEMES
-            .iter()
-            .any(|safe| safe.eq_ignore_ascii_case(scheme))
+        && !SAFE_SCHEMES.iter().any(|safe| safe.eq_ignore_ascii_case(scheme))
     {
         return NO_URL.to_owned();
     }
     percent_encode(seen, |b| {
-        b.is_ascii_graphic()
-            && !matches!(
-                b,
-                b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'\''
-            )
+        b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'\'')
     })
 }
 
@@ -127,37 +112,19 @@ pub fn url_path(value: &str) -> String {
         b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'-' | b'.'
-                    | b'_'
-                    | b'~'
-                    | b'/'
-                    | b'!'
-                    | b'$'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b';'
-                    | b'='
-                    | b':'
-                    | b'@'
-                    | b'%'
+                b'-' | b'.' | b'_' | b'~' | b'/' | b'!' | b'$' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'%'
             )
     })
 }
 
 /// A value inside a link's query or fragment: it can't end a parameter.
 pub fn url_component(value: &str) -> String {
-    percent_encode(value, |b| {
-        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
-    })
+    percent_encode(value, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
 }
 
 /// A value inside a `style` attribute: a colour, a length, a name. Anything that could call, import or end a declaration gives nothing.
 pub fn css(value: &str) -> &str {
-    let plain = |b: u8| {
-        b.is_ascii_alphanumeric()
-            || matches!(b, b'#' | b'%' | b'.' | b',' | b' ' | b'-' | b'_' | b'+')
-    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'#' | b'%' | b'.' | b',' | b' ' | b'-' | b'_' | b'+');
     if value.bytes().all(plain) { value } else { "" }
 }
 
@@ -176,10 +143,7 @@ pub fn script_text(js: &str) -> Cow<'_, str> {
 
 /// `</name` → `<\/name`, which strings, regular expressions and CSS escapes read as the same text.
 fn escape_end_tag<'t>(text: &'t str, name: &str) -> Cow<'t, str> {
-    let ends = |at: usize| {
-        text.get(at + 2..at + 2 + name.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(name))
-    };
+    let ends = |at: usize| text.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name));
     if !text.match_indices("</").any(|(at, _)| ends(at)) {
         return Cow::Borrowed(text);
     }
@@ -252,34 +216,17 @@ mod tests {
     fn a_value_cannot_leave_a_script() {
         let json = serde_json::to_string("</script><!-- \u{2028}\u{2029} &").unwrap();
         let safe = json_in_script(&json);
-        assert!(
-            !safe.contains(['<', '>', '&', '\u{2028}', '\u{2029}']),
-            "{safe}"
-        );
-        assert_eq!(
-            serde_json::from_str::<String>(&safe).unwrap(),
-            "</script><!-- \u{2028}\u{2029} &"
-        );
+        assert!(!safe.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{safe}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), "</script><!-- \u{2028}\u{2029} &");
         assert_eq!(script_text("a('</ScRipt>')</scr"), "a('<\\/ScRipt>')</scr");
         assert_eq!(script_text("'<!--'"), "'\\u003c!--'");
-        assert_eq!(
-            style_text("a{content:'</style>'}"),
-            "a{content:'<\\/style>'}"
-        );
+        assert_eq!(style_text("a{content:'</style>'}"), "a{content:'<\\/style>'}");
     }
 
     #[test]
     fn css_takes_plain_values_only() {
         assert_eq!(css("12.5px"), "12.5px");
-        for value in [
-            "url(x)",
-            "a;b",
-            "expression(1)",
-            "\\75rl",
-            "/**/",
-            "a:b",
-            "\"x\"",
-        ] {
+        for value in ["url(x)", "a;b", "expression(1)", "\\75rl", "/**/", "a:b", "\"x\""] {
             assert_eq!(css(value), "", "{value}");
         }
     }

@@ -14,10 +14,7 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Facts from a JSON object, by name: `region`, `country`, `session`, ….
     pub fn new(json: &'a Value) -> Self {
-        Self {
-            json,
-            template: OnceCell::new(),
-        }
+        Self { json, template: OnceCell::new() }
     }
 
     /// The facts as given.
@@ -39,10 +36,7 @@ impl<'a> Facts<'a> {
                 .into_iter()
                 .flat_map(|value| match (step(value, name), value) {
                     (Some(inner), _) => vec![inner],
-                    (None, Value::Array(members)) => members
-                        .iter()
-                        .filter_map(|member| step(member, name))
-                        .collect(),
+                    (None, Value::Array(members)) => members.iter().filter_map(|member| step(member, name)).collect(),
                     (None, _) => Vec::new(),
                 })
                 .collect();
@@ -58,19 +52,14 @@ impl<'a> Facts<'a> {
 
     /// The facts as the template engine reads them.
     pub(super) fn template(&self) -> minijinja::Value {
-        self.template
-            .get_or_init(|| minijinja::value::Serde(self.json).into())
-            .clone()
+        self.template.get_or_init(|| minijinja::value::Serde(self.json).into()).clone()
     }
 }
 
 fn step<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
         Value::Object(members) => members.get(name),
-        Value::Array(members) => name
-            .parse::<usize>()
-            .ok()
-            .and_then(|index| members.get(index)),
+        Value::Array(members) => name.parse::<usize>().ok().and_then(|index| members.get(index)),
         _ => None,
     }
 }
@@ -92,15 +81,11 @@ mod tests {
 
     #[test]
     fn paths_walk_objects_and_lists() {
-        let json =
-            json!({"session": {"cart": {"items": [{"sku": "a"}, {"sku": "b"}], "skus": ["x", 7]}}});
+        let json = json!({"session": {"cart": {"items": [{"sku": "a"}, {"sku": "b"}], "skus": ["x", 7]}}});
         let facts = Facts::new(&json);
         assert_eq!(facts.get("session.cart.items.1.sku"), Some(&json!("b")));
         assert_eq!(facts.get("session.none.items"), None);
-        assert_eq!(
-            facts.get_all("session.cart.items.sku"),
-            [&json!("a"), &json!("b")]
-        );
+        assert_eq!(facts.get_all("session.cart.items.sku"), [&json!("a"), &json!("b")]);
         assert_eq!(facts.get_all("session.cart.skus"), [&json!("x"), &json!(7)]);
         assert!(facts.get_all("session.none").is_empty());
     }

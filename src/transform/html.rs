@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::template::{Content, Kind, Template, Templates};
-use super::{Fault, escape, pointer_token};
+use super::{Fault, escape, fault, misread, pointer_token};
 
 mod edit;
 mod plan;
@@ -18,6 +18,7 @@ mod stored;
 mod visual;
 
 pub use plan::{Circumstances, HtmlPlan};
+pub(super) use rewriter::policy_nonce;
 pub use rewriter::{Ending, HtmlRewriter, Outcome};
 pub use stored::{AttributeEdit, ClassEdit, HtmlOperation, JsonScript, Mark};
 pub use visual::{DomMutation, VisualChanges, VisualVariation};
@@ -47,13 +48,10 @@ impl Select {
                 source.len()
             ));
         }
-        let parsed = source.parse().map_err(|error| {
-            format!("expected a selector that a stream can decide, but found `{source}`: {error}")
-        })?;
-        Ok(Self {
-            source: source.into(),
-            parsed: Arc::new(parsed),
-        })
+        let parsed = source
+            .parse()
+            .map_err(|error| format!("expected a selector that a stream can decide, but found `{source}`: {error}"))?;
+        Ok(Self { source: source.into(), parsed: Arc::new(parsed) })
     }
 
     /// The selector as written.
@@ -132,14 +130,8 @@ enum Action {
     RemoveAttribute(String),
     AddClass(Template),
     RemoveClass(String),
-    Mark {
-        attribute: String,
-        path: String,
-        class: String,
-    },
-    Json {
-        id: String,
-    },
+    Mark { attribute: String, path: String, class: String },
+    Json { id: String },
 }
 
 /// A route's `html` list, compiled.
@@ -160,12 +152,9 @@ impl HtmlRules {
         for (index, value) in stored.iter().enumerate() {
             let pointer = format!("{pointer}/{index}");
             if index >= MAX_OPERATIONS {
-                faults.push(Fault::new(
+                faults.push(fault(
                     pointer,
-                    format!(
-                        "expected at most {MAX_OPERATIONS} operations, but found {}",
-                        stored.len()
-                    ),
+                    format!("expected at most {MAX_OPERATIONS} operations, but found {}", stored.len()),
                 ));
                 break;
             }
@@ -174,7 +163,7 @@ impl HtmlRules {
                     Ok(operation) => operations.push(operation),
                     Err(fault) => faults.push(fault),
                 },
-                Err(error) => faults.push(Fault::new(pointer, error.to_string())),
+                Err(error) => faults.push(fault(pointer, misread(&error))),
             }
         }
         Self { operations }
@@ -192,37 +181,27 @@ impl HtmlRules {
 
     /// Whether a `json` operation wants the decisions.
     pub fn wants_decisions(&self) -> bool {
-        self.operations.iter().any(|operation| {
-            operation
-                .actions
-                .iter()
-                .any(|action| matches!(action, Action::Json { .. }))
-        })
+        self.operations
+            .iter()
+            .any(|operation| operation.actions.iter().any(|action| matches!(action, Action::Json { .. })))
     }
 }
 
 /// Compiles one operation; the whole is left out at its first fault, for half an operation is a broken page.
-fn compile(
-    stored: HtmlOperation,
-    pointer: &str,
-    templates: &mut Templates,
-) -> Result<Operation, Fault> {
+fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> Result<Operation, Fault> {
     let at = |field: &str| format!("{pointer}/{field}");
     let mut actions = Vec::new();
 
     if let Some(attribute) = &stored.attribute {
         for (name, content) in &attribute.set {
             let place = at(&format!("attribute/set/{}", pointer_token(name)));
-            check_name(name).map_err(|message| Fault::new(&place, message))?;
+            check_name(name).map_err(|message| fault(&place, message))?;
             let kind = Kind::Attribute(name.to_ascii_lowercase());
-            let template = templates
-                .compile(content, kind)
-                .map_err(|message| Fault::new(&place, message))?;
+            let template = templates.compile(content, kind).map_err(|message| fault(&place, message))?;
             actions.push(Action::SetAttribute(name.clone(), template));
         }
         for (index, name) in attribute.remove.iter().enumerate() {
-            check_name(name)
-                .map_err(|message| Fault::new(at(&format!("attribute/remove/{index}")), message))?;
+            check_name(name).map_err(|message| fault(at(&format!("attribute/remove/{index}")), message))?;
             actions.push(Action::RemoveAttribute(name.clone()));
         }
     }
@@ -230,23 +209,16 @@ fn compile(
         for (index, content) in class.add.iter().enumerate() {
             let template = templates
                 .compile(content, Kind::Text)
-                .map_err(|message| Fault::new(at(&format!("class/add/{index}")), message))?;
+                .map_err(|message| fault(at(&format!("class/add/{index}")), message))?;
             actions.push(Action::AddClass(template));
         }
         actions.extend(class.remove.into_iter().map(Action::RemoveClass));
     }
     let mut default_select = None;
     if let Some(mark) = stored.mark {
-        check_name(&mark.attribute).map_err(|message| Fault::new(at("mark/attribute"), message))?;
-        default_select = Some(format!(
-            "[{}]",
-            mark.attribute.replace(':', "\\:").replace('.', "\\.")
-        ));
-        actions.push(Action::Mark {
-            attribute: mark.attribute,
-            path: mark.list,
-            class: mark.class,
-        });
+        check_name(&mark.attribute).map_err(|message| fault(at("mark/attribute"), message))?;
+        default_select = Some(format!("[{}]", mark.attribute.replace(':', "\\:").replace('.', "\\.")));
+        actions.push(Action::Mark { attribute: mark.attribute, path: mark.list, class: mark.class });
     }
     let contents = [
         ("inner", Position::Inner, &stored.inner),
@@ -260,47 +232,30 @@ fn compile(
         if let Some(content) = content {
             actions.push(Action::Insert(
                 position,
-                fragment(content, templates).map_err(|message| Fault::new(at(field), message))?,
+                fragment(content, templates).map_err(|message| fault(at(field), message))?,
             ));
         }
     }
-    let only_json = actions.is_empty() && stored.json.is_some();
+    let is_json_alone = actions.is_empty() && stored.json.is_some();
     if let Some(json) = stored.json {
         if json.id.is_empty() || json.id.contains(char::is_whitespace) {
-            return Err(Fault::new(
-                at("json/id"),
-                format!("expected an id without space, but found `{}`", json.id),
-            ));
+            return Err(fault(at("json/id"), format!("expected an id without space, but found `{}`", json.id)));
         }
         actions.push(Action::Json { id: json.id });
     }
 
     if actions.is_empty() {
         let known = "`inner`, `before`, `after`, `prepend`, `append`, `replace`, `attribute`, `class`, `mark`, `json`";
-        return Err(Fault::new(
-            pointer,
-            format!("expected one of {known}, but found none"),
-        ));
+        return Err(fault(pointer, format!("expected one of {known}, but found none")));
     }
     let target = match stored.select.or(default_select) {
-        Some(source) => Target::Elements(
-            Select::parse(&source).map_err(|message| Fault::new(at("select"), message))?,
-        ),
-        None if only_json => Target::HeadEnd,
+        Some(source) => Target::Elements(Select::parse(&source).map_err(|message| fault(at("select"), message))?),
+        None if is_json_alone => Target::HeadEnd,
         None => {
-            return Err(Fault::new(
-                at("select"),
-                "expected a selector, but found none",
-            ));
+            return Err(fault(at("select"), "expected a selector, but found none"));
         }
     };
-    Ok(Operation {
-        pointer: pointer.to_owned(),
-        when: stored.when,
-        target,
-        once: stored.once,
-        actions,
-    })
+    Ok(Operation { pointer: pointer.to_owned(), when: stored.when, target, once: stored.once, actions })
 }
 
 fn fragment(content: &Content, templates: &mut Templates) -> Result<Template, String> {

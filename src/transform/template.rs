@@ -29,10 +29,7 @@ const MAX_DEPTH: usize = 32;
 
 /// Content as stored: `"text with {{ values }}"`, or `{"template": "name"}` from the `templates` dictionary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a string or {\"template\": \"<name>\"}"
-)]
+#[serde(untagged, expecting = "expected a string or {\"template\": \"<name>\"}")]
 pub enum Content {
     /// The template itself.
     Inline(String),
@@ -78,28 +75,20 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
-        environment.set_auto_escape_callback(|name| {
-            if name.starts_with('h') {
-                AutoEscape::Html
-            } else {
-                AutoEscape::None
-            }
-        });
+        environment.set_auto_escape_callback(
+            |name| {
+                if name.starts_with('h') { AutoEscape::Html } else { AutoEscape::None }
+            },
+        );
         environment.set_formatter(write_value);
         // A value can't vouch for itself.
         environment.remove_filter("safe");
         environment.add_filter("_url", |value: &Value| escape::url(&text(value)));
         environment.add_filter("_url_path", |value: &Value| escape::url_path(&text(value)));
-        environment.add_filter("_url_component", |value: &Value| {
-            escape::url_component(&text(value))
-        });
+        environment.add_filter("_url_component", |value: &Value| escape::url_component(&text(value)));
         environment.add_filter("_css", |value: &Value| escape::css(&text(value)).to_owned());
         environment.add_filter("_json", |value: &Value| json(value));
-        Self {
-            environment,
-            sources: sources.into_iter().collect(),
-            compiled: HashMap::new(),
-        }
+        Self { environment, sources: sources.into_iter().collect(), compiled: HashMap::new() }
     }
 
     /// Compiles content for its place.
@@ -110,15 +99,13 @@ impl Templates {
     pub fn compile(&mut self, content: &Content, kind: Kind) -> Result<Template, String> {
         let source = match content {
             Content::Inline(source) => source,
-            Content::Named { template } => self.sources.get(template).ok_or_else(|| {
-                format!("expected a template of the dictionary, but found `{template}`")
-            })?,
+            Content::Named { template } => self
+                .sources
+                .get(template)
+                .ok_or_else(|| format!("expected a template of the dictionary, but found `{template}`"))?,
         };
         if source.len() > MAX_SOURCE {
-            return Err(format!(
-                "expected a template of at most {MAX_SOURCE} bytes, but found {}",
-                source.len()
-            ));
+            return Err(format!("expected a template of at most {MAX_SOURCE} bytes, but found {}", source.len()));
         }
         let key = (kind, source.clone());
         if let Some(template) = self.compiled.get(&key) {
@@ -137,20 +124,10 @@ impl Templates {
         let name = format!("{prefix}{}", self.compiled.len());
         let fixed = !["{{", "{%", "{#"].iter().any(|open| source.contains(open));
         if fixed {
-            return Ok(Template {
-                name,
-                fixed: Some(source.to_owned()),
-                kind: kind.clone(),
-            });
+            return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone() });
         }
-        self.environment
-            .add_template_owned(name.clone(), annotated)
-            .map_err(|error| describe(&error))?;
-        Ok(Template {
-            name,
-            fixed: None,
-            kind: kind.clone(),
-        })
+        self.environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
+        Ok(Template { name, fixed: None, kind: kind.clone() })
     }
 
     /// Renders a template. Absent values are empty.
@@ -158,36 +135,20 @@ impl Templates {
     /// # Errors
     ///
     /// Why there is no output: a filter that doesn't exist, a sum of words, too many steps, too large a result.
-    pub fn render<'t>(
-        &self,
-        template: &'t Template,
-        facts: &Facts<'_>,
-    ) -> Result<Cow<'t, str>, String> {
+    pub fn render<'t>(&self, template: &'t Template, facts: &Facts<'_>) -> Result<Cow<'t, str>, String> {
         let output = match &template.fixed {
             Some(fixed) => Cow::Borrowed(fixed.as_str()),
             None => {
-                let compiled = self
-                    .environment
-                    .get_template(&template.name)
-                    .map_err(|error| describe(&error))?;
-                Cow::Owned(
-                    compiled
-                        .render(facts.template())
-                        .map_err(|error| describe(&error))?,
-                )
+                let compiled = self.environment.get_template(&template.name).map_err(|error| describe(&error))?;
+                Cow::Owned(compiled.render(facts.template()).map_err(|error| describe(&error))?)
             }
         };
         if output.len() > MAX_OUTPUT {
-            return Err(format!(
-                "expected at most {MAX_OUTPUT} bytes, but found {}",
-                output.len()
-            ));
+            return Err(format!("expected at most {MAX_OUTPUT} bytes, but found {}", output.len()));
         }
         match &template.kind {
             // Values are safe already; this also holds the template's own text to the rule.
-            Kind::Attribute(name) if escape::is_url_attribute(name) => {
-                Ok(Cow::Owned(escape::url(&output)))
-            }
+            Kind::Attribute(name) if escape::is_url_attribute(name) => Ok(Cow::Owned(escape::url(&output))),
             _ => Ok(output),
         }
     }
@@ -200,11 +161,7 @@ impl Template {
     }
 }
 
-fn write_value(
-    out: &mut Output<'_>,
-    state: &mut State<'_, '_>,
-    value: &Value,
-) -> Result<(), minijinja::Error> {
+fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
     if value.is_undefined() || value.is_none() {
         return Ok(());
     }
@@ -217,11 +174,7 @@ fn write_value(
 }
 
 fn text(value: &Value) -> String {
-    if value.is_undefined() || value.is_none() {
-        String::new()
-    } else {
-        value.to_string()
-    }
+    if value.is_undefined() || value.is_none() { String::new() } else { value.to_string() }
 }
 
 /// JSON for a script: `null` where the value is absent, or has no JSON form.
@@ -238,15 +191,9 @@ fn line(source: &str, offset: usize) -> usize {
 fn describe(error: &minijinja::Error) -> String {
     let what = match error.kind() {
         ErrorKind::OutOfFuel => {
-            "expected a template that ends sooner, but found too many steps or too large a result"
-                .to_owned()
+            "expected a template that ends sooner, but found too many steps or too large a result".to_owned()
         }
-        kind => format!(
-            "{}",
-            error
-                .detail()
-                .map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}"))
-        ),
+        kind => error.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
     };
     match error.line() {
         Some(line) => format!("{what} (line {line})"),

@@ -43,35 +43,22 @@ pub(super) struct Element {
 impl Element {
     pub(super) fn json(id: &str, value: &Value) -> Self {
         Self {
-            open: format!(
-                "<script type=\"application/json\" id=\"{}\"",
-                escape::html(id)
-            ),
+            open: format!("<script type=\"application/json\" id=\"{}\"", escape::html(id)),
             text: escape::json_in_script(&value.to_string()).into_owned(),
             close: "</script>",
         }
     }
 
     pub(super) fn script(js: &str) -> Self {
-        Self {
-            open: "<script".to_owned(),
-            text: escape::script_text(js).into_owned(),
-            close: "</script>",
-        }
+        Self { open: "<script".to_owned(), text: escape::script_text(js).into_owned(), close: "</script>" }
     }
 
     pub(super) fn style(css: &str) -> Self {
-        Self {
-            open: "<style".to_owned(),
-            text: escape::style_text(css).into_owned(),
-            close: "</style>",
-        }
+        Self { open: "<style".to_owned(), text: escape::style_text(css).into_owned(), close: "</style>" }
     }
 
     pub(super) fn html(&self, nonce: Option<&str>) -> String {
-        let nonce = nonce
-            .map(|nonce| format!(" nonce=\"{nonce}\""))
-            .unwrap_or_default();
+        let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
         format!("{}{nonce}>{}{}", self.open, self.text, self.close)
     }
 }
@@ -81,12 +68,9 @@ impl Edit {
     pub(super) fn apply(&self, node: &mut Node<'_, '_>, progress: &Rc<Progress>) {
         match self {
             Edit::Insert(position, html) => insert(node, *position, html, progress),
-            Edit::Element(element) => insert(
-                node,
-                Position::Append,
-                &Rc::from(element.html(progress.nonce().as_deref())),
-                progress,
-            ),
+            Edit::Element(element) => {
+                insert(node, Position::Append, &Rc::from(element.html(progress.nonce().as_deref())), progress)
+            }
             Edit::SetAttribute(name, value) => set(node, name, value),
             Edit::AppendAttribute(name, value) => {
                 let value = node.get_attribute(name).unwrap_or_default() + value;
@@ -96,14 +80,8 @@ impl Edit {
             Edit::AddClass(class) => add_class(node, class),
             Edit::RemoveClass(class) => remove_class(node, class),
             Edit::SetClass(classes) => set(node, "class", classes),
-            Edit::Mark {
-                attribute,
-                values,
-                class,
-            } => {
-                let is_listed = node
-                    .get_attribute(attribute)
-                    .is_some_and(|value| values.binary_search(&value).is_ok());
+            Edit::Mark { attribute, values, class } => {
+                let is_listed = node.get_attribute(attribute).is_some_and(|value| values.binary_search(&value).is_ok());
                 if is_listed {
                     add_class(node, class);
                 }
@@ -120,11 +98,9 @@ fn set(node: &mut Node<'_, '_>, name: &str, value: &str) {
 fn add_class(node: &mut Node<'_, '_>, class: &str) {
     match node.get_attribute("class") {
         Some(classes) if classes.split_ascii_whitespace().any(|known| known == class) => {}
-        Some(classes) if !classes.trim_ascii().is_empty() => set(
-            node,
-            "class",
-            &format!("{} {class}", classes.trim_ascii_end()),
-        ),
+        Some(classes) if !classes.trim_ascii().is_empty() => {
+            set(node, "class", &format!("{} {class}", classes.trim_ascii_end()))
+        }
         _ => set(node, "class", class),
     }
 }
@@ -133,10 +109,7 @@ fn remove_class(node: &mut Node<'_, '_>, class: &str) {
     if let Some(classes) = node.get_attribute("class")
         && classes.split_ascii_whitespace().any(|known| known == class)
     {
-        let kept: Vec<&str> = classes
-            .split_ascii_whitespace()
-            .filter(|known| *known != class)
-            .collect();
+        let kept: Vec<&str> = classes.split_ascii_whitespace().filter(|known| *known != class).collect();
         set(node, "class", &kept.join(" "));
     }
 }

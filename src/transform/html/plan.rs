@@ -11,7 +11,7 @@ use super::visual::VisualChanges;
 use super::{Action, HtmlRules, Operation, Position, Select, Target};
 use crate::transform::facts::{Facts, scalar};
 use crate::transform::template::Templates;
-use crate::transform::{Fault, escape};
+use crate::transform::{Fault, escape, fault};
 
 /// Members of the list that a `mark` compares with.
 const MAX_MARKED: usize = 10_000;
@@ -53,20 +53,13 @@ impl HtmlRules {
         faults: &mut Vec<Fault>,
     ) -> HtmlPlan {
         let mut plan = HtmlPlan {
-            nonce: circumstances
-                .nonce
-                .filter(|nonce| is_nonce(nonce))
-                .map(str::to_owned),
+            nonce: circumstances.nonce.filter(|nonce| is_nonce(nonce)).map(str::to_owned),
             ..HtmlPlan::default()
         };
-        for operation in self
-            .operations
-            .iter()
-            .filter(|operation| applies(operation))
-        {
+        for operation in self.operations.iter().filter(|operation| applies(operation)) {
             match resolve(operation, templates, facts, circumstances) {
                 Ok(edits) => plan.add(&operation.target, operation.once, edits),
-                Err(message) => faults.push(Fault::new(&operation.pointer, message)),
+                Err(message) => faults.push(fault(&operation.pointer, message)),
             }
         }
         plan
@@ -92,23 +85,17 @@ impl HtmlPlan {
         let mut hasher = ShaHasher(Sha256::new());
         self.hash(&mut hasher);
         let mut short = [0; 16];
-        short
-            .iter_mut()
-            .zip(hasher.0.finalize())
-            .for_each(|(to, from)| *to = from);
+        short.iter_mut().zip(hasher.0.finalize()).for_each(|(to, from)| *to = from);
         short
     }
 
     fn add(&mut self, target: &Target, once: bool, edits: Vec<Edit>) {
         match target {
             Target::Elements(select) => self.push(select.clone(), once, edits),
-            Target::HeadEnd => {
-                self.head_end
-                    .extend(edits.into_iter().filter_map(|edit| match edit {
-                        Edit::Element(element) => Some(element),
-                        _ => None,
-                    }))
-            }
+            Target::HeadEnd => self.head_end.extend(edits.into_iter().filter_map(|edit| match edit {
+                Edit::Element(element) => Some(element),
+                _ => None,
+            })),
         }
     }
 
@@ -119,11 +106,7 @@ impl HtmlPlan {
         match self.operations.last_mut() {
             // One look at an element instead of two.
             Some(last) if last.select == select && last.once == once => last.edits.extend(edits),
-            _ => self.operations.push(Planned {
-                select,
-                once,
-                edits,
-            }),
+            _ => self.operations.push(Planned { select, once, edits }),
         }
     }
 }
@@ -146,56 +129,33 @@ fn resolve(
             }
             Action::SetAttribute(name, template) => {
                 let text = templates.render(template, facts)?;
-                edits.push(Edit::SetAttribute(
-                    name.clone(),
-                    escape::html(&text).into_owned(),
-                ));
+                edits.push(Edit::SetAttribute(name.clone(), escape::html(&text).into_owned()));
             }
             Action::RemoveAttribute(name) => edits.push(Edit::RemoveAttribute(name.clone())),
             Action::AddClass(template) => {
                 let text = templates.render(template, facts)?;
                 edits.extend(
-                    text.split_ascii_whitespace()
-                        .map(|class| Edit::AddClass(escape::html(class).into_owned())),
+                    text.split_ascii_whitespace().map(|class| Edit::AddClass(escape::html(class).into_owned())),
                 );
             }
-            Action::RemoveClass(class) => {
-                edits.push(Edit::RemoveClass(escape::html(class).into_owned()))
+            Action::RemoveClass(class) => edits.push(Edit::RemoveClass(escape::html(class).into_owned())),
+            Action::Mark { attribute, path, class } => edits.extend(mark(attribute, path, class, facts)?),
+            Action::Json { id } => {
+                edits.extend(circumstances.decisions.map(|decisions| Edit::Element(Element::json(id, decisions))))
             }
-            Action::Mark {
-                attribute,
-                path,
-                class,
-            } => edits.extend(mark(attribute, path, class, facts)?),
-            Action::Json { id } => edits.extend(
-                circumstances
-                    .decisions
-                    .map(|decisions| Edit::Element(Element::json(id, decisions))),
-            ),
         }
     }
     Ok(edits)
 }
 
-fn mark(
-    attribute: &str,
-    path: &str,
-    class: &str,
-    facts: &Facts<'_>,
-) -> Result<Option<Edit>, String> {
+fn mark(attribute: &str, path: &str, class: &str, facts: &Facts<'_>) -> Result<Option<Edit>, String> {
     let members = facts.get_all(path);
     if members.len() > MAX_MARKED {
-        return Err(format!(
-            "expected at most {MAX_MARKED} values in `{path}`, but found {}",
-            members.len()
-        ));
+        return Err(format!("expected at most {MAX_MARKED} values in `{path}`, but found {}", members.len()));
     }
     let mut values: Vec<String> = members.into_iter().filter_map(scalar).collect();
     // An attribute is compared as the page writes it, and a page may escape or not.
-    let escaped: Vec<String> = values
-        .iter()
-        .map(|value| escape::html(value).replace("&#34;", "&quot;"))
-        .collect();
+    let escaped: Vec<String> = values.iter().map(|value| escape::html(value).replace("&#34;", "&quot;")).collect();
     values.extend(escaped);
     values.sort_unstable();
     values.dedup();
@@ -209,9 +169,7 @@ fn mark(
 /// The characters of a `nonce-source` (CSP Level 3, "base64-value"): nothing that could end an attribute.
 pub(super) fn is_nonce(nonce: &str) -> bool {
     !nonce.is_empty()
-        && nonce
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='))
+        && nonce.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='))
 }
 
 /// A hasher whose result is not its `finish`: all that is written goes into SHA-256.

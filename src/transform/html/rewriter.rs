@@ -71,7 +71,8 @@ pub struct HtmlRewriter<'p, S: FnMut(&[u8])> {
     ending: Ending,
     /// Bytes of the page so far.
     read: u64,
-    max_memory: usize,
+    /// Smaller in tests.
+    pub(super) max_memory: usize,
 }
 
 enum Stage<'p, S: FnMut(&[u8])> {
@@ -163,11 +164,7 @@ impl<'p, S: FnMut(&[u8])> HtmlRewriter<'p, S> {
     /// The parser, if the next slice is for it.
     fn prepared(&mut self) -> Option<&mut lol_html::HtmlRewriter<'p, Shared<S>>> {
         if let Stage::Fresh = self.stage {
-            self.stage = if self.plan.is_empty() {
-                Stage::Passing
-            } else {
-                Stage::Rewriting(Box::new(self.parser()))
-            };
+            self.stage = if self.plan.is_empty() { Stage::Passing } else { Stage::Rewriting(Box::new(self.parser())) };
         }
         if let Stage::Rewriting(_) = self.stage {
             let is_spent = self.goes_on.as_mut().is_some_and(|goes_on| !goes_on());
@@ -196,10 +193,7 @@ impl<'p, S: FnMut(&[u8])> HtmlRewriter<'p, S> {
 
     /// The parser has handed out all that it held before it gave up (lol_html's graceful bail-out).
     fn failed(&mut self, error: &lol_html::errors::RewritingError) {
-        self.ending = Ending::Failed {
-            at: self.read,
-            reason: error.to_string(),
-        };
+        self.ending = Ending::Failed { at: self.read, reason: error.to_string() };
         self.progress.stop();
         self.stage = Stage::Passing;
     }

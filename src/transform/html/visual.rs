@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::edit::{Edit, Element};
 use super::{Position, Select};
-use crate::transform::{Fault, escape};
+use crate::transform::{Fault, escape, fault, misread};
 
 /// Mutations of one variation.
 const MAX_MUTATIONS: usize = 200;
@@ -58,7 +58,7 @@ impl VisualChanges {
     pub fn compile(variation: &serde_json::Value, pointer: &str, faults: &mut Vec<Fault>) -> Self {
         let mut changes = Self::default();
         let Some(members) = variation.as_object() else {
-            faults.push(Fault::new(
+            faults.push(fault(
                 pointer,
                 "expected an object with `domMutations`, `css` or `js`, but found something else",
             ));
@@ -66,14 +66,9 @@ impl VisualChanges {
         };
         let mut text = |name: &str| match members.get(name) {
             None | Some(serde_json::Value::Null) => None,
-            Some(serde_json::Value::String(text)) => {
-                Some(text.as_str()).filter(|text| !text.is_empty())
-            }
+            Some(serde_json::Value::String(text)) => Some(text.as_str()).filter(|text| !text.is_empty()),
             Some(other) => {
-                faults.push(Fault::new(
-                    format!("{pointer}/{name}"),
-                    format!("expected a string, but found {other}"),
-                ));
+                faults.push(fault(format!("{pointer}/{name}"), format!("expected a string, but found {other}")));
                 None
             }
         };
@@ -83,33 +78,25 @@ impl VisualChanges {
             None | Some(serde_json::Value::Null) => &[],
             Some(serde_json::Value::Array(mutations)) => mutations.as_slice(),
             Some(_) => {
-                faults.push(Fault::new(
-                    format!("{pointer}/domMutations"),
-                    "expected a list, but found something else",
-                ));
+                faults.push(fault(format!("{pointer}/domMutations"), "expected a list, but found something else"));
                 &[]
             }
         };
         for (index, mutation) in mutations.iter().enumerate() {
             let pointer = format!("{pointer}/domMutations/{index}");
             if index >= MAX_MUTATIONS {
-                faults.push(Fault::new(
+                faults.push(fault(
                     pointer,
-                    format!(
-                        "expected at most {MAX_MUTATIONS} mutations, but found {}",
-                        mutations.len()
-                    ),
+                    format!("expected at most {MAX_MUTATIONS} mutations, but found {}", mutations.len()),
                 ));
                 break;
             }
             let compiled = DomMutation::deserialize(mutation)
-                .map_err(|error| ("", error.to_string()))
+                .map_err(|error| ("", misread(&error)))
                 .and_then(|mutation| compile(&mutation));
             match compiled {
                 Ok(edit) => changes.add(edit),
-                Err((field, message)) => {
-                    faults.push(Fault::new(format!("{pointer}{field}"), message))
-                }
+                Err((field, message)) => faults.push(fault(format!("{pointer}{field}"), message)),
             }
         }
         changes
@@ -127,8 +114,7 @@ impl VisualChanges {
         if let Edit::Insert(Position::Inner, _) = edit {
             // Content set anew takes what was added to the old with it.
             self.edits.retain(|(other, edit)| {
-                *other != select
-                    || !matches!(edit, Edit::Insert(Position::Inner | Position::Append, _))
+                *other != select || !matches!(edit, Edit::Insert(Position::Inner | Position::Append, _))
             });
         }
         self.edits.push((select, edit));
@@ -148,8 +134,15 @@ fn compile(mutation: &DomMutation) -> Result<(Select, Edit), (&'static str, Stri
         ("class" | "className", "append") => Edit::AddClass(text()),
         ("class" | "className", "set") => Edit::SetClass(text()),
         ("class" | "className", "remove") => Edit::RemoveClass(text()),
-        ("position", _) => return Err(("/attribute", "expected a change of an element in its place, but found a move, which a stream can't make".to_owned())),
-        ("html", action) => return Err(("/action", format!("expected `append` or `set` for `html`, but found `{action}`"))),
+        ("position", _) => {
+            return Err((
+                "/attribute",
+                "expected a change of an element in its place, but found a move, which a stream can't make".to_owned(),
+            ));
+        }
+        ("html", action) => {
+            return Err(("/action", format!("expected `append` or `set` for `html`, but found `{action}`")));
+        }
         (name, _) if !escape::is_attribute_name(name) => {
             return Err(("/attribute", format!("expected `html`, `class` or an attribute's name, but found `{name}`")));
         }

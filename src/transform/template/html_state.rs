@@ -3,16 +3,7 @@
 use crate::transform::escape;
 
 /// Elements whose content is not markup, and in which character references mean nothing.
-const RAW: [&str; 8] = [
-    "iframe",
-    "noembed",
-    "noframes",
-    "noscript",
-    "plaintext",
-    "script",
-    "style",
-    "xmp",
-];
+const RAW: [&str; 8] = ["iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "xmp"];
 /// Elements whose content is not markup, but in which character references work.
 const ESCAPABLE_RAW: [&str; 2] = ["textarea", "title"];
 
@@ -29,17 +20,9 @@ pub(super) enum Html {
     /// In `<!…>`, `<?…>` or an end tag: nothing of it counts.
     Bogus,
     /// In a start tag, between attributes, in an attribute's name, or before its value.
-    Tag {
-        tag: Tag,
-        attribute: String,
-        expects_value: bool,
-    },
+    Tag { tag: Tag, attribute: String, expects_value: bool },
     /// In an attribute's value.
-    Value {
-        tag: Tag,
-        quote: Quote,
-        value: Value,
-    },
+    Value { tag: Tag, quote: Quote, value: Value },
     /// In the content of an element that isn't markup; the text since the last `<`.
     Raw { tag: Tag, tail: String },
 }
@@ -87,16 +70,8 @@ enum Link {
 
 impl Value {
     fn new(name: String) -> Self {
-        let link = if escape::is_url_attribute(&name) {
-            Link::Scheme { has_value: false }
-        } else {
-            Link::No
-        };
-        Self {
-            name,
-            literal: String::new(),
-            link,
-        }
+        let link = if escape::is_url_attribute(&name) { Link::Scheme { has_value: false } } else { Link::No };
+        Self { name, literal: String::new(), link }
     }
 
     fn text(&mut self, c: char) -> Result<(), String> {
@@ -104,17 +79,11 @@ impl Value {
             (Link::Scheme { .. } | Link::Path, '?' | '#') => Link::Query,
             (Link::Scheme { .. }, '/') => Link::Path,
             (Link::Scheme { has_value: true }, ':') => {
-                return Err(
-                    "expected a scheme of literal text, but found a `:` after a value".to_owned(),
-                );
+                return Err("expected a scheme of literal text, but found a `:` after a value".to_owned());
             }
             (Link::Scheme { .. }, ':') => {
                 // Judged by the same rule as a value's scheme, so that there is one.
-                if escape::url(&format!("{}:", self.literal)) == escape::NO_URL {
-                    Link::Code
-                } else {
-                    Link::Path
-                }
+                if escape::url(&format!("{}:", self.literal)) == escape::NO_URL { Link::Code } else { Link::Path }
             }
             (Link::Scheme { .. }, '&') => Link::Code,
             (link, _) => link,
@@ -151,10 +120,7 @@ impl Html {
     /// The whole template is the value of this attribute.
     pub(super) fn attribute(name: &str) -> Self {
         Html::Value {
-            tag: Tag {
-                name: String::new(),
-                json: false,
-            },
+            tag: Tag { name: String::new(), json: false },
             quote: Quote::Whole,
             value: Value::new(name.to_ascii_lowercase()),
         }
@@ -177,13 +143,9 @@ impl Html {
                 tail.clear();
                 Ok(None)
             }
-            Html::Value {
-                quote: Quote::None, ..
+            Html::Value { quote: Quote::None, .. } | Html::Tag { expects_value: true, .. } => {
+                Err("expected quotes around the value of an attribute, but found none".to_owned())
             }
-            | Html::Tag {
-                expects_value: true,
-                ..
-            } => Err("expected quotes around the value of an attribute, but found none".to_owned()),
             Html::Value { value, .. } => value.filter(),
             Html::Raw { tag, .. } if ESCAPABLE_RAW.contains(&tag.name.as_str()) => Ok(None),
             Html::Raw { tag, .. } if tag.json => Ok(Some("_json")),
@@ -191,29 +153,18 @@ impl Html {
                 "expected no value inside <{}>: use the `json` operation or a `data-` attribute, but found one",
                 tag.name
             )),
-            Html::Open(_) | Html::Bogus | Html::Tag { .. } => Err(
-                "expected a value in text or in a quoted attribute, but found one inside a tag"
-                    .to_owned(),
-            ),
+            Html::Open(_) | Html::Bogus | Html::Tag { .. } => {
+                Err("expected a value in text or in a quoted attribute, but found one inside a tag".to_owned())
+            }
         }
     }
 
     /// The template is over.
     pub(super) fn finish(&self) -> Result<(), String> {
         match self {
-            Html::Text
-            | Html::Value {
-                quote: Quote::Whole,
-                ..
-            } => Ok(()),
-            Html::Raw { tag, .. } => Err(format!(
-                "expected </{}>, but found the end of the template",
-                tag.name
-            )),
-            _ => Err(
-                "expected the end of a tag or comment, but found the end of the template"
-                    .to_owned(),
-            ),
+            Html::Text | Html::Value { quote: Quote::Whole, .. } => Ok(()),
+            Html::Raw { tag, .. } => Err(format!("expected </{}>, but found the end of the template", tag.name)),
+            _ => Err("expected the end of a tag or comment, but found the end of the template".to_owned()),
         }
     }
 
@@ -230,16 +181,8 @@ impl Html {
                     Html::Bogus
                 }
             }
-            Html::Tag {
-                tag,
-                attribute,
-                expects_value,
-            } => Self::in_tag(tag, attribute, expects_value, c),
-            Html::Value {
-                tag,
-                quote,
-                mut value,
-            } => {
+            Html::Tag { tag, attribute, expects_value } => Self::in_tag(tag, attribute, expects_value, c),
+            Html::Value { tag, quote, mut value } => {
                 let ends = match quote {
                     Quote::Is(quote) => c == quote,
                     Quote::None => c == '>' || c.is_ascii_whitespace(),
@@ -250,15 +193,7 @@ impl Html {
                     return Ok(Html::Value { tag, quote, value });
                 }
                 let tag = tag.with(&value);
-                if c == '>' {
-                    tag.content()
-                } else {
-                    Html::Tag {
-                        tag,
-                        attribute: String::new(),
-                        expects_value: false,
-                    }
-                }
+                if c == '>' { tag.content() } else { Html::Tag { tag, attribute: String::new(), expects_value: false } }
             }
             Html::Raw { tag, tail } => Self::in_raw(tag, tail, c),
         })
@@ -268,19 +203,8 @@ impl Html {
         let is_end = so_far.starts_with('/');
         match c {
             '>' | '/' | ' ' | '\t' | '\n' | '\r' | '\u{c}' if !so_far.is_empty() && !is_end => {
-                let tag = Tag {
-                    name: so_far,
-                    json: false,
-                };
-                if c == '>' {
-                    tag.content()
-                } else {
-                    Html::Tag {
-                        tag,
-                        attribute: String::new(),
-                        expects_value: false,
-                    }
-                }
+                let tag = Tag { name: so_far, json: false };
+                if c == '>' { tag.content() } else { Html::Tag { tag, attribute: String::new(), expects_value: false } }
             }
             '>' => Html::Text,
             '-' if so_far == "!-" => Html::Comment(String::new()),
@@ -307,85 +231,51 @@ impl Html {
     fn commented(mut tail: String, c: char) -> Self {
         // `<!-->` and `<!--->` end at once; later `-->` and `--!>` do.
         tail.push(c);
-        let ended =
-            matches!(tail.as_str(), ">" | "->") || tail.ends_with("-->") || tail.ends_with("--!>");
-        if ended {
-            Html::Text
-        } else {
-            Html::Comment(tail)
-        }
+        let ended = matches!(tail.as_str(), ">" | "->") || tail.ends_with("-->") || tail.ends_with("--!>");
+        if ended { Html::Text } else { Html::Comment(tail) }
     }
 
     fn in_tag(tag: Tag, mut attribute: String, expects_value: bool, c: char) -> Self {
         if expects_value {
-            let value = |quote| Html::Value {
-                tag: tag.clone(),
-                quote,
-                value: Value::new(attribute.clone()),
-            };
+            let value = |quote| Html::Value { tag: tag.clone(), quote, value: Value::new(attribute.clone()) };
             return match c {
                 '"' | '\'' => value(Quote::Is(c)),
                 '>' => tag.content(),
-                c if c.is_ascii_whitespace() => Html::Tag {
-                    tag,
-                    attribute,
-                    expects_value,
-                },
+                c if c.is_ascii_whitespace() => Html::Tag { tag, attribute, expects_value },
                 c => {
                     let mut value = Value::new(attribute);
                     // An unquoted value takes no `{{ }}`: what its text says of a link doesn't matter.
                     let _ = value.text(c);
-                    Html::Value {
-                        tag,
-                        quote: Quote::None,
-                        value,
-                    }
+                    Html::Value { tag, quote: Quote::None, value }
                 }
             };
         }
         match c {
             '>' => tag.content(),
-            '=' if !attribute.trim_end().is_empty() => Html::Tag {
-                tag,
-                attribute: attribute.trim_end().to_owned(),
-                expects_value: true,
-            },
-            '/' => Html::Tag {
-                tag,
-                attribute: String::new(),
-                expects_value,
-            },
+            '=' if !attribute.trim_end().is_empty() => {
+                Html::Tag { tag, attribute: attribute.trim_end().to_owned(), expects_value: true }
+            }
+            '/' => Html::Tag { tag, attribute: String::new(), expects_value },
             c if c.is_ascii_whitespace() => {
                 // Space may stand between a name and its `=`.
                 if !attribute.is_empty() {
                     attribute.push(' ');
                 }
-                Html::Tag {
-                    tag,
-                    attribute,
-                    expects_value,
-                }
+                Html::Tag { tag, attribute, expects_value }
             }
             c => {
                 if attribute.ends_with(' ') {
                     attribute.clear();
                 }
                 attribute.push(c.to_ascii_lowercase());
-                Html::Tag {
-                    tag,
-                    attribute,
-                    expects_value,
-                }
+                Html::Tag { tag, attribute, expects_value }
             }
         }
     }
 
     fn in_raw(tag: Tag, mut tail: String, c: char) -> Self {
         if c == '<' {
-            return Html::Raw {
-                tag,
-                tail: "<".to_owned(),
-            };
+            return Html::Raw { tag, tail: "<".to_owned() };
         }
         if tail.is_empty() {
             return Html::Raw { tag, tail };
@@ -406,18 +296,15 @@ impl Tag {
     fn with(mut self, value: &Value) -> Self {
         if self.name == "script" && value.name == "type" {
             let essence = value.literal.split(';').next().unwrap_or_default().trim();
-            self.json = essence.eq_ignore_ascii_case("application/json")
-                || essence.to_ascii_lowercase().ends_with("+json");
+            self.json =
+                essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json");
         }
         self
     }
 
     fn content(self) -> Html {
         if RAW.contains(&self.name.as_str()) || ESCAPABLE_RAW.contains(&self.name.as_str()) {
-            Html::Raw {
-                tag: self,
-                tail: String::new(),
-            }
+            Html::Raw { tag: self, tail: String::new() }
         } else {
             Html::Text
         }

@@ -13,11 +13,8 @@ use super::html_state::Html;
 /// A template's source with each value sent through the filter of its place, or the byte offset and the reason why it
 /// can't be used.
 pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, String)> {
-    let mut walk = Walk {
-        out: String::with_capacity(source.len() + 64),
-        state: State::start(kind),
-        blocks: Vec::new(),
-    };
+    let mut walk =
+        Walk { out: String::with_capacity(source.len() + 64), state: State::start(kind), blocks: Vec::new() };
     let mut rest = source;
     while !rest.is_empty() {
         let offset = source.len() - rest.len();
@@ -27,12 +24,8 @@ pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, Stri
             break;
         }
         let offset = offset + literal.len();
-        let end = tag_end(tag).ok_or_else(|| {
-            (
-                offset,
-                "expected the end of a tag, but found the end of the template".to_owned(),
-            )
-        })?;
+        let end = tag_end(tag)
+            .ok_or_else(|| (offset, "expected the end of a tag, but found the end of the template".to_owned()))?;
         let (tag, after) = tag.split_at(end);
         walk.tag(tag).map_err(|message| (offset, message))?;
         rest = after;
@@ -42,11 +35,7 @@ pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, Stri
 
 /// Where the next `{{`, `{%` or `{#` starts; the end where there is none.
 fn next_tag(text: &str) -> usize {
-    ["{{", "{%", "{#"]
-        .iter()
-        .filter_map(|open| text.find(open))
-        .min()
-        .unwrap_or(text.len())
+    ["{{", "{%", "{#"].iter().filter_map(|open| text.find(open)).min().unwrap_or(text.len())
 }
 
 /// Where the tag that `text` starts with ends. Ends inside string literals don't count.
@@ -160,10 +149,7 @@ impl Walk {
     }
 
     fn statement(&mut self, statement: &str) -> Result<(), String> {
-        let word = statement
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .next()
-            .unwrap_or_default();
+        let word = statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
         match word {
             "if" | "for" => self.blocks.push(Block {
                 word: word.to_owned(),
@@ -177,22 +163,18 @@ impl Walk {
                     .last_mut()
                     .ok_or_else(|| format!("expected an open `if` or `for`, but found `{word}`"))?;
                 block.has_else |= word == "else";
-                block
-                    .ends
-                    .push(std::mem::replace(&mut self.state, block.start.clone()));
+                block.ends.push(std::mem::replace(&mut self.state, block.start.clone()));
             }
             "endif" | "endfor" => {
                 let block = self
                     .blocks
                     .pop()
                     .filter(|block| word == format!("end{}", block.word))
-                    .ok_or_else(|| {
-                        format!("expected the end of the open block, but found `{word}`")
-                    })?;
+                    .ok_or_else(|| format!("expected the end of the open block, but found `{word}`"))?;
                 // A loop may run twice or never, an `if` without `else` may skip: then the end must be the start.
                 let same_as_start = block.word == "for" || !block.has_else;
-                let differs = block.ends.iter().any(|end| *end != self.state)
-                    || (same_as_start && block.start != self.state);
+                let differs =
+                    block.ends.iter().any(|end| *end != self.state) || (same_as_start && block.start != self.state);
                 if differs {
                     return Err(format!(
                         "expected every branch of `{}` to end in the same place of the HTML, but found different ones",
@@ -213,10 +195,7 @@ impl Walk {
 
     fn finish(self) -> Result<String, String> {
         if let Some(block) = self.blocks.last() {
-            return Err(format!(
-                "expected `end{}`, but found the end of the template",
-                block.word
-            ));
+            return Err(format!("expected `end{}`, but found the end of the template", block.word));
         }
         match &self.state {
             State::Plain => Ok(self.out),

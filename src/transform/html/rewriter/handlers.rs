@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use lol_html::html_content::{BailOut, ContentType, DocumentEnd, Element as Node};
-use lol_html::{
-    DocumentContentHandlers, ElementContentHandlers, MemorySettings, Selector, Settings,
-};
+use lol_html::{DocumentContentHandlers, ElementContentHandlers, MemorySettings, Selector, Settings};
 
 use super::progress::Progress;
 use crate::transform::charset::Charset;
@@ -34,10 +32,7 @@ pub(super) fn settings<'p>(
     // First, so that the nonce of a script is known before anything is done with that script.
     if plan.nonce.is_none() && adds_elements(plan) {
         let sources = [
-            (
-                "script[nonce]",
-                on_script_nonce as fn(&Progress, &Node<'_, '_>),
-            ),
+            ("script[nonce]", on_script_nonce as fn(&Progress, &Node<'_, '_>)),
             ("meta[http-equiv][content]", on_csp_meta),
         ];
         for (selector, look) in sources {
@@ -52,20 +47,14 @@ pub(super) fn settings<'p>(
         settings = head_end(settings, &plan.head_end, progress);
     }
     let progress = Rc::clone(progress);
-    settings.append_bail_out_handler(
-        move |_: &lol_html::errors::RewritingError, bail_out: &mut BailOut<'_>| {
-            bail_out.append(&progress.reopened(), ContentType::Html);
-        },
-    )
+    settings.append_bail_out_handler(move |_: &lol_html::errors::RewritingError, bail_out: &mut BailOut<'_>| {
+        bail_out.append(&progress.reopened(), ContentType::Html);
+    })
 }
 
 fn adds_elements(plan: &HtmlPlan) -> bool {
     !plan.head_end.is_empty()
-        || plan
-            .operations
-            .iter()
-            .flat_map(|planned| &planned.edits)
-            .any(|edit| matches!(edit, Edit::Element(_)))
+        || plan.operations.iter().flat_map(|planned| &planned.edits).any(|edit| matches!(edit, Edit::Element(_)))
 }
 
 /// A handler for a selector of this service's own.
@@ -100,30 +89,16 @@ fn editing<'p>(planned: &'p Planned, progress: &Rc<Progress>) -> Registered<'p> 
         }
         Ok(())
     };
-    (
-        Cow::Borrowed(planned.select.parsed()),
-        ElementContentHandlers::default().element(handler),
-    )
+    (Cow::Borrowed(planned.select.parsed()), ElementContentHandlers::default().element(handler))
 }
 
 /// Places elements at the end of the head. A page may leave out `</head>`, `<head>` or all of it (HTML Living Standard,
 /// "Optional tags"): then in front of the body's content, or at the very end.
-fn head_end<'p>(
-    settings: Settings<'p, 'p>,
-    elements: &'p [Element],
-    progress: &Rc<Progress>,
-) -> Settings<'p, 'p> {
+fn head_end<'p>(settings: Settings<'p, 'p>, elements: &'p [Element], progress: &Rc<Progress>) -> Settings<'p, 'p> {
     let html = |elements: &[Element], progress: &Progress| {
         let nonce = progress.nonce();
-        let html: String = elements
-            .iter()
-            .map(|element| element.html(nonce.as_deref()))
-            .collect();
-        if progress.may_insert(html.len()) {
-            html
-        } else {
-            String::new()
-        }
+        let html: String = elements.iter().map(|element| element.html(nonce.as_deref())).collect();
+        if progress.may_insert(html.len()) { html } else { String::new() }
     };
     let shared: Rc<[Element]> = elements.into();
     let for_head = Rc::clone(progress);
@@ -165,12 +140,7 @@ fn on_csp_meta(progress: &Progress, node: &Node<'_, '_>) {
     let is_csp = node
         .get_attribute("http-equiv")
         .is_some_and(|name| name.trim().eq_ignore_ascii_case("content-security-policy"));
-    if is_csp
-        && let Some(nonce) = node
-            .get_attribute("content")
-            .as_deref()
-            .and_then(policy_nonce)
-    {
+    if is_csp && let Some(nonce) = node.get_attribute("content").as_deref().and_then(policy_nonce) {
         progress.found_nonce(nonce);
     }
 }

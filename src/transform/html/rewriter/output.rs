@@ -16,10 +16,7 @@ pub(super) struct Output<S> {
 
 impl<S: FnMut(&[u8])> Output<S> {
     pub(super) fn new(sink: S) -> Self {
-        Self {
-            buffer: Vec::new(),
-            sink,
-        }
+        Self { buffer: Vec::new(), sink }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {

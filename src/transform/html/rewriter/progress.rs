@@ -41,11 +41,7 @@ impl Progress {
             removal_start: Cell::new(0),
             replaced: RefCell::default(),
             awaited_ends: Cell::new(0),
-            operations_left: Cell::new(if is_finite {
-                plan.operations.len()
-            } else {
-                usize::MAX
-            }),
+            operations_left: Cell::new(if is_finite { plan.operations.len() } else { usize::MAX }),
             head_is_done: Cell::new(plan.head_end.is_empty()),
             nonce: RefCell::new(plan.nonce.clone()),
         }
@@ -80,8 +76,7 @@ impl Progress {
     pub(super) fn edited(&self, once: bool) {
         self.edited.set(self.edited.get().saturating_add(1));
         if once && self.operations_left.get() != usize::MAX {
-            self.operations_left
-                .set(self.operations_left.get().saturating_sub(1));
+            self.operations_left.set(self.operations_left.get().saturating_sub(1));
         }
     }
 
@@ -97,11 +92,7 @@ impl Progress {
     }
 
     /// The element's content is being left out from here to its end; for a replaced one, `name` is its name.
-    pub(in crate::transform::html) fn removal_starts(
-        self: &Rc<Self>,
-        node: &mut Node<'_, '_>,
-        name: Option<String>,
-    ) {
+    pub(in crate::transform::html) fn removal_starts(self: &Rc<Self>, node: &mut Node<'_, '_>, name: Option<String>) {
         let start = start(node);
         let Some(handlers) = node.end_tag_handlers() else {
             return;
@@ -114,9 +105,7 @@ impl Progress {
         self.replaced.borrow_mut().extend(name);
         let progress = Rc::clone(self);
         handlers.push(Box::new(move |_| {
-            progress
-                .removals
-                .set(progress.removals.get().saturating_sub(1));
+            progress.removals.set(progress.removals.get().saturating_sub(1));
             if is_replaced {
                 progress.replaced.borrow_mut().pop();
             }
@@ -126,11 +115,7 @@ impl Progress {
 
     /// The start tags of the replaced elements that are open: gone, with their end tags still to come.
     pub(super) fn reopened(&self) -> String {
-        self.replaced
-            .borrow()
-            .iter()
-            .map(|name| format!("<{name}>"))
-            .collect()
+        self.replaced.borrow().iter().map(|name| format!("<{name}>")).collect()
     }
 
     pub(in crate::transform::html) fn end_is_awaited(&self) {
@@ -138,8 +123,7 @@ impl Progress {
     }
 
     pub(in crate::transform::html) fn end_has_come(&self) {
-        self.awaited_ends
-            .set(self.awaited_ends.get().saturating_sub(1));
+        self.awaited_ends.set(self.awaited_ends.get().saturating_sub(1));
     }
 
     /// Whether the elements for the head's end are still to be placed; once.
@@ -153,9 +137,7 @@ impl Progress {
 
     /// Keeps the first nonce found.
     pub(super) fn found_nonce(&self, nonce: &str) {
-        self.nonce
-            .borrow_mut()
-            .get_or_insert_with(|| nonce.to_owned());
+        self.nonce.borrow_mut().get_or_insert_with(|| nonce.to_owned());
     }
 }
 
