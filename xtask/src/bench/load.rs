@@ -8,17 +8,23 @@ use local_server::process::LocalServer;
 use local_server::visitors::NEW_YORK;
 use serde_json::Value;
 
+use super::report::percentile;
 use super::rows::{Row, Temperature};
 
-/// A pause after each answer: what the sandbox does after it (logging, ending) is counted with its request.
-const PAUSE: Duration = Duration::from_micros(300);
+/// After each answer the process is watched in steps of this, until it has done next to nothing for one step: what a
+/// sandbox does after its answer (logging, ending) is counted with its request.
+const STEP: Duration = Duration::from_micros(250);
+/// Next to nothing: the local server's clock thread ticks all the time.
+const QUIET: Duration = Duration::from_micros(25);
+/// It is watched no longer than this.
+const WATCH: Duration = Duration::from_millis(50);
 /// How long log lines may be under way.
 const LOG_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a row cost in a round.
 #[derive(Debug, Default, Clone)]
 pub struct Sample {
-    /// Milliseconds of CPU of the local server's process, a request (mean).
+    /// Milliseconds of CPU of the local server's process, a request.
     pub cpu_ms: f64,
     /// Milliseconds to the end of each answer.
     pub total_ms: Vec<f64>,
@@ -49,15 +55,16 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
             row.path,
             answer.text()
         );
-        pause();
-        let after = cpu_time(server.process_id())?;
+        let after = when_quiet(server.process_id())?;
         costs.push(Cost { cpu: after.saturating_sub(before), total: answer.total, first_byte: answer.first_byte });
         before = after;
     }
     match row.temperature {
-        Temperature::AsItComes => Ok(sample(costs.iter())),
-        Temperature::Warm => Ok(sample(with_cold(server, logged, &costs, false)?.into_iter())),
-        Temperature::Cold => Ok(sample(with_cold(server, logged, &costs, true)?.into_iter())),
+        // Everything counts here, what happens once in a sandbox's life too.
+        Temperature::AsItComes => Ok(sample(costs.iter(), mean)),
+        // Requests of one kind: the median leaves out those that a sandbox's end, or another program, fell upon.
+        Temperature::Warm => Ok(sample(with_cold(server, logged, &costs, false)?.into_iter(), median)),
+        Temperature::Cold => Ok(sample(with_cold(server, logged, &costs, true)?.into_iter(), median)),
     }
 }
 
@@ -77,24 +84,43 @@ fn with_cold<'a>(server: &LocalServer, logged: usize, costs: &'a [Cost], cold: b
     Ok(chosen)
 }
 
-/// Waits without sleeping: a machine that falls asleep between requests is slower at each of them.
-fn pause() {
+/// The process's CPU time when it has come to rest. Waits without sleeping: a machine that falls asleep between requests
+/// is slower at each of them.
+fn when_quiet(process: u32) -> anyhow::Result<Duration> {
     let start = Instant::now();
-    while start.elapsed() < PAUSE {
-        std::hint::spin_loop();
+    let mut before = cpu_time(process)?;
+    loop {
+        let step = Instant::now();
+        while step.elapsed() < STEP {
+            std::hint::spin_loop();
+        }
+        let now = cpu_time(process)?;
+        if now.saturating_sub(before) < QUIET || start.elapsed() > WATCH {
+            return Ok(now);
+        }
+        before = now;
     }
 }
 
-fn sample<'a>(costs: impl Iterator<Item = &'a Cost>) -> Sample {
+fn sample<'a>(costs: impl Iterator<Item = &'a Cost>, middle: fn(Vec<f64>) -> f64) -> Sample {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     let mut sample = Sample::default();
+    let mut cpu = Vec::new();
     for cost in costs {
-        sample.cpu_ms += milliseconds(cost.cpu);
+        cpu.push(milliseconds(cost.cpu));
         sample.total_ms.push(milliseconds(cost.total));
         sample.first_byte_ms.push(milliseconds(cost.first_byte));
     }
-    sample.cpu_ms /= sample.total_ms.len().max(1) as f64;
+    sample.cpu_ms = middle(cpu);
     sample
+}
+
+fn mean(values: Vec<f64>) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    percentile(values, 50.0)
 }
 
 /// CPU time of all threads of a process, those that have ended included: what `/proc/<pid>/stat` counts as utime and

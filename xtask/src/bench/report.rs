@@ -64,11 +64,11 @@ are this machine's, the local server's own work included; on Fastly's network th
 
 * CPU a request: the local server's process (user and system time, all threads), read before and after each request.
   The load generator and the origin are another process.
-* {requests} requests a round and row, one after the other on one connection, with a short pause so that what
-  a sandbox does after its answer is counted with its request.
+* {requests} requests a round and row, one after the other on one connection, each sent when the
+  process has come to rest, so that what a sandbox does after its answer is counted with its request.
 * The local server gives a sandbox at most six requests, so that in a row without a remark one of six is a sandbox's
   first; Fastly gives it many more. *Warm* and *first request of a sandbox* are these same requests told apart by the
-  decisions log (`cold`). The bare service starts a sandbox for every request.
+  decisions log (`cold`), and the median request of a round counts; elsewhere it is the mean of all. The bare service starts a sandbox for every request.
 * {rounds} rounds; every round drives every row in turn, ratios are taken within a round, and medians over the rounds are
   shown. p50 and p99 are over all requests of all rounds.
 
@@ -96,7 +96,7 @@ fn machine() -> String {
 }
 
 /// The value below which that share (0 to 100) of the values lies; 0 where there is none.
-fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+pub fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let index = ((values.len().saturating_sub(1)) as f64 * share / 100.0).round() as usize;
     values.get(index).copied().unwrap_or(0.0)
