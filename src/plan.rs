@@ -1,5 +1,6 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
+pub mod body;
 pub mod exchange;
 pub mod key;
 pub mod personal;
@@ -19,6 +20,7 @@ use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
 pub use exchange::Exchange;
+use body::BodyPlan;
 use exchange::Target;
 use values::PlanValues;
 use variant::Variant;
@@ -41,6 +43,8 @@ pub struct FetchPlan {
     pub primary: Exchange,
     /// What is asked for when that fails.
     pub fallback: Option<FallbackPlan>,
+    /// What becomes of the answer's body; `None`: it streams through.
+    pub body: Option<BodyPlan>,
     /// What the answer says of itself.
     pub privacy: Privacy,
     /// Codes of what could not be done as the rules say.
@@ -92,6 +96,7 @@ pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
         route: None,
         primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
         fallback: None,
+        body: None,
         privacy: Privacy::Transparent,
         codes: Vec::new(),
     }
@@ -243,6 +248,10 @@ fn personalized(
     }
     let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
     headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
+    let body = BodyPlan::of(rules, route, context, values.decision, &variant);
+    if let Some(body) = &body {
+        body.prepare(&mut headers);
+    }
     let primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
     let fallback = fallback_target(head, personalize).and_then(|target| {
         let exchange = send(target, base(), Variant::default());
@@ -250,11 +259,11 @@ fn personalized(
         differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
     });
     let privacy = match &shared {
-        _ if identifies => Privacy::NoStore,
+        _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
         Some(cache) if cache.stored.downstream == Downstream::Origin => Privacy::Origin,
         _ => Privacy::Private,
     };
-    FetchPlan { route: Some(route.id.clone()), primary, fallback, privacy, codes }
+    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, privacy, codes }
 }
 
 /// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110

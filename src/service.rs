@@ -12,6 +12,7 @@ use crate::fetch;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
 use crate::platform::{Caching, ClientRequest, Platform, Response};
 use crate::record;
+use crate::respond::body::{Treatment, send_html, send_json, treat};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
@@ -105,8 +106,13 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
             Response { status, headers, body: P::Body::from(body.into_bytes()) }
         }
     };
+    let mut treatment = Treatment::Untouched;
     if fetched.fallback.is_some() {
         visit.forget_arms();
+    } else if let Some(body) = &plan.body {
+        let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
+        treatment = found;
+        visit.codes.extend(code);
     }
     if matches!(exchange.caching, Caching::Keyed { .. })
         && conditional::is_not_modified(&visit.head.method, &visit.head.headers, response.status, &response.headers)
@@ -114,6 +120,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         response.status = http::StatusCode::NOT_MODIFIED;
         conditional::to_not_modified(&mut response.headers);
         response.body = P::Body::from(Vec::new());
+        treatment = Treatment::Untouched;
     }
     visit.add_own_headers(&mut response.headers);
     respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
@@ -127,7 +134,16 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         fallback: fetched.fallback,
         origin: Some(fetched.first_byte),
     };
-    visit.platform.respond(response);
+    let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
+    let code = match (treatment, &plan.body) {
+        (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
+        (Treatment::Json, Some(body)) => send_json(visit.platform, body, &limits, response),
+        (Treatment::Untouched, _) | (_, None) => {
+            visit.platform.respond(response);
+            None
+        }
+    };
+    visit.codes.extend(code);
     visit.record(rules, &sent);
 }
 

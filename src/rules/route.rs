@@ -1,5 +1,8 @@
 //! A route, compiled: names parsed, templates and conditions prepared, times in nanoseconds.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -9,6 +12,7 @@ use super::stored::{self, Action, OnMiss, QueryPolicy, SessionUse};
 use super::template::{Source, Template};
 use crate::admit::headers::is_reserved;
 use crate::condition::Condition;
+use crate::plan::body::BodyRules;
 
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";
@@ -44,6 +48,12 @@ pub struct Route {
     pub session: Option<SessionUse>,
     /// What has to be known before the route can be decided.
     pub needs: Needs,
+    /// Operations on pages, as stored.
+    pub html: Vec<serde_json::Value>,
+    /// Edits of JSON answers, as stored.
+    pub json: Option<serde_json::Value>,
+    /// Both, compiled when a request first comes near: they need the rule set's templates.
+    pub body: OnceCell<Rc<BodyRules>>,
 }
 
 /// What has to be known of a visitor.
@@ -221,6 +231,9 @@ impl Route {
             experiment_keys: stored.experiments,
             session: stored.session,
             needs: Needs::default(),
+            html: stored.html,
+            json: stored.json,
+            body: OnceCell::new(),
         };
         let (mut features, mut experiments) = (Vec::new(), Vec::new());
         for source in route.templates().into_iter().flat_map(Template::sources) {
@@ -247,7 +260,8 @@ impl Route {
         let fills = |wanted: fn(&Source) -> bool| templates.iter().any(|template| template.sources().any(wanted));
         let session = self.session.is_some()
             || reads(&["session", "segments"])
-            || fills(|source| matches!(source, Source::Session(_)));
+            || fills(|source| matches!(source, Source::Session(_)))
+            || self.html.iter().chain(&self.json).any(|operation| operation.to_string().contains("session"));
         let bucketed = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
         let keeps = session || bucketed || reads(&["id", "visitorId"]);
         let named = fills(|source| matches!(source, Source::UserId)) || reads(&["userId", "loggedIn"]);
@@ -264,7 +278,17 @@ impl Route {
 
     /// Whether the page's visual experiments run here.
     pub fn runs_visual_experiments(&self) -> bool {
-        false
+        !self.html.is_empty()
+    }
+
+    /// Whether bodies are rewritten.
+    pub fn rewrites_bodies(&self) -> bool {
+        !self.html.is_empty() || self.json.is_some()
+    }
+
+    /// Whether the answer may hold something of the visitor's session.
+    pub fn shows_session(&self) -> bool {
+        self.rewrites_bodies() && self.needs.session
     }
 
     /// Whether the route is for `host` (lower case, without port).

@@ -132,6 +132,11 @@ impl Routes {
         self.slots.iter().filter_map(|slot| Some((self.compiled(slot)?, slot.pointer.as_str())))
     }
 
+    /// Adds faults that were found while a route was used.
+    pub fn note(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.found_late.borrow_mut().extend(faults);
+    }
+
     /// The faults found since the last call in routes that were needed.
     pub fn take_faults(&self) -> Vec<Fault> {
         self.found_late.take()

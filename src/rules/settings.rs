@@ -73,6 +73,22 @@ impl Default for LogSettings {
     }
 }
 
+/// What a request may cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Milliseconds of vCPU after which a page streams on unrewritten; the platform stops a request at 50.
+    pub vcpu_ms: u64,
+    /// Bytes of the largest JSON answer that is edited.
+    pub json_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { vcpu_ms: 30, json_bytes: 256 * 1024 }
+    }
+}
+
 /// `settings`, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -102,6 +118,8 @@ pub struct Settings {
     pub preview: PreviewMode,
     /// How an arm that leads to another URL is shown.
     pub redirects: RedirectMode,
+    /// What a request may cost.
+    pub limits: Limits,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
 }

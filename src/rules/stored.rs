@@ -84,6 +84,12 @@ pub struct Route {
     /// What of the session the route uses.
     #[serde(default)]
     pub session: Option<SessionUse>,
+    /// Operations on pages: see `docs/PERSONALIZING.md`.
+    #[serde(default)]
+    pub html: Vec<serde_json::Value>,
+    /// Edits of JSON answers: see `docs/PERSONALIZING.md`.
+    #[serde(default)]
+    pub json: Option<serde_json::Value>,
     /// With it the answer is shared by all with the same canonical request.
     #[serde(default)]
     pub cache: Option<Cache>,
