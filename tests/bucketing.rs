@@ -1,5 +1,7 @@
 //! Statistics of bucketing (promise 7), with fixed seeds: these tests give the same figures every time.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may stop at a surprise, its helpers included")]
+
 use edge_personalizer::condition::Value;
 use edge_personalizer::growthbook::{
     Bucket, Context, Definitions, Evaluator, HashVersion, Interval, Seed, bucket_ranges, in_range, reweight,
