@@ -164,7 +164,9 @@ fn a_changed_sticky_bucket_comes_out_once_and_only_if_changed() {
     let empty = StickyBuckets::new();
     let context = Context { sticky: Some(&empty), ..Context::new(&attributes, NOW) };
     let mut evaluator = Evaluator::new(&definitions, &context);
-    ["f", "g", "f"].map(|key| evaluator.feature(key));
+    for key in ["f", "g", "f"] {
+        evaluator.feature(key);
+    }
     let changed = evaluator.finish().sticky;
     assert_eq!(changed.len(), 1);
     assert_eq!(changed[0].assignments.keys().collect::<Vec<_>>(), ["e__0", "h__0"]);

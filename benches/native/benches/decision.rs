@@ -4,11 +4,12 @@
 //! bench`.
 
 #![allow(missing_docs, reason = "criterion's macros")]
-#![allow(clippy::unwrap_used, reason = "a bench may stop at a surprise")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench may stop at a surprise")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use edge_personalizer::condition::{self, Attributes};
 use edge_personalizer::growthbook::{Context, Definitions, Evaluator};
 use growthbook_rust::growthbook::GrowthBook;
 use growthbook_rust::model_public::GrowthBookAttribute;
@@ -43,11 +44,32 @@ fn attributes() -> Value {
     })
 }
 
+/// The visitor as the service has them: fields, not JSON; the session alone is JSON.
+struct Visitor {
+    session: Value,
+}
+
+impl Attributes for Visitor {
+    fn attribute(&self, name: &str) -> Option<condition::Value<'_>> {
+        let text = |text: &'static str| Some(condition::Value::String(text.into()));
+        match name {
+            "id" => text("5d2f3a7c9b1e4f60a8d7c6b5e4f3a2b1"),
+            "country" => text("US"),
+            "deviceType" => text("mobile"),
+            "browser" => text("Chrome"),
+            "loggedIn" => Some(condition::Value::Bool(false)),
+            "session" => Some(condition::Value::Json(&self.session)),
+            _ => None,
+        }
+    }
+}
+
 fn decision(criterion: &mut Criterion) {
     let mut definitions = Definitions::default();
     definitions.features.add_object(features().to_string()).unwrap();
     let attributes = attributes();
-    let context = Context::new(&attributes, OffsetDateTime::UNIX_EPOCH);
+    let visitor = Visitor { session: attributes["session"].clone() };
+    let context = Context::new(&visitor, OffsetDateTime::UNIX_EPOCH);
     let official = GrowthBook {
         forced_variations: None,
         features: serde_json::from_value(features()).unwrap(),
