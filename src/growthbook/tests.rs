@@ -238,3 +238,41 @@ fn exposures_decided_elsewhere_are_passed_on() {
     let effects = evaluator.finish();
     assert_eq!((effects.exposures[0].experiment, effects.exposures[0].variation), ("e", 1));
 }
+
+#[test]
+fn the_strict_reader_names_what_the_evaluator_forgives() {
+    let definitions = definitions(&json!({ "known": {} }));
+    let feature = json!({ "defaultvalue": 1, "rules": [
+        { "force": 1, "coverage": 0.5, "condition": { "a": { "$regx": "x" } } },
+        { "variations": ["a", "b", "c"], "weights": [0.3333, 0.3333, 0.3333], "hashVersion": 2, "meta": [{}] },
+        { "variations": ["a"], "weights": [0.5, 0.5], "hashVersion": 3, "weight": 1 },
+        { "force": 1, "parentConditions": [{ "id": "known" }, { "id": "gone", "condition": { "value": { "$in": 1 } } }] },
+        { "contextualVariations": [1, 2], "contextualBanditRef": "gone", "hashVersion": 2 }
+    ] });
+    let pointers: Vec<_> = lint_feature("f", &feature, &definitions).into_iter().map(|fault| fault.pointer).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/defaultvalue",
+            "/rules/0/condition/a/$regx",
+            "/rules/0/hashVersion",
+            "/rules/1/meta",
+            "/rules/1/weights",
+            "/rules/2/hashVersion",
+            "/rules/2/variations",
+            "/rules/2/weights",
+            "/rules/2/weight",
+            "/rules/3/parentConditions/1/id",
+            "/rules/3/parentConditions/1/condition/value/$in",
+            "/rules/4/contextualBanditRef",
+        ]
+    );
+    let experiment = json!({ "key": "e", "variations": [{}, { "urlRedirect": "https://h/" }], "hashVersion": 2, "urlPatterns": [
+        { "type": "simple", "pattern": "/a" }, { "type": "regex", "pattern": "(?=a)" }, { "type": "glob", "pattern": "*" }
+    ] });
+    let pointers: Vec<_> =
+        lint_experiment("e", &experiment, &definitions).into_iter().map(|fault| fault.pointer).collect();
+    assert_eq!(pointers, ["/urlPatterns/1/pattern", "/urlPatterns/2/type"]);
+    let clean = json!({ "defaultValue": 1, "rules": [{ "force": 1, "coverage": 0.1, "hashVersion": 2 }] });
+    assert_eq!(lint_feature("f", &clean, &definitions), []);
+}
