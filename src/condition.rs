@@ -6,7 +6,7 @@
 //! and allocates nothing for the usual operators. [`lint`] is the strict reader of the same JSON, for the checker.
 //!
 //! Two rules of the specification surprise: an absent attribute is the same as `null`, and comparisons are
-//! JavaScript's ([`javascript`]), so that the edge and the browser agree on every visitor.
+//! JavaScript's (module `javascript`), so that the edge and the browser agree on every visitor.
 
 use std::borrow::Cow;
 

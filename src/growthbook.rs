@@ -15,6 +15,7 @@ mod decrypt;
 mod evaluate;
 mod experiment;
 mod hash;
+mod lint;
 mod payload;
 mod query_override;
 mod range;
@@ -34,6 +35,7 @@ pub use compiled::{Experiment, Feature};
 pub use decrypt::{Undecryptable, decrypt};
 pub use evaluate::{Context, Evaluator};
 pub use hash::{Bucket, HashVersion, Seed, hash};
+pub use lint::{lint_experiment, lint_feature};
 pub use payload::Definitions;
 pub use query_override::query_override;
 pub use range::{

@@ -1,5 +1,7 @@
 //! The GrowthBook SDK specification (promise 8): assignments equal those of every GrowthBook SDK.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at a surprise, its helpers included")]
+
 use std::path::Path;
 
 use edge_personalizer::growthbook::conformance;

@@ -64,13 +64,26 @@ pub struct Evaluator<'a, 't> {
     pub(super) definitions: &'a Definitions,
     pub(super) context: &'a Context<'a>,
     pub(super) effects: Effects<'a>,
-    /// The features being evaluated, outermost first.
-    stack: Vec<&'a str>,
     /// Prerequisites that have been evaluated: a chain in which each refers to the next one twice would otherwise double with each link.
     prerequisites: Vec<(&'a str, &'a Json)>,
     /// How many cycles were met: a result that depends on one depends on where the evaluation began, and is not kept.
     cycles: usize,
     trace: Option<&'t mut dyn Trace>,
+}
+
+/// A feature that is being evaluated, with those that need it. It lives on the stack: most evaluations allocate nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Chain<'c> {
+    key: &'c str,
+    above: Option<&'c Chain<'c>>,
+}
+
+impl Chain<'_> {
+    fn may_lead_to(&self, key: &str) -> bool {
+        let links = std::iter::successors(Some(self), |link| link.above);
+        // One link too many ends the walk, a key that is there already too.
+        links.enumerate().all(|(depth, link)| depth + 1 < DEEPEST_PREREQUISITE && link.key != key)
+    }
 }
 
 /// How a list of prerequisites came out.
@@ -93,15 +106,7 @@ impl<'a, 't> Evaluator<'a, 't> {
     /// An evaluation that doesn't explain itself.
     #[must_use]
     pub fn new(definitions: &'a Definitions, context: &'a Context<'a>) -> Self {
-        Self {
-            definitions,
-            context,
-            effects: Effects::default(),
-            stack: Vec::new(),
-            prerequisites: Vec::new(),
-            cycles: 0,
-            trace: None,
-        }
+        Self { definitions, context, effects: Effects::default(), prerequisites: Vec::new(), cycles: 0, trace: None }
     }
 
     /// An evaluation that says each step.
@@ -118,15 +123,19 @@ impl<'a, 't> Evaluator<'a, 't> {
 
     /// What a feature is worth to the visitor.
     pub fn feature(&mut self, key: &str) -> FeatureResult<'a> {
+        self.feature_below(key, None)
+    }
+
+    fn feature_below(&mut self, key: &str, above: Option<&Chain<'_>>) -> FeatureResult<'a> {
         self.note(|| Step::Begins { feature: key });
-        let result = self.evaluate(key);
+        let result = self.evaluate(key, above);
         self.note(|| Step::Ends { feature: key, source: result.source.as_str(), value: result.value });
         result
     }
 
-    fn evaluate(&mut self, key: &str) -> FeatureResult<'a> {
+    fn evaluate(&mut self, key: &str, above: Option<&Chain<'_>>) -> FeatureResult<'a> {
         let plain = |value, source| FeatureResult { value, source, rule: None, experiment: None };
-        if self.stack.len() >= DEEPEST_PREREQUISITE || self.stack.contains(&key) {
+        if above.is_some_and(|chain| !chain.may_lead_to(key)) {
             self.cycles += 1;
             return plain(&NULL, Source::CyclicPrerequisite);
         }
@@ -140,19 +149,17 @@ impl<'a, 't> Evaluator<'a, 't> {
                 plain(&NULL, Source::Broken)
             }
             Some((key, Ok(feature))) => {
-                self.stack.push(key);
-                let result = self.apply_rules(key, feature);
-                self.stack.pop();
+                let result = self.apply_rules(key, feature, &Chain { key, above });
                 result.unwrap_or_else(|| plain(&feature.default_value, Source::DefaultValue))
             }
         }
     }
 
     /// The result of the first rule that gives one.
-    fn apply_rules(&mut self, key: &'a str, feature: &'a Feature) -> Option<FeatureResult<'a>> {
+    fn apply_rules(&mut self, key: &'a str, feature: &'a Feature, chain: &Chain<'_>) -> Option<FeatureResult<'a>> {
         for (index, rule) in feature.rules.iter().enumerate() {
             let id = RuleId { index, id: &rule.id };
-            match self.apply(key, id, rule) {
+            match self.apply(key, id, rule, chain) {
                 Ok(result) => {
                     self.note(|| Step::RuleApplies(id));
                     return Some(result);
@@ -172,9 +179,15 @@ impl<'a, 't> Evaluator<'a, 't> {
     }
 
     /// What a rule gives, or why it doesn't apply.
-    fn apply(&mut self, key: &'a str, id: RuleId<'a>, rule: &'a Rule) -> Result<FeatureResult<'a>, Exclusion<'a>> {
+    fn apply(
+        &mut self,
+        key: &'a str,
+        id: RuleId<'a>,
+        rule: &'a Rule,
+        chain: &Chain<'_>,
+    ) -> Result<FeatureResult<'a>, Exclusion<'a>> {
         self.check_schedule(&rule.schedule)?;
-        match self.check_prerequisites(&rule.parents) {
+        match self.check_prerequisites(&rule.parents, Some(chain)) {
             Prerequisites::Met => {}
             Prerequisites::Unmet { feature, gate } => return Err(Exclusion::Prerequisite { feature, gate }),
             Prerequisites::Cyclic { feature } => return Err(Exclusion::Cycle { feature }),
@@ -191,7 +204,7 @@ impl<'a, 't> Evaluator<'a, 't> {
                 Ok(FeatureResult { value: &force.value, source: Source::Force, rule: Some(id), experiment: None })
             }
             Action::Run(experiment) => {
-                let result = self.run(experiment, Some(key));
+                let result = self.run(experiment, Some((key, chain)));
                 if !result.in_experiment {
                     Err(Exclusion::NotInExperiment)
                 } else if result.passthrough {
@@ -236,7 +249,11 @@ impl<'a, 't> Evaluator<'a, 't> {
         Err(Exclusion::Condition { key: key.unwrap_or_default() })
     }
 
-    pub(super) fn check_prerequisites(&mut self, parents: &'a [Parent]) -> Prerequisites<'a> {
+    pub(super) fn check_prerequisites(
+        &mut self,
+        parents: &'a [Parent],
+        chain: Option<&Chain<'_>>,
+    ) -> Prerequisites<'a> {
         for parent in parents {
             let feature = &*parent.feature;
             let known = self.prerequisites.iter().find(|(key, _)| *key == feature).map(|(_, value)| *value);
@@ -244,7 +261,7 @@ impl<'a, 't> Evaluator<'a, 't> {
                 Some(value) => value,
                 None => {
                     let cycles = self.cycles;
-                    let result = self.feature(feature);
+                    let result = self.feature_below(feature, chain);
                     if result.source == Source::CyclicPrerequisite {
                         return Prerequisites::Cyclic { feature };
                     }

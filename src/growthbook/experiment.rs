@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::compiled::{Experiment, State, intervals};
-use super::evaluate::{Evaluator, Prerequisites};
+use super::evaluate::{Chain, Evaluator, Prerequisites};
 use super::hash::Bucket;
 use super::query_override::query_override;
 use super::range::{bucket_ranges, equal_weights};
@@ -36,10 +36,16 @@ impl<'a> Evaluator<'a, '_> {
         self.run(experiment, None)
     }
 
-    pub(super) fn run(&mut self, experiment: &'a Experiment, feature: Option<&'a str>) -> ExperimentResult<'a> {
+    /// The same for the experiment of a feature's rule.
+    pub(super) fn run(
+        &mut self,
+        experiment: &'a Experiment,
+        feature: Option<(&'a str, &Chain<'_>)>,
+    ) -> ExperimentResult<'a> {
+        let (feature, chain) = feature.unzip();
         let bandit = self.bandit_leaf(experiment);
         let key = experiment.key();
-        match self.arm(experiment, bandit.as_ref()) {
+        match self.arm(experiment, bandit.as_ref(), chain) {
             Err(reason) => {
                 self.note(|| Step::Excluded { experiment: key, reason });
                 let mut result = self.result(experiment, feature, bandit, None);
@@ -71,7 +77,12 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// Which arm, or why none. A forced arm goes before all that could exclude the visitor, apart from the page.
-    fn arm(&mut self, experiment: &'a Experiment, bandit: Option<&BanditLeaf<'a>>) -> Result<Arm, Exclusion<'a>> {
+    fn arm(
+        &mut self,
+        experiment: &'a Experiment,
+        bandit: Option<&BanditLeaf<'a>>,
+        chain: Option<&Chain<'_>>,
+    ) -> Result<Arm, Exclusion<'a>> {
         let context = self.context;
         let variations = experiment.variations().len();
         if variations < 2 {
@@ -100,7 +111,7 @@ impl<'a> Evaluator<'a, '_> {
         let value = value.to_text();
         let memory = self.memory(experiment);
         if !matches!(memory, Memory::Arm(_)) {
-            self.check_included(experiment, &value)?;
+            self.check_included(experiment, &value, chain)?;
         }
         let hashing = experiment.hashing.as_ref().ok_or(Exclusion::HashVersion)?;
         let bucket = hashing.seed.bucket(&value);
@@ -135,7 +146,12 @@ impl<'a> Evaluator<'a, '_> {
     }
 
     /// What doesn't concern visitors with a remembered arm.
-    fn check_included(&mut self, experiment: &'a Experiment, value: &str) -> Result<(), Exclusion<'a>> {
+    fn check_included(
+        &mut self,
+        experiment: &'a Experiment,
+        value: &str,
+        chain: Option<&Chain<'_>>,
+    ) -> Result<(), Exclusion<'a>> {
         let included = match (&experiment.filters, &experiment.namespace) {
             (Some(filters), _) => self.passes_filters(filters),
             (None, Some((seed, interval))) => interval.contains(seed.bucket(value)),
@@ -145,7 +161,7 @@ impl<'a> Evaluator<'a, '_> {
             return Err(Exclusion::Filtered);
         }
         self.check_condition(&experiment.condition)?;
-        match self.check_prerequisites(&experiment.parents) {
+        match self.check_prerequisites(&experiment.parents, chain) {
             Prerequisites::Met => Ok(()),
             Prerequisites::Unmet { feature, .. } => Err(Exclusion::Prerequisite { feature, gate: false }),
             Prerequisites::Cyclic { feature } => Err(Exclusion::Cycle { feature }),
