@@ -2,8 +2,11 @@
 
 pub mod consent;
 pub mod cookies;
+pub mod device;
+pub mod hints;
 pub mod identity;
 pub mod language;
+pub mod network;
 pub mod policy;
 pub mod preview;
 pub mod sticky;
