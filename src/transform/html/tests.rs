@@ -79,9 +79,9 @@ pub(super) fn shop_page(kilobytes: usize) -> String {
     let mut n = 0;
     while page.len() < kilobytes * 1000 {
         n += 1;
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<article class=\"product card\" data-sku=\"sku-{n}\"><a href=\"/p/{n}\"><img src=\"/img/{n}.jpg\" alt=\"Product {n}\" width=320 height=240></a><h2>Product {n}</h2><p class=price>\u{20ac} {n}.99</p><p>Some words about this product that nobody reads to the end, as ever.</p></article>\n"
+            "<article class=\"product card\" data-sku=\"sku-{n}\"><a href=\"/p/{n}\"><img src=\"/img/{n}.jpg\" alt=\"Product {n}\" width=320 height=240></a><h2>Product {n}</h2><p class=price>\u{20ac} {n}.99</p><p>Some words about this product that nobody reads to the end, as ever.</p></article>"
         );
     }
     page + "</main><footer id=foot>Bye</footer></body></html>"
