@@ -7,9 +7,22 @@
 //! Each step is a module; [`service`] walks them. Host calls live in [`platform`] alone: everything else is plain
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
-pub mod condition;
+// The steps, in their order.
+pub mod admit;
 pub mod context;
+pub mod decide;
+pub mod fetch;
+pub mod plan;
+pub mod record;
+pub mod respond;
+pub mod rules;
+pub mod transform;
+
+// What they share.
+pub mod condition;
+pub mod growthbook;
 pub mod mac;
 pub mod platform;
+pub mod service;
 pub mod replication;
 pub mod session;

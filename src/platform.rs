@@ -1,7 +1,12 @@
 //! The seam to the host: everything the service asks of Fastly, and nothing else.
 //!
-//! [`fastly`](self) has the real one (wasm only), [`memory`] one for tests that can be told to fail or stall. "Not
+//! `fastly` has the real one (wasm only), `memory` one for tests that can be told to fail or stall. "Not
 //! found" and "someone else wrote first" are outcomes; an error means that the host could not answer.
+
+#[cfg(target_arch = "wasm32")]
+pub mod fastly;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod memory;
 
 use std::io::{Read, Write};
 use std::net::IpAddr;
@@ -146,6 +151,27 @@ pub enum Caching {
         /// Space-separated, visible ASCII.
         surrogate_keys: String,
     },
+}
+
+/// A request as the client sent it.
+#[derive(Debug, Clone)]
+pub struct ClientRequest<B> {
+    /// The method.
+    pub method: Method,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and port.
+    pub authority: String,
+    /// Percent-encoded, dot segments resolved.
+    pub path: String,
+    /// Without its `?`.
+    pub query: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The peer of the connection.
+    pub address: Option<IpAddr>,
+    /// Read or streamed once.
+    pub body: B,
 }
 
 /// A request to a backend.

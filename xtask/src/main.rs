@@ -1,3 +1,49 @@
-//! `cargo xtask`: serves, tests and measures the service.
+//! `cargo xtask`: serves, tests and measures the service. Each command does its own set-up.
 
-fn main() {}
+mod bench;
+mod command;
+mod fastly_cli;
+mod project;
+mod serve;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Serves, tests and measures edge-personalizer.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Serve(serve::Options),
+    Test(test::Options),
+    Bench(bench::Options),
+    /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
+    Rules,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Task::Serve(options) => serve::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Rules => serve::write_rules().map(|store| {
+            println!("The rules are in {}", store.display());
+            ExitCode::SUCCESS
+        }),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

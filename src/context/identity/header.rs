@@ -24,10 +24,7 @@ const MOST_DIGITS: usize = 11;
 #[must_use]
 pub fn sign(key: &MacKey, user: &UserId, now: u64) -> String {
     let time = now.to_string();
-    format!(
-        "t={time},v1={}",
-        to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()]))
-    )
+    format!("t={time},v1={}", to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()])))
 }
 
 /// The user that the headers prove; `None` where they name none.
@@ -82,8 +79,7 @@ fn parse(text: &str) -> Option<(&str, Vec<Vec<u8>>)> {
     for part in text.split(',') {
         match part.trim_ascii().split_once('=')? {
             ("t", value) => {
-                let digits = (1..=MOST_DIGITS).contains(&value.len())
-                    && value.bytes().all(|b| b.is_ascii_digit());
+                let digits = (1..=MOST_DIGITS).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
                 if time.is_some() || !digits {
                     return None;
                 }

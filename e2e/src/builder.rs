@@ -1,0 +1,186 @@
+//! What a test can choose before its edge starts.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use demo_origin::DemoOrigin;
+use local_server::manifest::Manifest;
+use local_server::process::{Launch, LocalServer};
+use local_server::rules::Rules;
+use local_server::visitors::{self, Visitor};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::Edge;
+
+/// The variables by which `cargo xtask test` says where its build is.
+const WASM: &str = "EDGE_WASM";
+const VICEROY: &str = "EDGE_VICEROY";
+/// Someone else may take a free port before we do.
+const ATTEMPTS: usize = 5;
+
+/// An edge in the making.
+#[derive(Debug)]
+pub struct Builder {
+    rules: Rules,
+    manifest: Manifest,
+    own_config_store: bool,
+    origin: DemoOrigin,
+}
+
+impl Builder {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let mut manifest = Manifest::read(&root().join("fastly.toml")).unwrap();
+        for visitor in visitors::LOCATED {
+            manifest.visitor(&visitor);
+        }
+        let origin = DemoOrigin::on_a_free_port().unwrap();
+        for backend in ["origin", "session_api"] {
+            manifest.backend(backend, &origin.url());
+        }
+        Self { rules, manifest, own_config_store: true, origin }
+    }
+
+    pub(crate) fn demo_rules() -> Rules {
+        Rules::from_folder(&root().join("rules")).unwrap()
+    }
+
+    /// Puts this dictionary in place of the one of that name.
+    #[must_use]
+    pub fn dictionary(mut self, name: &str, value: &Value) -> Self {
+        self.rules.set(name, value);
+        self
+    }
+
+    /// Puts any text in an entry of the config store: half a dictionary, none, an old one.
+    #[must_use]
+    pub fn entry(mut self, name: &str, text: &str) -> Self {
+        self.rules.set_entry(name, text);
+        self
+    }
+
+    /// Takes an entry of the config store away.
+    #[must_use]
+    pub fn without_entry(mut self, name: &str) -> Self {
+        self.rules.remove_entry(name);
+        self
+    }
+
+    /// Starts without a config store.
+    #[must_use]
+    pub fn without_config_store(mut self) -> Self {
+        self.own_config_store = false;
+        self.manifest(|manifest| manifest.without(&[], "config_stores"))
+    }
+
+    /// Starts without any store at all.
+    #[must_use]
+    pub fn without_stores(self) -> Self {
+        self.without_config_store().manifest(|manifest| {
+            manifest.without(&[], "kv_stores");
+            manifest.without(&[], "secret_stores");
+        })
+    }
+
+    /// Starts without geolocation: nobody is anywhere.
+    #[must_use]
+    pub fn without_geolocation(self) -> Self {
+        self.manifest(|manifest| {
+            manifest.table(&["geolocation", "addresses"]).clear();
+        })
+    }
+
+    /// Puts a value in KV store `sessions` or `rules`.
+    #[must_use]
+    pub fn kv(self, store: &str, key: &str, value: &str) -> Self {
+        self.manifest(|manifest| manifest.kv(store, key, value))
+    }
+
+    /// Puts a secret in secret store `personalizer`.
+    #[must_use]
+    pub fn secret(self, name: &str, value: &str) -> Self {
+        self.manifest(|manifest| manifest.secret("personalizer", name, value))
+    }
+
+    /// Locates one visitor more.
+    #[must_use]
+    pub fn located(self, visitor: Visitor) -> Self {
+        self.manifest(|manifest| manifest.visitor(&visitor))
+    }
+
+    /// Says what a User-Agent is (`[local_server.device_detection]`, TOML as it stands there).
+    #[must_use]
+    pub fn device(self, user_agent: &str, entry: &str) -> Self {
+        let entry = entry.parse().expect("a device's entry is TOML");
+        self.manifest(|manifest| manifest.device(user_agent, entry))
+    }
+
+    /// Sends a backend's requests somewhere else: `"http://127.0.0.1:1"` refuses them all.
+    #[must_use]
+    pub fn backend(self, name: &str, url: &str) -> Self {
+        self.manifest(|manifest| manifest.backend(name, url))
+    }
+
+    /// Starts without a backend.
+    #[must_use]
+    pub fn without_backend(self, name: &str) -> Self {
+        self.manifest(|manifest| manifest.without(&["backends"], name))
+    }
+
+    /// Changes anything else of the manifest.
+    #[must_use]
+    pub fn manifest(mut self, change: impl FnOnce(&mut Manifest)) -> Self {
+        change(&mut self.manifest);
+        self
+    }
+
+    /// Starts it and waits until it is healthy.
+    #[must_use]
+    pub fn start(mut self) -> Edge {
+        let wasm = given(WASM);
+        let viceroy = given(VICEROY);
+        let folder = TempDir::new().unwrap();
+        let store = folder.path().join("personalizer.json");
+        if self.own_config_store {
+            self.rules.write(&store).unwrap();
+            self.manifest.config_store("personalizer", &store);
+        }
+        let manifest = folder.path().join("fastly.toml");
+        self.manifest.write(&manifest).unwrap();
+        let server = start_somewhere(&wasm, &viceroy, &manifest, folder.path());
+        let edge = Edge::new(server, self.origin, self.rules, store, folder);
+        edge.wait_until_healthy();
+        edge
+    }
+}
+
+fn start_somewhere(wasm: &Path, viceroy: &Path, manifest: &Path, folder: &Path) -> LocalServer {
+    let mut failures = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let address = local_server::free_address().unwrap();
+        match LocalServer::start(Launch { viceroy, wasm, manifest, folder, address, shown: |_| () }) {
+            Ok(server) => return server,
+            Err(error) if format!("{error:#}").to_ascii_lowercase().contains("address already in use") => {
+                failures.push(error);
+            }
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+    panic!("no free port in {ATTEMPTS} attempts: {failures:#?}")
+}
+
+fn given(variable: &str) -> PathBuf {
+    let path = env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} isn't set: end-to-end tests run by `cargo xtask test`, or `cargo xtask test --only e2e`")
+    });
+    let path = PathBuf::from(path);
+    assert!(path.is_file(), "{variable} names {}, which isn't a file", path.display());
+    path
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().expect("the package lies in the repository").to_path_buf()
+}

@@ -1,0 +1,28 @@
+//! The harness of the end-to-end tests: [`Edge`] is the real wasm under the real local server with a demo shop of its
+//! own behind it, one for each test, on free ports.
+//!
+//! ```no_run
+//! use e2e::{Edge, visitors::PARIS};
+//!
+//! let edge = Edge::demo().start();
+//! let answer = edge.visitor(PARIS).get("/api/products/all");
+//! assert_eq!(answer.status, 200);
+//! assert_eq!(edge.origin().last_request().unwrap().path(), "/api/products/promotions/europe");
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support of tests: a surprise ends the test, with the reason in the message"
+)]
+
+mod builder;
+mod edge;
+pub mod lint;
+
+pub use builder::Builder;
+pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
+pub use edge::{Edge, Visit};
+pub use local_server::client::{Answer, Connection, Request};
+pub use local_server::rules::Rules;
+pub use local_server::visitors;

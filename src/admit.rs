@@ -1,0 +1,269 @@
+//! Admit: the client's request, parsed once; what can't be trusted is gone, what can't be served is refused.
+
+pub mod headers;
+pub mod trace;
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::platform::ClientRequest;
+use crate::rules::path::normal_form;
+use trace::Trace;
+
+/// Longest URL in bytes (Fastly's limit for Compute).
+pub const MAX_URL: usize = 8_192;
+/// Most bytes in all headers together (Fastly's limit).
+const MAX_HEADER_BYTES: usize = 69_000;
+/// Most bytes in one header (Fastly's limit).
+const MAX_HEADER: usize = 8_192;
+/// Most header lines: no browser sends half as many, and a host call is paid for each.
+const MAX_HEADER_LINES: usize = 128;
+/// Longest host name (RFC 1035 section 2.3.4).
+const MAX_HOST: usize = 253;
+/// Longest client-chosen region or user id that is looked at.
+const MAX_CLAIM: usize = 4_096;
+/// Our name in `CDN-Loop` (RFC 8586).
+pub const CDN_ID: &str = "edge-personalizer";
+/// Reserved paths start with this (design.md section 6).
+const RESERVED_PATH: &str = "/.edge";
+
+/// What a client says of itself and can't be believed as it is: each is proven later, or forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// `X-Geo-Region`: honoured where settings say so, or under a signed preview.
+    pub region: Option<String>,
+    /// `X-User-ID`: counts with a valid signature.
+    pub user_id: Option<String>,
+    /// `X-User-Signature`.
+    pub user_signature: Option<String>,
+}
+
+/// A reserved path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// `/.edge/health`
+    Health,
+    /// `/.edge/explain`
+    Explain,
+    /// `/.edge/sessions`
+    Sessions,
+    /// Anything else below `/.edge`, and every other spelling of it.
+    Unknown,
+}
+
+/// The head of a request that may be served.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Lower case, with the port where the client named one.
+    pub authority: String,
+    /// As the client sent it, dot segments resolved.
+    pub path: String,
+    /// In normal form, for matching.
+    pub normal_path: String,
+    /// Without its `?`.
+    pub query: Option<String>,
+    /// Hop-by-hop and spoofable ones are gone.
+    pub headers: HeaderMap,
+    /// From the platform alone.
+    pub address: Option<IpAddr>,
+    /// What the client says of itself.
+    pub claims: Claims,
+    /// 32 hexadecimal digits, made here.
+    pub request_id: String,
+    /// The place in a trace.
+    pub trace: Trace,
+    /// Where the request is for the edge itself.
+    pub reserved: Option<Reserved>,
+}
+
+impl RequestHead {
+    /// The host without its port.
+    pub fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => &self.authority,
+        }
+    }
+
+    /// The URL as the client sent it.
+    pub fn url(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}://{}{}?{query}", self.scheme, self.authority, self.path),
+            None => format!("{}://{}{}", self.scheme, self.authority, self.path),
+        }
+    }
+
+    /// Whether the method may be repeated and rewritten without asking (RFC 9110 section 9.2.1).
+    pub fn is_safe(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+}
+
+/// Why a request is not served, in words for the client that say nothing of the inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status: 400, 405, 414, 431 or 508.
+    pub status: StatusCode,
+    /// The code in the log.
+    pub code: &'static str,
+    /// The request's id.
+    pub request_id: String,
+}
+
+/// Admits a request, or refuses it; takes all of the request but its body. `random` makes the ids. Never panics, touches no store.
+///
+/// # Errors
+///
+/// The refusal.
+pub fn admit<B>(request: &mut ClientRequest<B>, random: [u128; 2]) -> Result<RequestHead, Refusal> {
+    let [for_id, for_trace] = random;
+    let request_id = format!("{for_id:032x}");
+    let refuse = |status, code| Err(Refusal { status, code, request_id: request_id.clone() });
+
+    let url_length = request.path.len() + request.query.as_ref().map_or(0, |query| query.len() + 1);
+    if url_length + request.authority.len() + request.scheme.len() + 3 > MAX_URL {
+        return refuse(StatusCode::URI_TOO_LONG, "url-too-long");
+    }
+    let lines = request.headers.len();
+    let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let longest = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).max().unwrap_or(0);
+    if lines > MAX_HEADER_LINES || bytes > MAX_HEADER_BYTES || longest > MAX_HEADER {
+        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large");
+    }
+    if matches!(request.method, Method::CONNECT | Method::TRACE) {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+    }
+    let authority = request.authority.to_ascii_lowercase();
+    if !is_authority(&authority) {
+        return refuse(StatusCode::BAD_REQUEST, "bad-host");
+    }
+    if !request.path.starts_with('/') || has_control(&request.path) || request.query.as_deref().is_some_and(has_control)
+    {
+        return refuse(StatusCode::BAD_REQUEST, "bad-path");
+    }
+    if has_loop(&request.headers) {
+        return refuse(StatusCode::LOOP_DETECTED, "loop");
+    }
+
+    let claim = |name: &str| {
+        let mut lines = request.headers.get_all(name).iter();
+        let value = lines.next()?.to_str().ok().filter(|value| value.len() <= MAX_CLAIM)?;
+        // Two of a kind prove nothing.
+        lines.next().is_none().then(|| value.trim().to_owned())
+    };
+    let claims = Claims {
+        region: claim("x-geo-region"),
+        user_id: claim("x-user-id"),
+        user_signature: claim("x-user-signature"),
+    };
+    let mut headers = std::mem::take(&mut request.headers);
+    let parent = headers.get("traceparent").map(HeaderValue::as_bytes);
+    let trace = Trace::new(parent, for_trace);
+    headers::remove_hop_by_hop(&mut headers);
+    headers::remove_spoofable(&mut headers);
+    headers::join_cookies(&mut headers);
+    for name in ["host", "content-length", "expect", "x-request-id", "traceparent"] {
+        headers.remove(name);
+    }
+    if !trace.continued {
+        headers.remove("tracestate");
+    }
+    let normal_path = normal_form(&request.path).into_owned();
+    Ok(RequestHead {
+        method: std::mem::take(&mut request.method),
+        scheme: std::mem::take(&mut request.scheme),
+        authority,
+        reserved: reserved(&request.path, &normal_path),
+        path: std::mem::take(&mut request.path),
+        normal_path,
+        query: request.query.take(),
+        headers,
+        address: request.address,
+        claims,
+        request_id,
+        trace,
+    })
+}
+
+fn is_authority(authority: &str) -> bool {
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let named = (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(plain);
+    let literal = host.starts_with('[')
+        && host.ends_with(']')
+        && host.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'[' | b']'));
+    (named || literal) && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Encoded control characters cut strings short and split lines in what stands behind us.
+fn has_control(text: &str) -> bool {
+    let raw = text.bytes().any(|byte| byte.is_ascii_control());
+    let encoded = text.match_indices('%').any(|(at, _)| {
+        let digits = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        matches!(digits, Some(0 | b'\r' | b'\n'))
+    });
+    raw || encoded
+}
+
+/// Whether our own name is in `CDN-Loop` (RFC 8586 section 2): the request has been here before.
+fn has_loop(headers: &HeaderMap) -> bool {
+    headers.get_all("cdn-loop").iter().any(|line| {
+        line.as_bytes()
+            .split(|byte| *byte == b',')
+            .filter_map(|member| member.split(|byte| *byte == b';').next())
+            .any(|id| id.trim_ascii() == CDN_ID.as_bytes())
+    })
+}
+
+/// Which reserved path this is. A spelling that some server would read as one below `/.edge` is not forwarded, either.
+fn reserved(path: &str, normal_path: &str) -> Option<Reserved> {
+    match path {
+        "/.edge/health" => return Some(Reserved::Health),
+        "/.edge/explain" => return Some(Reserved::Explain),
+        "/.edge/sessions" => return Some(Reserved::Sessions),
+        _ => {}
+    }
+    let mut plain = percent_encoding::percent_decode_str(normal_path).decode_utf8_lossy().to_ascii_lowercase();
+    plain = plain.replace('\\', "/");
+    let mut segments = plain.split('/').filter(|segment| !segment.is_empty() && *segment != ".");
+    let first = segments.next().map(|segment| segment.split(';').next().unwrap_or(segment));
+    (first == RESERVED_PATH.strip_prefix('/')).then_some(Reserved::Unknown)
+}
+
+/// Adds what every request to a backend carries: the loop guard, the trail, the ids.
+pub fn add_hop_headers(head: &RequestHead, headers: &mut HeaderMap) {
+    let mut set = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.append(name, value);
+        }
+    };
+    set("cdn-loop", CDN_ID);
+    set("via", "1.1 edge-personalizer");
+    set("x-request-id", &head.request_id);
+    set("traceparent", &head.trace.traceparent());
+}
+
+/// Whether the client accepts `coding` (RFC 9110 section 12.5.3).
+pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
+    let mut accepted = false;
+    for line in headers.get_all(header::ACCEPT_ENCODING) {
+        let Ok(line) = line.to_str() else { continue };
+        for member in line.split(',') {
+            let (name, parameters) = member.split_once(';').unwrap_or((member, ""));
+            if !name.trim().eq_ignore_ascii_case(coding) {
+                continue;
+            }
+            let quality = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            accepted = quality.is_ok_and(|quality| quality > 0.0);
+        }
+    }
+    accepted
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Which headers of a client count, and which don't (design.md section 5).
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Hop-by-hop fields (RFC 9110 section 7.6.1), with the obsolete ones that some peers still act on.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+/// Headers that origins and frameworks trust, and that a client could forge: another address, host, scheme, path or method.
+const SPOOFABLE: [&str; 17] = [
+    "forwarded",
+    "x-real-ip",
+    "true-client-ip",
+    "client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-user-id",
+    "x-user-signature",
+    "x-device-type",
+];
+
+/// Prefixes of the same kind.
+const SPOOFABLE_PREFIXES: [&str; 5] = ["edge-", "x-geo-", "x-forwarded-", "fastly-", "x-varnish-"];
+
+/// What the edge alone says to the origin, beside the spoofable ones.
+const EDGE_ONLY: [&str; 7] =
+    ["x-network", "x-request-id", "traceparent", "tracestate", "cdn-loop", "via", "surrogate-control"];
+
+/// What follows from the request itself or from the connection.
+const FRAMING: [&str; 4] = ["host", "content-length", "expect", "max-forwards"];
+
+fn is_spoofable(name: &str) -> bool {
+    SPOOFABLE.contains(&name) || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name == "x-network"
+}
+
+/// Whether rules may not edit the request header `name`: the edge alone sets it, or nobody does.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    is_spoofable(name) || HOP_BY_HOP.contains(&name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
+}
+
+/// Whether an answer's header ends at this hop.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+}
+
+/// The names that `Connection` lists: they end at this hop too (RFC 9110 section 7.6.1).
+fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect()
+}
+
+/// Removes the fields that end at this hop.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        for name in listed_by_connection(headers) {
+            // A client can't have the edge's own or the framing fields removed by listing them.
+            if !EDGE_ONLY.contains(&name.as_str()) && !FRAMING.contains(&name.as_str()) {
+                headers.remove(name);
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Removes what a client could forge.
+pub fn remove_spoofable(headers: &mut HeaderMap) {
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_spoofable(name.as_str())).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
+}
+
+/// Joins several `Cookie` lines with `; ` (RFC 9113 section 8.2.3): what comes after sees one.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn what_connection_lists_ends_here() {
+        let mut map = headers(&[
+            ("Connection", "close, X-Private"),
+            ("connection", "x-other"),
+            ("X-Private", "1"),
+            ("x-other", "1"),
+            ("Accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn a_client_cannot_list_the_host_away() {
+        let mut map = headers(&[("Connection", "host, cdn-loop"), ("Host", "a"), ("CDN-Loop", "x")]);
+        remove_hop_by_hop(&mut map);
+        assert!(map.contains_key("host") && map.contains_key("cdn-loop"));
+    }
+
+    #[test]
+    fn every_spelling_of_a_forgery_goes() {
+        let mut map = headers(&[
+            ("EDGE-Variant", "a"),
+            ("edge-variant", "b"),
+            ("X-GEO-region", "c"),
+            ("x-user-id", "d"),
+            ("X-Forwarded-Host", "e"),
+            ("Fastly-Client-IP", "f"),
+        ]);
+        remove_spoofable(&mut map);
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn several_cookie_lines_become_one() {
+        let mut map = headers(&[("Cookie", "a=1"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
+}

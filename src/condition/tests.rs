@@ -1,0 +1,141 @@
+use serde_json::{Value as Json, json};
+
+use super::{Condition, Groups, lint};
+
+fn holds(condition: &Json, attributes: &Json) -> bool {
+    Condition::compile(condition).unwrap().matches(attributes, &Groups::default())
+}
+
+#[test]
+fn the_empty_condition_holds_for_everybody() {
+    assert!(holds(&json!({}), &json!({})));
+    assert!(Condition::default().matches(&(), &Groups::default()));
+}
+
+#[test]
+fn an_absent_attribute_is_null() {
+    assert!(holds(&json!({ "a.b": null }), &json!({ "a": 5 })));
+    assert!(holds(&json!({ "a": { "$exists": false } }), &json!({ "a": null })));
+    // To the letter: JavaScript makes 0 of null, and "null" of it as text.
+    assert!(holds(&json!({ "a": 0 }), &json!({})));
+    assert!(holds(&json!({ "a": "null" }), &json!({})));
+    assert!(holds(&json!({ "a": { "$regex": "^null$" } }), &json!({})));
+}
+
+#[test]
+fn a_text_is_compared_with_a_number_as_javascript_does() {
+    assert!(holds(&json!({ "n": "8" }), &json!({ "n": 8 })));
+    assert!(holds(&json!({ "n": 8 }), &json!({ "n": " 8 " })));
+    assert!(holds(&json!({ "n": 255 }), &json!({ "n": "0xff" })));
+    assert!(holds(&json!({ "n": 1 }), &json!({ "n": true })));
+    assert!(!holds(&json!({ "n": { "$eq": 8 } }), &json!({ "n": "8" })));
+    assert!(!holds(&json!({ "n": { "$gt": 1 } }), &json!({ "n": "inf" })));
+    assert!(!holds(&json!({ "n": { "$lte": 1 } }), &json!({ "n": "one" })));
+    // Two texts are compared as texts, even if both look like numbers.
+    assert!(holds(&json!({ "n": { "$lt": "9" } }), &json!({ "n": "10" })));
+    assert!(holds(&json!({ "n": "1,2" }), &json!({ "n": [1, 2] })));
+    assert!(holds(&json!({ "n": "1e+21" }), &json!({ "n": 1e21 })));
+    assert!(holds(&json!({ "n": "1e-7" }), &json!({ "n": 1e-7 })));
+}
+
+#[test]
+fn texts_are_ordered_by_utf_16_code_units() {
+    // U+FF5E is after U+1F600 in JavaScript, before it in Rust.
+    assert!(holds(&json!({ "t": { "$gt": "\u{1f600}" } }), &json!({ "t": "\u{ff5e}" })));
+}
+
+#[test]
+fn the_order_of_keys_counts_for_an_object() {
+    let condition = json!({ "o": { "a": 1, "b": 2 } });
+    assert!(holds(&condition, &json!({ "o": { "a": 1.0, "b": 2 } })));
+    assert!(!holds(&condition, &json!({ "o": { "b": 2, "a": 1 } })));
+}
+
+#[test]
+fn a_path_walks_into_lists() {
+    let attributes = json!({ "cart": { "items": [{ "sku": "x" }, { "sku": "y" }] } });
+    assert!(holds(&json!({ "cart.items.1.sku": "y" }), &attributes));
+    assert!(!holds(&json!({ "cart.items.01.sku": "y" }), &attributes));
+    assert!(holds(&json!({ "cart.items.length": { "$gt": 1 } }), &attributes));
+    assert!(holds(&json!({ "cart.items.length.x": null }), &attributes));
+}
+
+#[test]
+fn a_pattern_that_backtracks_never_matches_and_is_named() {
+    let condition = json!({ "ua": { "$regex": "(?=Mobile)" } });
+    assert!(!holds(&condition, &json!({ "ua": "Mobile" })));
+    let faults = lint(&condition, None);
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].pointer, "/ua/$regex");
+    assert!(faults[0].message.contains("linear time"));
+}
+
+#[test]
+fn a_hostile_pattern_is_matched_in_linear_time() {
+    let condition = Condition::compile(&json!({ "p": { "$regex": "^(a+)+$" } })).unwrap();
+    let attributes = json!({ "p": format!("{}!", "a".repeat(20_000)) });
+    assert!(!condition.matches(&attributes, &Groups::default()));
+}
+
+#[test]
+fn brackets_read_as_in_javascript() {
+    assert!(holds(&json!({ "p": { "$regex": "^[[&~/]+$" } }), &json!({ "p": "[&~/" })));
+    assert!(holds(&json!({ "p": { "$regex": "^/a\\/b$" } }), &json!({ "p": "/a/b" })));
+}
+
+#[test]
+fn the_attributes_of_a_condition_can_be_listed() {
+    let condition = json!({
+        "country": "US", "$or": [{ "session.tier": "gold" }, { "$not": { "session.cart.length": 0 } }],
+        "$nor": [{ "deviceType": "bot" }], "$and": [{ "country": { "$ne": "FR" } }]
+    });
+    let condition = Condition::compile(&condition).unwrap();
+    assert_eq!(condition.attributes_used().collect::<Vec<_>>(), ["country", "deviceType", "session"]);
+}
+
+#[test]
+fn the_clause_that_blocks_is_named() {
+    let condition = Condition::compile(&json!({ "country": "US", "a.b": 1, "$or": [{ "x": 1 }] })).unwrap();
+    let groups = Groups::default();
+    assert_eq!(condition.blocked_by(&json!({ "country": "US" }), &groups), Some("a.b"));
+    assert_eq!(condition.blocked_by(&json!({ "country": "US", "a": { "b": 1 } }), &groups), Some("$or"));
+    assert_eq!(condition.blocked_by(&json!({ "country": "US", "a": { "b": 1 }, "x": 1 }), &groups), None);
+}
+
+#[test]
+fn a_fault_says_what_was_expected_where() {
+    let fault = Condition::compile(&json!({ "$or": [{ "a": 1 }, 5] })).unwrap_err();
+    assert_eq!(fault.to_string(), "/$or/1: expected a condition (an object), but found the number 5");
+    let fault = Condition::compile(&json!({ "a/b": { "$not": { "$elemMatch": null } } })).unwrap_err();
+    assert_eq!(fault.to_string(), "/a~1b/$not/$elemMatch: expected a condition (an object), but found null");
+    let fault = Condition::compile(&json!({ "$and": {} })).unwrap_err();
+    assert_eq!(fault.to_string(), "/$and: expected an array of conditions, but found an object");
+}
+
+#[test]
+fn the_strict_reader_names_what_the_evaluator_forgives() {
+    let (groups, faults) = Groups::from_json(&json!({ "vip": ["1"], "broken": 5 }));
+    assert_eq!(faults.len(), 1);
+    let condition = json!({
+        "$and": [{ "a": { "$regx": "x" } }, { "id": { "$inGroup": "vip" } }, { "id": { "$inGroup": "vips" } }],
+        "$nand": [], "b": { "$in": 1 }, "c": { "$gt": 1, "d": 2 }, "e": { "$type": "text" }, "f": { "$veq": 1.2 },
+        "g": { "$all": [{ "$what": 1 }] }, "h": { "$elemMatch": { "i": { "$exists": "yes" } } }, "$or": 7
+    });
+    let faults = lint(&condition, Some(&groups));
+    let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/$and/0/a/$regx",
+            "/$and/2/id/$inGroup",
+            "/$nand",
+            "/b/$in",
+            "/c",
+            "/e/$type",
+            "/f/$veq",
+            "/g/$all/0/$what",
+            "/h/$elemMatch/i/$exists",
+            "/$or"
+        ]
+    );
+}

@@ -1,0 +1,300 @@
+//! Plan: a decision becomes exact edits. What follows has nothing left to choose.
+
+pub mod body;
+pub mod exchange;
+pub mod key;
+pub mod personal;
+pub mod query;
+pub mod values;
+pub mod variant;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::admit::RequestHead;
+use crate::context::Context;
+use crate::decide::Decision;
+use crate::rules::RuleSet;
+use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
+use crate::rules::routes::Candidate;
+use crate::rules::settings::{RedirectMode, Settings};
+use crate::rules::stored::{Downstream, QueryPolicy};
+use crate::rules::template::{Place, Template};
+pub use exchange::Exchange;
+use body::BodyPlan;
+use exchange::Target;
+use values::PlanValues;
+use variant::Variant;
+
+/// What is done for a request.
+#[derive(Debug)]
+pub enum Plan {
+    /// Ask a backend.
+    Fetch(Box<FetchPlan>),
+    /// Answer here.
+    Answer(AnswerPlan),
+}
+
+/// Ask a backend.
+#[derive(Debug)]
+pub struct FetchPlan {
+    /// The route, where one matched.
+    pub route: Option<String>,
+    /// The request.
+    pub primary: Exchange,
+    /// What is asked for when that fails.
+    pub fallback: Option<FallbackPlan>,
+    /// What becomes of the answer's body; `None`: it streams through.
+    pub body: Option<BodyPlan>,
+    /// What the answer says of itself.
+    pub privacy: Privacy,
+    /// Codes of what could not be done as the rules say.
+    pub codes: Vec<&'static str>,
+}
+
+/// What is asked for when the personalized request fails. It doesn't depend on the variant.
+#[derive(Debug)]
+pub struct FallbackPlan {
+    /// The request.
+    pub exchange: Exchange,
+    /// Statuses of the first answer that count as failures.
+    pub statuses: Vec<StatusCode>,
+}
+
+/// An answer made here.
+#[derive(Debug)]
+pub struct AnswerPlan {
+    /// The route.
+    pub route: String,
+    /// The status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+    /// What shaped it.
+    pub variant: Variant,
+    /// What the answer says of itself.
+    pub privacy: Privacy,
+}
+
+/// What an answer says of itself to caches below the edge (design.md section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Privacy {
+    /// Not personalized: as the origin says.
+    Transparent,
+    /// Personalized, and the route lets the origin say.
+    Origin,
+    /// Personalized: the visitor's own cache alone.
+    Private,
+    /// The visitor's identity or session is in it: nobody keeps it.
+    NoStore,
+}
+
+/// Plans a request that no rule touches.
+pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
+    FetchPlan {
+        route: None,
+        primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
+        fallback: None,
+        body: None,
+        privacy: Privacy::Transparent,
+        codes: Vec::new(),
+    }
+}
+
+/// Plans a request as it was decided.
+pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &Decision) -> Plan {
+    let Some(candidate) = &decision.route else {
+        return Plan::Fetch(Box::new(passthrough(head, &rules.settings)));
+    };
+    let route = &*candidate.route;
+    let values = PlanValues { context, captures: &candidate.captures, decision };
+    match &route.action {
+        _ if !route.enabled => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
+        CompiledAction::Passthrough => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
+        CompiledAction::Respond { status, headers, body } => {
+            let mut filled = HeaderMap::new();
+            for (name, template) in headers {
+                insert_filled(&mut filled, name, template, &values);
+            }
+            let body = body.fill(&values, Place::Text).unwrap_or_default();
+            Plan::Answer(answer(route, *status, filled, body, &values))
+        }
+        CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
+            Some(location) => {
+                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                Plan::Answer(answer(route, *status, headers, String::new(), &values))
+            }
+            None => {
+                let mut plan = named_passthrough(head, rules, route);
+                plan.privacy = Privacy::Private;
+                plan.codes.push("template-absent");
+                Plan::Fetch(Box::new(plan))
+            }
+        },
+        CompiledAction::Personalize(personalize) => {
+            if let Some(location) = arm_redirect(head, rules, decision) {
+                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                return Plan::Answer(answer(route, StatusCode::FOUND, headers, String::new(), &values));
+            }
+            Plan::Fetch(Box::new(personalized(head, rules, candidate, personalize, &values)))
+        }
+    }
+}
+
+fn named_passthrough(head: &RequestHead, rules: &RuleSet, route: &Route) -> FetchPlan {
+    FetchPlan { route: Some(route.id.clone()), ..passthrough(head, &rules.settings) }
+}
+
+/// Where a URL experiment sends the visitor with a redirect: where settings say so, or where its target is on another host.
+fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Option<HeaderValue> {
+    let (_, target) = decision.redirect.as_ref()?;
+    let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
+    (!inside).then(|| HeaderValue::from_str(target).ok()).flatten()
+}
+
+/// Path and query of a URL on the host that was asked for.
+fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    let (_, rest) = target.split_once("://")?;
+    let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(at);
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
+}
+
+fn answer(route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> AnswerPlan {
+    let mut variant = Variant::default();
+    let templates = route.templates();
+    values.add_dimensions(templates.iter().copied(), &mut variant);
+    values.add_arms(&mut variant);
+    let privacy = if values.identify(templates.iter().copied()) { Privacy::NoStore } else { Privacy::Private };
+    AnswerPlan { route: route.id.clone(), status, headers, body, variant, privacy }
+}
+
+fn personalized(
+    head: &RequestHead,
+    rules: &RuleSet,
+    candidate: &Candidate,
+    personalize: &Personalize,
+    values: &PlanValues<'_>,
+) -> FetchPlan {
+    let route = &*candidate.route;
+    let context = values.context;
+    let mut codes = Vec::new();
+    let templates = route.templates();
+    let session_sent = route.session.as_ref().is_some_and(|session| session.is_sent());
+    let identifies = session_sent || values.identify(templates.iter().copied());
+    let arm = values.decision.redirect.as_ref().and_then(|(key, target)| Some((key, own_target(head, target)?)));
+    let path = match (&arm, &personalize.path) {
+        (Some((_, (path, _))), _) => Some((*path).to_owned()),
+        (None, None) => Some(head.path.clone()),
+        (None, Some(template)) => template.fill(values, Place::Path),
+    };
+    // Without its path the personalized answer can't be asked for: the client's own is, untouched.
+    let Some(path) = path else {
+        let mut plan = named_passthrough(head, rules, route);
+        plan.primary.caching = crate::platform::Caching::Pass;
+        plan.primary.backend.clone_from(&personalize.fallback.backend);
+        plan.privacy = Privacy::Private;
+        plan.codes.push("template-absent");
+        return plan;
+    };
+    let mut variant = Variant::default();
+    values.add_dimensions(templates.iter().copied(), &mut variant);
+    values.add_arms(&mut variant);
+    let client_query = match (&arm, personalize.query) {
+        (Some((key, (target_path, query))), _) => {
+            variant.add_arm(key, target_path);
+            query.as_deref()
+        }
+        (None, QueryPolicy::Keep) => head.query.as_deref(),
+        (None, QueryPolicy::Drop) => None,
+    };
+    let mut set_query = Vec::with_capacity(personalize.set_query.len());
+    for (name, template) in &personalize.set_query {
+        match template.fill(values, Place::Query) {
+            Some(value) => set_query.push((name.clone(), value)),
+            None => codes.push("template-absent"),
+        }
+    }
+    for (name, part) in route.session.iter().flat_map(|session| &session.query) {
+        set_query.extend(personal::query_value(context, *part).map(|value| (name.clone(), value)));
+    }
+    let query = query::edit(client_query, &personalize.remove_query, &set_query);
+
+    // What identifies a visitor is never shared, whatever the route says.
+    let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
+    let base = || match shared {
+        Some(cache) => exchange::canonical_headers(head, cache),
+        None => exchange::client_headers(head, &rules.settings),
+    };
+    let send = |target: Target<'_>, headers: HeaderMap, variant: Variant| match shared {
+        Some(cache) => exchange::shared(head, rules, (route, cache), target, headers, variant),
+        None => exchange::private(head, context, target, headers, variant),
+    };
+    let mut headers = base();
+    for name in &personalize.remove_headers {
+        headers.remove(name);
+    }
+    for (name, template) in &personalize.set_headers {
+        if !insert_filled(&mut headers, name, template, values) {
+            codes.push("template-absent");
+        }
+    }
+    let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
+    headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
+    let body = BodyPlan::of(rules, route, context, values.decision, &variant);
+    if let Some(body) = &body {
+        body.prepare(&mut headers);
+    }
+    let primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    let fallback = fallback_target(head, personalize).and_then(|target| {
+        let exchange = send(target, base(), Variant::default());
+        let differs = exchange.url != primary.url || exchange.backend != primary.backend;
+        differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
+    });
+    let privacy = match &shared {
+        _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
+        Some(cache) if cache.stored.downstream == Downstream::Origin => Privacy::Origin,
+        _ => Privacy::Private,
+    };
+    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, privacy, codes }
+}
+
+/// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110
+/// section 9.2.2).
+fn fallback_target<'p>(head: &RequestHead, personalize: &'p Personalize) -> Option<Target<'p>> {
+    let planned = &personalize.fallback;
+    let (path, query) = match planned.path.as_deref() {
+        Some(target) => match target.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (target.to_owned(), None),
+        },
+        None => (head.path.clone(), head.query.clone()),
+    };
+    head.is_safe().then_some(Target { backend: &planned.backend, path, query })
+}
+
+fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {
+    let filled = template.fill(values, Place::Header).and_then(|text| HeaderValue::from_str(&text).ok());
+    let found = filled.is_some();
+    if let Some(value) = filled {
+        headers.insert(name.clone(), value);
+    }
+    found
+}
+
+/// Where a redirect goes. What a visitor sends can't choose the host: `//` and `/\` are hosts to a browser.
+fn redirect_location(template: &Template, values: &PlanValues<'_>) -> Option<HeaderValue> {
+    let location = template.fill(values, Place::Path)?;
+    let foreign = location.starts_with("//") || location.starts_with("/\\");
+    if foreign && !template.literals().next().is_some_and(|literal| literal.starts_with("//") && literal.len() > 2) {
+        return None;
+    }
+    HeaderValue::from_str(&location).ok()
+}

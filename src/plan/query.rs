@@ -1,0 +1,64 @@
+//! Edits of a query: parameters keep their order, their spelling and their repetitions.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// The query after the removals (`utm_*` removes all that start so) and the settings (name and encoded value; what stood
+/// under that name goes). `None` where nothing is left.
+pub fn edit(query: Option<&str>, remove: &[String], set: &[(String, String)]) -> Option<String> {
+    if remove.is_empty() && set.is_empty() {
+        return query.filter(|query| !query.is_empty()).map(str::to_owned);
+    }
+    let kept = query.unwrap_or_default().split('&').filter(|pair| {
+        let name = decoded_name(pair);
+        let removed = remove.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *pattern,
+        });
+        !pair.is_empty() && !removed && !set.iter().any(|(known, _)| name == *known)
+    });
+    let added = set.iter().map(|(name, value)| {
+        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        format!("{name}={value}")
+    });
+    let pairs: Vec<Cow<'_, str>> = kept.map(Cow::Borrowed).chain(added.map(Cow::Owned)).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+fn decoded_name(pair: &str) -> Cow<'_, str> {
+    let name = pair.split('=').next().unwrap_or_default();
+    if name.contains('+') {
+        let spaced = name.replace('+', " ");
+        return Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned());
+    }
+    percent_decode_str(name).decode_utf8_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(query: &str, remove: &[&str], set: &[(&str, &str)]) -> Option<String> {
+        let remove: Vec<String> = remove.iter().map(|name| (*name).to_owned()).collect();
+        let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        edit(Some(query), &remove, &set)
+    }
+
+    #[test]
+    fn duplicate_keys_stay_in_their_order() {
+        assert_eq!(edited("a=1&b=2&a=3&&c", &["x"], &[]).as_deref(), Some("a=1&b=2&a=3&c"));
+    }
+
+    #[test]
+    fn every_spelling_of_a_name_is_removed_or_replaced() {
+        assert_eq!(edited("utm_source=1&%75tm_x=2&q=3", &["utm_*"], &[]).as_deref(), Some("q=3"));
+        assert_eq!(edited("lang=de&l%61ng=fr&q=3", &[], &[("lang", "en")]).as_deref(), Some("q=3&lang=en"));
+    }
+
+    #[test]
+    fn nothing_left_is_no_query() {
+        assert_eq!(edited("utm_a=1", &["utm_*"], &[]), None);
+        assert_eq!(edit(Some(""), &[], &[]), None);
+    }
+}

@@ -1,0 +1,371 @@
+//! The real host: maps the seam to the SDK, and does nothing else.
+
+use std::cell::OnceCell;
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use fastly::config_store::{ConfigStore, OpenError};
+use fastly::geo::{ConnType, geo_lookup};
+use fastly::http::FramingHeadersMode;
+use fastly::http::body::StreamingBody;
+use fastly::http::request::{PendingRequest, PollResult, SendErrorCause};
+use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle};
+use fastly::log::Endpoint as LogEndpoint;
+use fastly::secret_store::SecretStore;
+use fastly::{Body, Request, compute_runtime, device_detection};
+use http::{HeaderMap, HeaderValue, Method};
+use time::OffsetDateTime;
+
+use super::{
+    BackendRequest, Caching, ClientRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten,
+    Platform, Response, Runtime, SendError, StoreError,
+};
+
+/// Name of the config store and of the secret store (design.md section 3).
+const STORE: &str = "personalizer";
+/// How often a request under way is asked whether its answer is there: the SDK has no wait with a time-out.
+const POLL: Duration = Duration::from_millis(1);
+
+/// Fastly, for one request.
+pub struct Fastly<'s> {
+    sandbox: &'s FastlySandbox,
+    config: OnceCell<Result<ConfigStore, StoreError>>,
+    is_head: bool,
+}
+
+/// What the host side of a sandbox knows.
+pub struct FastlySandbox {
+    started: Instant,
+    endpoints: OnceCell<[Option<LogEndpoint>; 3]>,
+    runtime: Runtime,
+}
+
+impl FastlySandbox {
+    /// Starts the sandbox's clock.
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            endpoints: OnceCell::new(),
+            runtime: Runtime {
+                pop: compute_runtime::pop().to_owned(),
+                service_version: compute_runtime::service_version(),
+                is_staging: compute_runtime::is_staging(),
+            },
+        }
+    }
+}
+
+impl<'s> Fastly<'s> {
+    /// The host for one request, and the request itself.
+    pub fn accept(sandbox: &'s FastlySandbox, mut request: Request) -> (Self, ClientRequest<Body>) {
+        let url = request.get_url();
+        let authority = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let client = ClientRequest {
+            method: request.get_method().clone(),
+            scheme: url.scheme().to_owned(),
+            authority,
+            path: url.path().to_owned(),
+            query: url.query().map(str::to_owned),
+            headers: collect(request.get_headers()),
+            address: request.get_client_ip_addr(),
+            body: request.take_body(),
+        };
+        let is_head = client.method == Method::HEAD;
+        (Self { sandbox, config: OnceCell::new(), is_head }, client)
+    }
+
+    fn head(&self, response: Response<()>) -> fastly::Response {
+        let mut head = fastly::Response::from_status(response.status);
+        // HEAD and 304 describe a body that isn't there: its length must not be computed from the empty one.
+        if self.is_head || response.status == http::StatusCode::NOT_MODIFIED {
+            head.set_framing_headers_mode(FramingHeadersMode::ManuallyFromHeaders);
+        }
+        for (name, value) in &response.headers {
+            head.append_header(name, value);
+        }
+        head
+    }
+}
+
+fn collect<'h>(headers: impl Iterator<Item = (&'h http::HeaderName, &'h HeaderValue)>) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(32);
+    for (name, value) in headers {
+        map.append(name, value.clone());
+    }
+    map
+}
+
+fn received(mut response: fastly::Response) -> Response<Body> {
+    Response { status: response.get_status(), headers: collect(response.get_headers()), body: response.take_body() }
+}
+
+fn to_request(request: BackendRequest<Body>) -> Result<(Request, String), SendError> {
+    let url = fastly::http::Url::parse(&request.url).map_err(|_| SendError::Failed)?;
+    let mut sent = Request::new(request.method, url);
+    for (name, value) in &request.headers {
+        sent.append_header(name, value);
+    }
+    if let Some(body) = request.body {
+        sent.set_body(body);
+    }
+    sent.set_auto_decompress_gzip(request.decompress_gzip);
+    match request.caching {
+        Caching::Origin => {}
+        Caching::Pass => sent.set_pass(true),
+        Caching::Keyed { key, ttl, stale_while_revalidate, stale_if_error, surrogate_keys } => {
+            sent.set_cache_key(key);
+            if let Some(ttl) = ttl {
+                sent.set_ttl(ttl);
+            }
+            if let Some(seconds) = stale_while_revalidate {
+                sent.set_stale_while_revalidate(seconds);
+            }
+            if let Some(seconds) = stale_if_error {
+                sent.set_stale_if_error(seconds);
+            }
+            if let Ok(keys) = HeaderValue::from_str(&surrogate_keys) {
+                sent.set_surrogate_key(keys);
+            }
+        }
+    }
+    Ok((sent, request.backend))
+}
+
+fn send_error(error: &fastly::http::request::SendError) -> SendError {
+    match error.root_cause() {
+        SendErrorCause::DestinationNotFound => SendError::NoBackend,
+        SendErrorCause::DnsTimeout | SendErrorCause::ConnectionTimeout | SendErrorCause::HttpResponseTimeout => {
+            SendError::TimedOut
+        }
+        SendErrorCause::DnsError { .. }
+        | SendErrorCause::DestinationUnavailable
+        | SendErrorCause::DestinationIpUnroutable
+        | SendErrorCause::ConnectionRefused
+        | SendErrorCause::TlsProtocolError
+        | SendErrorCause::TlsCertificateError
+        | SendErrorCause::TlsAlertReceived { .. } => SendError::Unreachable,
+        _ => SendError::Failed,
+    }
+}
+
+fn store_error(error: &KVStoreError) -> StoreError {
+    match error {
+        KVStoreError::StoreNotFound(_) | KVStoreError::InvalidStoreHandle => StoreError::NoStore,
+        KVStoreError::TooManyRequests => StoreError::Throttled,
+        _ => StoreError::Failed,
+    }
+}
+
+fn kv(store: Kv) -> Result<KVStore, StoreError> {
+    let name = match store {
+        Kv::Sessions => "sessions",
+        Kv::Rules => "rules",
+    };
+    KVStore::open(name).map_err(|error| store_error(&error))?.ok_or(StoreError::NoStore)
+}
+
+/// The SDK's stream to the client.
+pub struct FastlyStream(StreamingBody);
+
+impl Write for FastlyStream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl ClientStream for FastlyStream {
+    fn finish(self) -> std::io::Result<()> {
+        self.0.finish()
+    }
+}
+
+impl Platform for Fastly<'_> {
+    type Body = Body;
+    type ClientStream = FastlyStream;
+    type PendingKv = (KVStore, PendingLookupHandle);
+    type PendingSend = PendingRequest;
+
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::from(std::time::SystemTime::now())
+    }
+
+    fn uptime(&self) -> Duration {
+        self.sandbox.started.elapsed()
+    }
+
+    fn vcpu_ms(&self) -> Option<u64> {
+        compute_runtime::elapsed_vcpu_ms().ok()
+    }
+
+    fn heap_mib(&self) -> Option<u32> {
+        compute_runtime::heap_memory_snapshot_mib().ok()
+    }
+
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        // Without randomness ids repeat; the request is served all the same, and an all-zero visitor id is refused.
+        let _ = getrandom::fill(&mut bytes);
+        u128::from_le_bytes(bytes)
+    }
+
+    fn runtime(&self) -> &Runtime {
+        &self.sandbox.runtime
+    }
+
+    fn geo(&self, address: IpAddr) -> Option<Geo> {
+        let geo = geo_lookup(address)?;
+        let country = geo.country_code();
+        let known = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let text = |text: &str| (!text.is_empty() && text != "?").then(|| text.to_owned());
+        Some(Geo {
+            country: known.then(|| country.to_ascii_uppercase()),
+            subdivision: geo.region().and_then(text),
+            continent: known.then(|| geo.continent().as_code()),
+            city: text(geo.city()),
+            connection_type: match geo.conn_type() {
+                ConnType::Wired => Some("wired"),
+                ConnType::Wifi => Some("wifi"),
+                ConnType::Mobile => Some("mobile"),
+                ConnType::Dialup => Some("dialup"),
+                ConnType::Satellite => Some("satellite"),
+                _ => None,
+            },
+        })
+    }
+
+    fn device(&self, user_agent: &str) -> Option<Device> {
+        let device = device_detection::lookup(user_agent)?;
+        Some(Device {
+            is_mobile: device.is_mobile(),
+            is_tablet: device.is_tablet(),
+            is_desktop: device.is_desktop(),
+            is_tv: device.is_smarttv().or(device.is_tvplayer()),
+            is_bot: device.is_bot(),
+            browser: device.user_agent_name().map(str::to_owned),
+            os: device.os_name().map(str::to_owned),
+        })
+    }
+
+    fn config(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let opened = self.config.get_or_init(|| {
+            ConfigStore::try_open(STORE).map_err(|error| match error {
+                OpenError::ConfigStoreDoesNotExist => StoreError::NoStore,
+                _ => StoreError::Failed,
+            })
+        });
+        let store = opened.as_ref().map_err(|error| *error)?;
+        store.try_get(key).map_err(|_| StoreError::Failed)
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let store = SecretStore::open(STORE).map_err(|_| StoreError::NoStore)?;
+        let Some(secret) = store.try_get(name).map_err(|_| StoreError::Failed)? else {
+            return Ok(None);
+        };
+        secret.try_plaintext().map(|bytes| Some(bytes.to_vec())).map_err(|_| StoreError::Failed)
+    }
+
+    fn kv_start(&self, store: Kv, key: &str) -> Result<Self::PendingKv, StoreError> {
+        let store = kv(store)?;
+        let pending = store.build_lookup().execute_async(key).map_err(|error| store_error(&error))?;
+        Ok((store, pending))
+    }
+
+    fn kv_wait(&self, (store, pending): Self::PendingKv) -> Result<Option<KvValue>, StoreError> {
+        match store.pending_lookup_wait(pending) {
+            Ok(mut found) => {
+                let generation = found.current_generation();
+                Ok(Some(KvValue { bytes: found.take_body_bytes(), generation }))
+            }
+            Err(KVStoreError::ItemNotFound) => Ok(None),
+            Err(error) => Err(store_error(&error)),
+        }
+    }
+
+    fn kv_insert(
+        &self,
+        store: Kv,
+        key: &str,
+        value: Vec<u8>,
+        condition: KvWrite,
+        ttl: Option<u32>,
+    ) -> Result<KvWritten, StoreError> {
+        let store = kv(store)?;
+        let mut insert = match condition {
+            KvWrite::IfAbsent => store.build_insert().mode(InsertMode::Add),
+            KvWrite::IfGeneration(generation) => store.build_insert().if_generation_match(generation),
+        };
+        if let Some(seconds) = ttl {
+            insert = insert.time_to_live(Duration::from_secs(seconds.into()));
+        }
+        match insert.execute(key, value) {
+            Ok(()) => Ok(KvWritten::Stored),
+            Err(KVStoreError::ItemPreconditionFailed) => Ok(KvWritten::Conflict),
+            Err(error) => Err(store_error(&error)),
+        }
+    }
+
+    fn send(&self, request: BackendRequest<Body>) -> Result<Response<Body>, SendError> {
+        let (request, backend) = to_request(request)?;
+        let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
+        request.send(backend).map(received).map_err(|error| send_error(&error))
+    }
+
+    fn send_start(&self, request: BackendRequest<Body>) -> Result<PendingRequest, SendError> {
+        let (request, backend) = to_request(request)?;
+        let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
+        request.send_async(backend).map_err(|error| send_error(&error))
+    }
+
+    fn send_wait(&self, mut pending: PendingRequest, budget: Duration) -> Result<Response<Body>, SendError> {
+        let started = Instant::now();
+        loop {
+            pending = match pending.poll() {
+                PollResult::Done(done) => {
+                    return done.map(received).map_err(|error| send_error(&error));
+                }
+                PollResult::Pending(pending) => pending,
+            };
+            if started.elapsed() >= budget {
+                return Err(SendError::TimedOut);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn respond(&self, response: Response<Body>) {
+        let Response { status, headers, body } = response;
+        let mut head = self.head(Response { status, headers, body: () });
+        head.set_body(body);
+        head.send_to_client();
+    }
+
+    fn respond_streaming(&self, response: Response<()>) -> FastlyStream {
+        FastlyStream(self.head(response).stream_to_client())
+    }
+
+    fn log(&self, endpoint: Endpoint, line: &str) {
+        // log-fastly would do the same, and carry a regex engine of 840 kB for filters that are not used here.
+        let [decisions, exposures, errors] = self
+            .sandbox
+            .endpoints
+            .get_or_init(|| ["decisions", "exposures", "errors"].map(|name| LogEndpoint::try_from_name(name).ok()));
+        let endpoint = match endpoint {
+            Endpoint::Decisions => decisions,
+            Endpoint::Exposures => exposures,
+            Endpoint::Errors => errors,
+        };
+        // Without its endpoint the service serves on, unheard.
+        if let Some(mut endpoint) = endpoint.clone() {
+            let _ = endpoint.write_all(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
+
+use http::HeaderMap;
+use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
+
+use crate::condition::{Attributes, Value};
+use crate::plan::variant::Variant;
+use crate::platform::{Endpoint, Platform};
+use crate::rules::Fault;
+
+/// The version of the lines' shape.
+pub const SCHEMA: u32 = 1;
+/// Longest path in a line.
+const MAX_PATH: usize = 512;
+/// Most faults named a request; the first ones tell the story.
+const MAX_FAULTS: usize = 20;
+
+/// A line of `decisions`. Times in milliseconds.
+#[derive(Debug, Default, Serialize)]
+pub struct DecisionLine<'a> {
+    /// [`SCHEMA`].
+    pub v: u32,
+    /// When the request came (RFC 3339, UTC).
+    pub time: String,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The trace's id.
+    pub trace_id: &'a str,
+    /// The data centre.
+    pub pop: &'a str,
+    /// The deployed version.
+    pub service_version: u64,
+    /// The revision of the rules; `null` at bare names.
+    pub revision: Option<&'a str>,
+    /// The route; `null` where none matched.
+    pub route: Option<&'a str>,
+    /// The method.
+    pub method: &'a str,
+    /// The path without query.
+    pub path: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// The region; `null` where no rule asked.
+    pub region: Option<&'a str>,
+    /// The country.
+    pub country: Option<&'a str>,
+    /// Dimension → value.
+    pub variant: VariantMap<'a>,
+    /// SHA-256 of the canonical request in hexadecimal; `null` where the request is not shared.
+    pub cache_key: Option<String>,
+    /// The backend that answered.
+    pub backend: Option<&'a str>,
+    /// The path that it was asked for.
+    pub backend_path: Option<&'a str>,
+    /// Why the fallback was taken.
+    pub fallback: Option<String>,
+    /// How good the session was; `null` where nobody looked.
+    pub session: Option<&'a str>,
+    /// Its age in seconds.
+    pub session_age: Option<u64>,
+    /// Milliseconds that it took.
+    pub session_ms: Option<u64>,
+    /// Whether a signed preview was on.
+    pub preview: bool,
+    /// Codes of what went wrong.
+    pub errors: Vec<&'a str>,
+    /// The sandbox's first request.
+    pub cold: bool,
+    /// Look-ups in the config store.
+    pub lookups: u32,
+    /// From the request to the end of the answer's head.
+    pub total_ms: f64,
+    /// Resolving rules.
+    pub rules_ms: f64,
+    /// From the first backend request to the head of the answer.
+    pub origin_ms: Option<f64>,
+    /// vCPU of this request, where the platform says.
+    pub vcpu_ms: Option<u64>,
+    /// The body's length, where the origin said.
+    pub bytes: Option<u64>,
+}
+
+/// A variant as a JSON object.
+#[derive(Debug, Default)]
+pub struct VariantMap<'a>(pub Option<&'a Variant>);
+
+impl Serialize for VariantMap<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.into_iter().flat_map(Variant::iter))
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    v: u32,
+    time: &'a str,
+    request_id: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'a Fault>,
+}
+
+/// A line of `exposures`: one for each arm that a visitor was shown by assignment. Its columns are those that GrowthBook's
+/// assignment query reads (`docs/EXPERIMENTS.md`).
+#[derive(Debug, Serialize)]
+pub struct ExposureLine<'a> {
+    /// [`SCHEMA`].
+    pub v: u32,
+    /// When (RFC 3339, UTC).
+    pub timestamp: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The revision of the rules.
+    pub revision: Option<&'a str>,
+    /// The experiment's key.
+    pub experiment_id: &'a str,
+    /// The arm's key.
+    pub variation_id: &'a str,
+    /// The arm's index.
+    pub variation: usize,
+    /// The feature whose rule ran the experiment.
+    pub feature_id: Option<&'a str>,
+    /// Which attribute was hashed.
+    pub unit_type: &'a str,
+    /// Its value's pseudonym.
+    pub unit_id: String,
+    /// Whether the arm was remembered.
+    pub sticky: bool,
+    /// Attributes that settings allow here.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The attributes among `allowed` that are scalars. Ids are never among them.
+pub fn allowed_attributes(
+    context: &dyn Attributes,
+    allowed: &[String],
+) -> serde_json::Map<String, serde_json::Value> {
+    let identifying = ["id", "userId", "visitorId", "url", "query", "session"];
+    let mut attributes = serde_json::Map::new();
+    for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {
+        let value = match context.attribute(name) {
+            Some(Value::String(text)) => text.into_owned().into(),
+            Some(Value::Bool(truth)) => truth.into(),
+            Some(Value::Number(number)) => serde_json::json!(number),
+            Some(Value::Json(_) | Value::Null) | None => continue,
+        };
+        attributes.insert(name.clone(), value);
+    }
+    attributes
+}
+
+/// Writes the line of an exposure.
+pub fn exposure<P: Platform>(platform: &P, line: &ExposureLine<'_>) {
+    write(platform, Endpoint::Exposures, line);
+}
+
+/// Writes the line of a request.
+pub fn decision<P: Platform>(platform: &P, line: &DecisionLine<'_>) {
+    write(platform, Endpoint::Decisions, line);
+}
+
+/// Names faults of the rules and other errors, each with its code.
+pub fn errors<P: Platform>(
+    platform: &P,
+    time: &str,
+    request_id: &str,
+    revision: Option<&str>,
+    faults: &[Fault],
+    codes: &[&str],
+) {
+    for code in codes {
+        write(platform, Endpoint::Errors, &ErrorLine { v: SCHEMA, time, request_id, code, revision, fault: None });
+    }
+    for fault in faults.iter().take(MAX_FAULTS) {
+        let line = ErrorLine { v: SCHEMA, time, request_id, code: "rule-fault", revision, fault: Some(fault) };
+        write(platform, Endpoint::Errors, &line);
+    }
+}
+
+fn write<P: Platform>(platform: &P, endpoint: Endpoint, line: &impl Serialize) {
+    if let Ok(text) = serde_json::to_string(line) {
+        platform.log(endpoint, &text);
+    }
+}
+
+/// RFC 3339 in UTC.
+pub fn timestamp(now: time::OffsetDateTime) -> String {
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+/// A path for a log line: bounded, on a character's border.
+pub fn bounded(path: &str) -> &str {
+    let mut end = path.len().min(MAX_PATH);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.get(..end).unwrap_or_default()
+}
+
+/// `Content-Length`, where there is one.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the line of `request_id` is among the `sample` (0 to 1) that is logged: decided by the id, so that all lines of a
+/// request are there or none.
+pub fn is_sampled(request_id: &str, sample: f64) -> bool {
+    if sample >= 1.0 {
+        return true;
+    }
+    let bits = request_id.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    f64::from(bits) < sample * f64::from(u32::MAX)
+}

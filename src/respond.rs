@@ -1,0 +1,119 @@
+//! Respond: the answer's head, honest to every cache below; the body streams.
+
+pub mod body;
+pub mod cache_control;
+pub mod conditional;
+pub mod error_page;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::admit::headers::remove_hop_by_hop;
+use crate::plan::Privacy;
+use crate::plan::variant::Variant;
+
+/// The header that carries the variant, to the origin and to the client.
+pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
+
+/// Headers for the edge's own cache: a client has no business with them.
+const EDGE_CACHE: [&str; 4] =
+    ["surrogate-control", "surrogate-key", "cdn-cache-control", "cloudflare-cdn-cache-control"];
+
+/// Shapes the head of an answer. What isn't personalized stays as the origin sent it, hop-by-hop fields aside.
+///
+/// Every answer of a personalized route says the same of `Vary`, control arm, errors and redirects included.
+pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy) {
+    remove_hop_by_hop(headers);
+    if privacy == Privacy::Transparent {
+        return;
+    }
+    for name in EDGE_CACHE {
+        headers.remove(name);
+    }
+    headers.remove(EDGE_VARIANT);
+    if !variant.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&variant.header())
+    {
+        headers.insert(EDGE_VARIANT, value);
+    }
+    merge_vary(headers);
+    let privacy = if headers.contains_key(header::SET_COOKIE) { Privacy::NoStore } else { privacy };
+    cache_control::apply(status, headers, privacy);
+}
+
+/// Adds `Edge-Variant` to what the origin varies by (RFC 9110 section 12.5.5); several lines become one, nothing is lost.
+fn merge_vary(headers: &mut HeaderMap) {
+    let mut members: Vec<String> = Vec::new();
+    for line in headers.get_all(header::VARY) {
+        for member in line.as_bytes().split(|byte| *byte == b',') {
+            let member = String::from_utf8_lossy(member.trim_ascii()).into_owned();
+            if !member.is_empty() && !members.iter().any(|known| known.eq_ignore_ascii_case(&member)) {
+                members.push(member);
+            }
+        }
+    }
+    if !members.iter().any(|member| member.eq_ignore_ascii_case("edge-variant")) {
+        members.push("Edge-Variant".to_owned());
+    }
+    let merged = members.join(", ");
+    let value = HeaderValue::from_str(&merged).unwrap_or(HeaderValue::from_static("*, Edge-Variant"));
+    headers.insert(header::VARY, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shaped(status: u16, lines: &[(&'static str, &'static str)], privacy: Privacy) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let mut variant = Variant::default();
+        variant.add("region", "APAC");
+        shape(StatusCode::from_u16(status).unwrap(), &mut headers, &variant, privacy);
+        headers
+    }
+
+    #[test]
+    fn vary_is_merged_never_replaced() {
+        let headers =
+            shaped(200, &[("vary", "Origin, accept-encoding"), ("vary", "Accept-Encoding")], Privacy::Private);
+        assert_eq!(headers.get_all("vary").iter().collect::<Vec<_>>(), ["Origin, accept-encoding, Edge-Variant"]);
+    }
+
+    #[test]
+    fn a_personalized_answer_is_private_and_keeps_its_age() {
+        let headers = shaped(
+            200,
+            &[("cache-control", "public, max-age=60, s-maxage=600"), ("surrogate-control", "max-age=9")],
+            Privacy::Private,
+        );
+        assert_eq!(headers["cache-control"], "private, max-age=60");
+        assert!(!headers.contains_key("surrogate-control"));
+        assert_eq!(headers["edge-variant"], "region=\"APAC\"");
+    }
+
+    #[test]
+    fn a_cookie_makes_an_answer_nobodys_to_keep() {
+        let headers = shaped(200, &[("cache-control", "public, max-age=60"), ("set-cookie", "a=b")], Privacy::Origin);
+        assert_eq!(headers["cache-control"], "private, no-store");
+    }
+
+    #[test]
+    fn an_error_is_not_stored() {
+        assert_eq!(shaped(503, &[("cache-control", "max-age=60")], Privacy::Origin)["cache-control"], "no-store");
+        assert_eq!(shaped(404, &[], Privacy::Private)["cache-control"], "private, no-store");
+    }
+
+    #[test]
+    fn what_is_not_personalized_stays_as_it_came() {
+        let headers = shaped(
+            200,
+            &[("cache-control", "public"), ("vary", "Origin"), ("connection", "close"), ("set-cookie", "a=b")],
+            Privacy::Transparent,
+        );
+        assert_eq!(headers["cache-control"], "public");
+        assert_eq!(headers["vary"], "Origin");
+        assert!(!headers.contains_key("connection") && !headers.contains_key("edge-variant"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Resolve rules: dictionaries of a config store, stored → compiled → used (design.md section 3).
+//!
+//! A rule that can't be used is left out and named; the rest serves. Compiled rules live as long as the sandbox and are
+//! used again while the stored text is unchanged.
+
+pub mod cache;
+pub mod definitions;
+pub mod dictionary;
+pub mod fault;
+pub mod path;
+pub mod pointer;
+pub mod regions;
+pub mod route;
+pub mod routes;
+pub mod set;
+pub mod settings;
+pub mod stored;
+pub mod template;
+
+pub use cache::{RuleCache, Rules};
+pub use fault::Fault;
+pub use regions::Region;
+pub use route::Route;
+pub use set::RuleSet;

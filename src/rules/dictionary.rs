@@ -1,0 +1,133 @@
+//! Dictionaries as entries of a store: seven names, and the parts of those that grow (design.md section 3.1).
+
+use super::fault::Fault;
+use crate::platform::StoreError;
+
+/// The dictionaries, in the order in which they are read.
+pub const DICTIONARIES: [&str; 7] =
+    ["routes", "settings", "regions", "features", "experiments", "segments", "templates"];
+
+/// Most look-ups of a request: the lower of the two limits that Fastly's pages name.
+pub const MAX_LOOKUPS: u32 = 16;
+
+/// A store's entries, read within the platform's limit of look-ups.
+pub struct Reader<'a> {
+    get: &'a mut dyn FnMut(&str) -> Result<Option<String>, StoreError>,
+    /// Look-ups left.
+    pub left: u32,
+}
+
+/// Why a dictionary could not be read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadError {
+    /// The store could not answer.
+    Store(StoreError),
+    /// The request has used up its look-ups.
+    TooManyLookups,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads through `get`, at most `left` times.
+    pub fn new(get: &'a mut dyn FnMut(&str) -> Result<Option<String>, StoreError>, left: u32) -> Self {
+        Self { get, left }
+    }
+
+    /// One entry; `None` where it is absent.
+    ///
+    /// # Errors
+    ///
+    /// The store could not answer, or no look-up is left.
+    pub fn entry(&mut self, key: &str) -> Result<Option<String>, ReadError> {
+        self.left = self.left.checked_sub(1).ok_or(ReadError::TooManyLookups)?;
+        (self.get)(key).map_err(ReadError::Store)
+    }
+
+    /// A dictionary with its parts, below `prefix` (empty, or `<revision>/`); `None` where there is none. A part that is missing is
+    /// a fault, and an empty part.
+    ///
+    /// # Errors
+    ///
+    /// The store could not answer, or no look-up is left.
+    pub fn dictionary(
+        &mut self,
+        prefix: &str,
+        name: &str,
+        faults: &mut Vec<Fault>,
+    ) -> Result<Option<Vec<String>>, ReadError> {
+        let Some(first) = self.entry(&format!("{prefix}{name}"))? else {
+            return Ok(None);
+        };
+        let parts = parts_of(&first);
+        let mut texts = vec![first];
+        for number in 2..=parts {
+            let part = part_name(name, number);
+            match self.entry(&format!("{prefix}{part}")) {
+                Ok(Some(text)) => texts.push(text),
+                Ok(None) => {
+                    faults.push(Fault::new(&part, "", "expected this part of the dictionary, but found no entry"));
+                    texts.push("{}".to_owned());
+                }
+                Err(ReadError::TooManyLookups) => {
+                    let message = format!("expected at most {MAX_LOOKUPS} look-ups a request, but found more parts");
+                    faults.push(Fault::new(&part, "", message));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(texts))
+    }
+}
+
+/// `routes`, `routes.2`, …: the entry of part `number`.
+pub fn part_name(name: &str, number: usize) -> String {
+    if number <= 1 { name.to_owned() } else { format!("{name}.{number}") }
+}
+
+/// What the first entry says of its parts; 1 where it says nothing or can't be read.
+fn parts_of(text: &str) -> usize {
+    #[derive(serde::Deserialize)]
+    struct Parts {
+        parts: Option<usize>,
+    }
+    // The text is scanned only where the word occurs.
+    if !text.contains("\"parts\"") {
+        return 1;
+    }
+    serde_json::from_str::<Parts>(text).ok().and_then(|parts| parts.parts).unwrap_or(1).min(MAX_LOOKUPS as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(entries: &[(&str, &str)], left: u32) -> (Result<Option<Vec<String>>, ReadError>, Vec<Fault>) {
+        let mut get =
+            |key: &str| Ok(entries.iter().find(|(known, _)| *known == key).map(|(_, text)| (*text).to_owned()));
+        let mut faults = Vec::new();
+        let read = Reader::new(&mut get, left).dictionary("r1/", "routes", &mut faults);
+        (read, faults)
+    }
+
+    #[test]
+    fn parts_follow_the_first_entry() {
+        let (texts, faults) = read(&[("r1/routes", r#"{"parts":3}"#), ("r1/routes.2", "2"), ("r1/routes.3", "3")], 16);
+        assert_eq!(texts.unwrap().unwrap(), [r#"{"parts":3}"#, "2", "3"]);
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn a_missing_part_is_named_and_the_others_serve() {
+        let (texts, faults) = read(&[("r1/routes", r#"{"parts":3}"#), ("r1/routes.3", "3")], 16);
+        assert_eq!(texts.unwrap().unwrap(), [r#"{"parts":3}"#, "{}", "3"]);
+        assert_eq!(faults[0].dictionary, "routes.2");
+    }
+
+    #[test]
+    fn look_ups_never_pass_the_limit() {
+        let (texts, faults) = read(&[("r1/routes", r#"{"parts":4000000000}"#)], 4);
+        assert_eq!(texts.unwrap().unwrap().len(), 4);
+        assert_eq!(faults.last().unwrap().dictionary, "routes.5");
+        assert_eq!(read(&[], 0).0, Err(ReadError::TooManyLookups));
+    }
+}

@@ -1,0 +1,128 @@
+//! A fault of the rules: where it is, what was expected, what was found.
+
+use std::fmt;
+
+/// One fault of a dictionary. The rule that holds it is left out; the rest serves.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// The dictionary: `routes`, `settings`, …
+    pub dictionary: String,
+    /// JSON pointer (RFC 6901) within the dictionary.
+    pub pointer: String,
+    /// "expected …, but found …".
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault at `pointer` of `dictionary`.
+    pub fn new(dictionary: &str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { dictionary: dictionary.to_owned(), pointer: pointer.into(), message: message.into() }
+    }
+
+    /// The same fault, seen from one level further out: `prefix` goes before its pointer.
+    #[must_use]
+    pub fn within(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}: {}", self.dictionary, self.pointer, self.message)
+    }
+}
+
+/// Puts serde's wording ("invalid type: A, expected B at line 1 column 2") into the house's ("expected B, but found A").
+pub fn house_wording(message: &str) -> String {
+    let message = match message.find(" at line ") {
+        Some(end) => message.get(..end).unwrap_or(message),
+        None => message,
+    };
+    for prefix in ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "] {
+        if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.split_once(", expected ")) {
+            return format!("expected {expected}, but found {found}");
+        }
+    }
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return format!("expected a field {field}, but found none");
+    }
+    format!("expected JSON, but found a mistake: {message}")
+}
+
+/// Reads one rule from its JSON text.
+///
+/// Gives the rule and the JSON pointers of keys that it doesn't know; they are ignored, and named.
+///
+/// # Errors
+///
+/// The pointer and the wording of the first thing that doesn't fit.
+pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<String>), (String, String)> {
+    let mut unknown = Vec::new();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let read = serde_ignored::deserialize(tracked, |path| unknown.push(ignored_pointer(&path)));
+    match read {
+        Ok(rule) => Ok((rule, unknown)),
+        Err(error) => Err((pointer(&track.path()), house_wording(&error.to_string()))),
+    }
+}
+
+fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+        pointer
+    })
+}
+
+fn ignored_pointer(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}/{index}", ignored_pointer(parent)),
+        Path::Map { parent, key } => format!("{}/{}", ignored_pointer(parent), escape(key)),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            ignored_pointer(parent)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Rule {
+        #[allow(dead_code)]
+        ttl: u32,
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_place() {
+        assert_eq!(
+            read::<Rule>(r#"{"ttl":"60"}"#).unwrap_err(),
+            ("/ttl".to_owned(), "expected u32, but found string \"60\"".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_and_ignored() {
+        let (_, unknown) = read::<Rule>(r#"{"ttl":60,"tll/x":1}"#).unwrap();
+        assert_eq!(unknown, ["/tll~1x"]);
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        assert_eq!(read::<Rule>("{}").unwrap_err().1, "expected a field `ttl`, but found none");
+    }
+}

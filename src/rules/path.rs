@@ -1,0 +1,293 @@
+//! Path patterns: exact, `{name}` for one segment, a trailing `*` for the rest (design.md section 3.3).
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use percent_encoding::percent_decode_str;
+
+/// How a segment matches, the most specific first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Literal(String),
+    Parameter(String),
+    Rest,
+}
+
+impl Segment {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Literal(_) => 0,
+            Self::Parameter(_) => 1,
+            Self::Rest => 2,
+        }
+    }
+}
+
+/// A compiled pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    segments: Vec<Segment>,
+    anchor: String,
+}
+
+/// What a pattern's names and its `*` matched, still percent-encoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captures {
+    named: Vec<(String, String)>,
+    rest: Option<String>,
+}
+
+impl Captures {
+    /// The segment called `name`, decoded; `None` where the pattern has no such name or the bytes aren't UTF-8.
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (_, value) = self.named.iter().find(|(known, _)| known == name)?;
+        percent_decode_str(value).decode_utf8().ok()
+    }
+
+    /// What the `*` matched, still encoded.
+    pub fn rest(&self) -> Option<&str> {
+        self.rest.as_deref()
+    }
+}
+
+impl Pattern {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    ///
+    /// "expected …, but found …".
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let Some(path) = text.strip_prefix('/') else {
+            return Err(format!("expected a path that starts with '/', but found '{text}'"));
+        };
+        if let Some(found) = text.find(['?', '#']).and_then(|at| text.get(at..)) {
+            return Err(format!("expected a path without query and fragment, but found '{found}'"));
+        }
+        let count = path.split('/').count();
+        let mut segments = Vec::with_capacity(count);
+        for (index, segment) in path.split('/').enumerate() {
+            if segment == "*" {
+                if index + 1 != count {
+                    return Err(format!("expected '*' as the last segment only, but found '{text}'"));
+                }
+                segments.push(Segment::Rest);
+            } else if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                let named = |known: &Segment| matches!(known, Segment::Parameter(known) if known == name);
+                if name.is_empty() || name.contains(['{', '}']) || name == "rest" || segments.iter().any(named) {
+                    return Err(format!("expected a name of its own within braces, but found '{segment}'"));
+                }
+                segments.push(Segment::Parameter(name.to_owned()));
+            } else if segment.contains(['*', '{', '}']) {
+                return Err(format!("expected '*' or '{{name}}' as a whole segment, but found '{segment}'"));
+            } else {
+                segments.push(Segment::Literal(normal_form(segment).into_owned()));
+            }
+        }
+        let mut anchor = String::new();
+        for segment in &segments {
+            let Segment::Literal(literal) = segment else {
+                break;
+            };
+            anchor.push('/');
+            anchor.push_str(literal);
+        }
+        Ok(Self { segments, anchor })
+    }
+
+    /// The literal segments that the pattern starts with: the key under which a router files it.
+    pub fn anchor(&self) -> &str {
+        &self.anchor
+    }
+
+    /// What the pattern captures of `path` (in [`normal_form`]); `None` where it doesn't match.
+    pub fn captures(&self, path: &str) -> Option<Captures> {
+        let mut captures = Captures::default();
+        let mut rest = path.strip_prefix('/');
+        for segment in &self.segments {
+            let remaining = rest?;
+            if *segment == Segment::Rest {
+                captures.rest = Some(remaining.to_owned());
+                return Some(captures);
+            }
+            let (head, tail) = match remaining.split_once('/') {
+                Some((head, tail)) => (head, Some(tail)),
+                None => (remaining, None),
+            };
+            match segment {
+                Segment::Literal(literal) if literal == head => {}
+                Segment::Parameter(name) if !head.is_empty() => captures.named.push((name.clone(), head.to_owned())),
+                _ => return None,
+            }
+            rest = tail;
+        }
+        rest.is_none().then_some(captures)
+    }
+
+    /// Literal before `{name}` before `*`, segment by segment from the left.
+    pub fn specificity(&self, other: &Self) -> Ordering {
+        let ranks = |pattern: &Self| pattern.segments.iter().map(Segment::rank).collect::<Vec<_>>();
+        ranks(self).cmp(&ranks(other))
+    }
+
+    /// The names that templates may refer to as `path.<name>`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Parameter(name) => Some(name.as_str()),
+            Segment::Literal(_) => None,
+            Segment::Rest => Some("rest"),
+        })
+    }
+
+    /// Whether every path that `other` matches is matched by this one too.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut theirs = other.segments.iter();
+        for ours in &self.segments {
+            match (ours, theirs.next()) {
+                (Segment::Rest, Some(_)) => return true,
+                (Segment::Parameter(_), Some(Segment::Parameter(_))) => {}
+                (Segment::Parameter(_), Some(Segment::Literal(literal))) if !literal.is_empty() => {}
+                (Segment::Literal(ours), Some(Segment::Literal(theirs))) if ours == theirs => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
+    }
+}
+
+/// The anchors under which a pattern that matches `path` can be filed: every prefix that ends before a `/`, and the whole.
+pub fn anchors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').filter_map(|(at, _)| path.get(..at)).chain([path])
+}
+
+/// RFC 3986 section 6.2.2: percent-encoded unreserved characters decoded, hexadecimal digits in upper case, bytes that
+/// may not stand in a path encoded. Two spellings of one path match the same route; `%2F` stays what it is.
+pub fn normal_form(path: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'/'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b';'
+                    | b'='
+                    | b':'
+                    | b'@'
+            )
+    };
+    if path.bytes().all(plain) {
+        return Cow::Borrowed(path);
+    }
+    let mut normal = String::with_capacity(path.len() + 8);
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let encoded = (byte == b'%').then(|| Some((hex(ahead.next()?)? << 4) | hex(ahead.next()?)?)).flatten();
+        match encoded {
+            Some(decoded) => {
+                bytes = ahead;
+                if decoded.is_ascii_alphanumeric() || matches!(decoded, b'-' | b'.' | b'_' | b'~') {
+                    normal.push(char::from(decoded));
+                } else {
+                    push_encoded(&mut normal, decoded);
+                }
+            }
+            None if plain(byte) => normal.push(char::from(byte)),
+            None => push_encoded(&mut normal, byte),
+        }
+    }
+    Cow::Owned(normal)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+fn push_encoded(out: &mut String, byte: u8) {
+    out.push_str(percent_encoding::percent_encode_byte(byte));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::compile(pattern).unwrap().captures(&normal_form(path)).is_some()
+    }
+
+    #[test]
+    fn a_trailing_star_takes_the_rest_which_may_be_empty() {
+        assert!(matches("/api/products/*", "/api/products/all"));
+        assert!(matches("/api/products/*", "/api/products/"));
+        assert!(matches("/api/products/*", "/api/products/a/b//c"));
+        assert!(!matches("/api/products/*", "/api/products"));
+        assert!(!matches("/api/products/*", "/api//products/all"));
+        assert!(matches("/*", "/"));
+    }
+
+    #[test]
+    fn a_name_takes_one_segment_which_is_not_empty() {
+        let pattern = Pattern::compile("/p/{sku}/reviews").unwrap();
+        let captures = pattern.captures("/p/a%2Fb/reviews").unwrap();
+        assert_eq!(captures.parameter("sku").as_deref(), Some("a/b"));
+        assert!(!matches("/p/{sku}/reviews", "/p//reviews"));
+        assert!(!matches("/p/{sku}/reviews", "/p/a/b/reviews"));
+    }
+
+    #[test]
+    fn spellings_of_one_path_match_the_same_route() {
+        assert!(matches("/account", "/%61ccount"));
+        assert!(matches("/café", "/caf%c3%a9"));
+        assert!(!matches("/a/b", "/a%2fb"));
+        assert!(!matches("/account", "/account;x=y"));
+        assert!(!matches("/account", "/account/x.css"));
+        assert_eq!(normal_form("/a%2fb%zz%"), "/a%2Fb%25zz%25");
+    }
+
+    #[test]
+    fn literal_goes_before_name_before_star() {
+        let order =
+            |one: &str, other: &str| Pattern::compile(one).unwrap().specificity(&Pattern::compile(other).unwrap());
+        assert_eq!(order("/a/b/*", "/a/{x}/c"), Ordering::Less);
+        assert_eq!(order("/a/{x}", "/a/*"), Ordering::Less);
+        assert_eq!(order("/a/{x}", "/b/{y}"), Ordering::Equal);
+    }
+
+    #[test]
+    fn every_matching_pattern_is_filed_under_an_anchor_of_the_path() {
+        for (pattern, path) in
+            [("/*", "/a/b"), ("/a/b", "/a/b"), ("/a/{x}", "/a/b"), ("/a/b/*", "/a/b/"), ("/", "/"), ("/{x}", "/q")]
+        {
+            let pattern = Pattern::compile(pattern).unwrap();
+            assert!(pattern.captures(path).is_some());
+            assert!(anchors(path).any(|anchor| anchor == pattern.anchor()), "{pattern:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_matches_all_of() {
+        let covers = |one: &str, other: &str| Pattern::compile(one).unwrap().covers(&Pattern::compile(other).unwrap());
+        assert!(covers("/a/*", "/a/b/{c}"));
+        assert!(covers("/a/{x}", "/a/b"));
+        assert!(!covers("/a/b", "/a/{x}"));
+        assert!(!covers("/a/{x}", "/a/*"));
+    }
+
+    #[test]
+    fn a_star_in_the_middle_is_a_fault() {
+        assert!(Pattern::compile("/a/*/b").is_err());
+        assert!(Pattern::compile("/a*").is_err());
+        assert!(Pattern::compile("a").is_err());
+        assert!(Pattern::compile("/{x}/{x}").is_err());
+    }
+}

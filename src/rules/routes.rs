@@ -1,0 +1,207 @@
+//! The dictionary `routes`: filed by path without compiling, compiled one by one as requests come near them.
+//!
+//! A cold request among a thousand routes scans the text once for `path` and compiles the two or three that can match.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::rc::Rc;
+
+use fnv::FnvHasher;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::fault::{self, Fault};
+use super::path::{Captures, Pattern, anchors};
+use super::route::Route;
+
+/// A route that has not been needed yet.
+#[derive(Debug)]
+struct Slot {
+    pointer: String,
+    text: Box<str>,
+    pattern: Pattern,
+    compiled: OnceCell<Option<Rc<Route>>>,
+}
+
+/// The dictionary, filed.
+#[derive(Debug, Default)]
+pub struct Routes {
+    slots: Vec<Slot>,
+    by_anchor: HashMap<String, Vec<usize>, BuildHasherDefault<FnvHasher>>,
+    found_late: RefCell<Vec<Fault>>,
+}
+
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(default, borrow)]
+    routes: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Peek {
+    path: String,
+}
+
+/// A route whose path matches, with what it captured.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The route.
+    pub route: Rc<Route>,
+    /// What its names matched.
+    pub captures: Captures,
+}
+
+impl Routes {
+    /// Files the routes of a dictionary's parts. What isn't JSON, or has no usable path, is left out and named.
+    pub fn read(texts: &[String], faults: &mut Vec<Fault>) -> Self {
+        let mut routes = Self::default();
+        for (part, text) in texts.iter().enumerate() {
+            let dictionary = super::dictionary::part_name("routes", part + 1);
+            let stored: Stored<'_> = match serde_json::from_str(text) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    faults.push(Fault::new(&dictionary, "", fault::house_wording(&error.to_string())));
+                    continue;
+                }
+            };
+            for (index, raw) in stored.routes.into_iter().enumerate() {
+                let pointer = format!("/routes/{index}");
+                let pattern = serde_json::from_str::<Peek>(raw.get())
+                    .map_err(|error| (String::new(), fault::house_wording(&error.to_string())))
+                    .and_then(|peek| Pattern::compile(&peek.path).map_err(|message| ("/path".to_owned(), message)));
+                match pattern {
+                    Ok(pattern) => routes.file(&dictionary, pointer, raw.get(), pattern),
+                    Err((below, message)) => faults.push(Fault::new(&dictionary, pointer + &below, message)),
+                }
+            }
+        }
+        routes
+    }
+
+    fn file(&mut self, dictionary: &str, pointer: String, text: &str, pattern: Pattern) {
+        let slot = self.slots.len();
+        self.by_anchor.entry(pattern.anchor().to_owned()).or_default().push(slot);
+        let pointer = format!("{dictionary}{pointer}");
+        self.slots.push(Slot { pointer, text: text.into(), pattern, compiled: OnceCell::new() });
+    }
+
+    /// The routes whose path matches `path` (in normal form), from the most specific path to the least, equals in the
+    /// order of the list. Whether host, method, schedule and condition hold is for the decision.
+    pub fn candidates(&self, path: &str) -> Vec<Candidate> {
+        let mut found: Vec<(usize, &Slot, Captures)> = anchors(path)
+            .filter_map(|anchor| self.by_anchor.get(anchor))
+            .flatten()
+            .filter_map(|index| {
+                let slot = self.slots.get(*index)?;
+                Some((*index, slot, slot.pattern.captures(path)?))
+            })
+            .collect();
+        found.sort_by(|(one, a, _), (other, b, _)| a.pattern.specificity(&b.pattern).then(one.cmp(other)));
+        found
+            .into_iter()
+            .filter_map(|(_, slot, captures)| Some(Candidate { route: self.compiled(slot)?, captures }))
+            .collect()
+    }
+
+    fn compiled(&self, slot: &Slot) -> Option<Rc<Route>> {
+        let compile = || {
+            let (dictionary, pointer) = slot.pointer.split_once('/').unwrap_or((&slot.pointer, ""));
+            let note = |below: &str, message: String| {
+                self.found_late.borrow_mut().push(Fault::new(dictionary, format!("/{pointer}{below}"), message));
+            };
+            let compiled = fault::read::<super::stored::Route>(&slot.text).and_then(|(stored, unknown)| {
+                for below in unknown.iter().filter(|below| *below != "/$comment") {
+                    note(below, "expected a known key, but found one that is ignored".to_owned());
+                }
+                Route::compile(stored)
+            });
+            match compiled {
+                Ok(route) => Some(Rc::new(route)),
+                Err((below, message)) => {
+                    note(&below, message);
+                    None
+                }
+            }
+        };
+        slot.compiled.get_or_init(compile).clone()
+    }
+
+    /// Every usable route in the order of the list, and its JSON pointer. Compiles what has not been needed yet.
+    pub fn all(&self) -> impl Iterator<Item = (Rc<Route>, &str)> {
+        self.slots.iter().filter_map(|slot| Some((self.compiled(slot)?, slot.pointer.as_str())))
+    }
+
+    /// Adds faults that were found while a route was used.
+    pub fn note(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.found_late.borrow_mut().extend(faults);
+    }
+
+    /// The faults found since the last call in routes that were needed.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        self.found_late.take()
+    }
+
+    /// How many routes are filed.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(routes: &Routes, path: &str) -> Vec<String> {
+        routes.candidates(path).into_iter().map(|candidate| candidate.route.id.clone()).collect()
+    }
+
+    fn read(json: &serde_json::Value) -> (Routes, Vec<Fault>) {
+        let mut faults = Vec::new();
+        let routes = Routes::read(&[json.to_string()], &mut faults);
+        (routes, faults)
+    }
+
+    #[test]
+    fn routes_are_tried_from_the_most_specific_path_to_the_least() {
+        let (routes, _) = read(&serde_json::json!({ "routes": [
+            { "id": "all", "path": "/*" }, { "id": "any", "path": "/p/*" }, { "id": "one", "path": "/p/{sku}" },
+            { "id": "two", "path": "/p/{id}" }, { "id": "exact", "path": "/p/42" } ] }));
+        assert_eq!(ids(&routes, "/p/42"), ["exact", "one", "two", "any", "all"]);
+        assert_eq!(ids(&routes, "/p/43"), ["one", "two", "any", "all"]);
+        assert_eq!(ids(&routes, "/q"), ["all"]);
+    }
+
+    #[test]
+    fn one_broken_route_is_left_out_and_named_and_the_rest_serve() {
+        let (routes, faults) = read(&serde_json::json!({ "routes": [
+            { "id": "bad", "path": "/p/*", "cache": { "ttl": "60" } }, { "id": "worse", "path": 7 }, { "id": "good", "path": "/p/*", "chache": {} } ] }));
+        assert_eq!(ids(&routes, "/p/1"), ["good"]);
+        let named: Vec<_> = faults.into_iter().chain(routes.take_faults()).map(|fault| fault.to_string()).collect();
+        assert_eq!(
+            named,
+            [
+                "routes/routes/1: expected a string, but found integer `7`",
+                "routes/routes/0/cache/ttl: expected u32, but found string \"60\"",
+                "routes/routes/2/chache: expected a known key, but found one that is ignored",
+            ]
+        );
+        assert!(routes.take_faults().is_empty(), "a fault is named once");
+    }
+
+    #[test]
+    fn half_written_json_is_named_and_leaves_the_other_parts() {
+        let mut faults = Vec::new();
+        let routes = Routes::read(
+            &[r#"{"parts":2,"routes":[{"id":"a""#.to_owned(), r#"{"routes":[{"id":"b","path":"/b"}]}"#.to_owned()],
+            &mut faults,
+        );
+        assert_eq!(faults.len(), 1);
+        assert_eq!(ids(&routes, "/b"), ["b"]);
+    }
+}

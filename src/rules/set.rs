@@ -1,0 +1,124 @@
+//! A rule set: the dictionaries of one revision, compiled.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::definitions;
+use super::dictionary::{DICTIONARIES, ReadError, Reader};
+use super::fault::Fault;
+use super::regions::Regions;
+use super::routes::Routes;
+use super::settings::Settings;
+use crate::condition::Groups;
+use crate::context::consent::ConsentRules;
+use crate::growthbook::Definitions;
+use crate::transform::template::Templates;
+
+/// The compiled dictionaries of one revision. What didn't change from one reading to the next is shared.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The revision; `None` for entries at their bare names.
+    pub revision: Option<String>,
+    /// Settings.
+    pub settings: Rc<Settings>,
+    /// Regions.
+    pub regions: Rc<Regions>,
+    /// Routes.
+    pub routes: Rc<Routes>,
+    /// How consent is learnt.
+    pub consent: Rc<ConsentRules>,
+    /// Features, experiments and segments.
+    pub definitions: Rc<Definitions>,
+    /// Templates of pages; compiled as routes come to use them.
+    pub templates: Rc<RefCell<Templates>>,
+}
+
+/// The stored text of each dictionary, as read; empty where it is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts([Vec<String>; DICTIONARIES.len()]);
+
+impl Texts {
+    /// Reads every dictionary below `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// The store could not answer. Running out of look-ups is a fault of the dictionaries that could not be read.
+    pub fn read(prefix: &str, reader: &mut Reader<'_>, faults: &mut Vec<Fault>) -> Result<Self, ReadError> {
+        let mut texts = Self::default();
+        for (name, slot) in DICTIONARIES.into_iter().zip(&mut texts.0) {
+            match reader.dictionary(prefix, name, faults) {
+                Ok(read) => *slot = read.unwrap_or_default(),
+                Err(ReadError::TooManyLookups) => {
+                    faults.push(Fault::new(name, "", "expected at most 16 look-ups a request, but found more parts"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(texts)
+    }
+
+    /// The parts of a dictionary.
+    pub fn of(&self, name: &str) -> &[String] {
+        DICTIONARIES.iter().zip(&self.0).find(|(known, _)| **known == name).map_or(&[], |(_, texts)| texts)
+    }
+
+    /// Sets the parts of a dictionary: for tests and for the command line.
+    pub fn set(&mut self, name: &str, parts: Vec<String>) {
+        if let Some((_, texts)) = DICTIONARIES.iter().zip(&mut self.0).find(|(known, _)| **known == name) {
+            *texts = parts;
+        }
+    }
+
+    /// Whether no dictionary has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
+}
+
+impl RuleSet {
+    /// Compiles `texts`, taking over from `old` what has not changed.
+    pub fn compile(
+        revision: Option<&str>,
+        texts: &Texts,
+        old: Option<(&Texts, &Self)>,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
+        let unchanged = |name: &str| old.filter(|(old, _)| old.of(name) == texts.of(name)).map(|(_, set)| set);
+        let first = |name: &str| texts.of(name).first().map(String::as_str);
+        let settings = match unchanged("settings") {
+            Some(set) => Rc::clone(&set.settings),
+            None => Rc::new(first("settings").map(|text| Settings::read(text, faults)).unwrap_or_default()),
+        };
+        let regions = match unchanged("regions") {
+            Some(set) => Rc::clone(&set.regions),
+            None => Rc::new(first("regions").map(|text| Regions::read(text, faults)).unwrap_or_default()),
+        };
+        let consent = match unchanged("settings") {
+            Some(set) => Rc::clone(&set.consent),
+            None => {
+                let (consent, messages) = ConsentRules::compile(&settings.consent);
+                faults.extend(messages.into_iter().map(|message| Fault::new("settings", "/consent", message)));
+                Rc::new(consent)
+            }
+        };
+        let kept = ["features", "experiments", "segments"].map(unchanged);
+        let definitions = match kept {
+            [Some(set), Some(_), Some(_)] => Rc::clone(&set.definitions),
+            _ => Rc::new(definitions::read(texts, faults)),
+        };
+        // Routes hold templates that are compiled already: both are read anew where one has changed.
+        let (routes, templates) = match (unchanged("routes"), unchanged("templates")) {
+            (Some(set), Some(_)) => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
+            _ => {
+                let templates = Templates::new(definitions::templates(texts, faults));
+                (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
+            }
+        };
+        Self { revision: revision.map(str::to_owned), settings, regions, routes, consent, definitions, templates }
+    }
+
+    /// Segments, for `$inGroup`.
+    pub fn groups(&self) -> &Groups {
+        &self.definitions.groups
+    }
+}

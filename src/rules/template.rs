@@ -1,0 +1,248 @@
+//! `{…}` templates of rules: values from the context, encoded for the place they land in (design.md section 3.3).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but RFC 3986's unreserved characters: nothing that a value holds can add a segment or a parameter.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What could end a header line, or add a member to a list or a parameter to a member (RFC 9110 section 5.6).
+const HEADER_UNSAFE: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'"').add(b'\\').add(b'%');
+
+/// A reference to the context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `region.id`
+    RegionId,
+    /// `region.slug`
+    RegionSlug,
+    /// `country`
+    Country,
+    /// `language`
+    Language,
+    /// `deviceType`
+    DeviceType,
+    /// `network`
+    Network,
+    /// `path.<name>`: one segment, decoded.
+    PathParameter(String),
+    /// `path.rest`: what a trailing `*` matched, still encoded.
+    PathRest,
+    /// `feature.<key>`: the feature's value.
+    Feature(String),
+    /// `experiment.<key>`: the variation's key.
+    Experiment(String),
+    /// `user.id`: only where proven.
+    UserId,
+    /// `session.<path>`
+    Session(String),
+}
+
+impl Source {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "region.id" => Self::RegionId,
+            "region.slug" => Self::RegionSlug,
+            "country" => Self::Country,
+            "language" => Self::Language,
+            "deviceType" => Self::DeviceType,
+            "network" => Self::Network,
+            "path.rest" => Self::PathRest,
+            "user.id" => Self::UserId,
+            _ => {
+                let (kind, rest) = name.split_once('.').filter(|(_, rest)| !rest.is_empty())?;
+                match kind {
+                    "path" => Self::PathParameter(rest.to_owned()),
+                    "feature" => Self::Feature(rest.to_owned()),
+                    "experiment" => Self::Experiment(rest.to_owned()),
+                    "session" => Self::Session(rest.to_owned()),
+                    _ => return None,
+                }
+            }
+        })
+    }
+}
+
+/// Where a template's text lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Within a path.
+    Path,
+    /// A query parameter's value.
+    Query,
+    /// A header's value.
+    Header,
+    /// A body, as it is.
+    Text,
+}
+
+/// Gives the value of a reference; `None` where it is absent.
+pub trait Values {
+    /// The value of `source`.
+    fn value(&self, source: &Source) -> Option<Cow<'_, str>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Reference { source: Source, default: Option<String> },
+}
+
+/// A compiled template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+impl Template {
+    /// Compiles `text`. `{{` and `}}` stand for the braces themselves.
+    ///
+    /// # Errors
+    ///
+    /// "expected …, but found …": an unknown name, or a brace without its pair.
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = brace.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else if let Some(open) = brace.strip_prefix('{') {
+                let Some((inner, after)) = open.split_once('}') else {
+                    return Err(format!("expected '}}' after '{{', but found the end of '{text}'"));
+                };
+                let (name, default) = match inner.split_once('|') {
+                    Some((name, default)) => (name, Some(default.to_owned())),
+                    None => (inner, None),
+                };
+                let Some(source) = Source::parse(name.trim()) else {
+                    return Err(format!(
+                        "expected region.id, region.slug, country, language, deviceType, network, path.…, feature.…, \
+                         experiment.…, user.id or session.…, but found '{name}'"
+                    ));
+                };
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                parts.push(Part::Reference { source, default });
+                rest = after;
+            } else {
+                return Err(format!("expected '}}}}' for a brace of its own, but found '}}' in '{text}'"));
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        Ok(Self { parts })
+    }
+
+    /// What the template refers to.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Reference { source, .. } => Some(source),
+        })
+    }
+
+    /// The template's own text, references left out.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            Part::Reference { .. } => None,
+        })
+    }
+
+    /// Fills the template, each value encoded for `place`. `None` where a value is absent and has no default, or where it
+    /// would be a dot segment of a path.
+    pub fn fill(&self, values: &dyn Values, place: Place) -> Option<String> {
+        let mut filled = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => filled.push_str(text),
+                Part::Reference { source, default } => {
+                    let value = values.value(source).or(default.as_deref().map(Cow::Borrowed))?;
+                    encode(&mut filled, &value, place, source);
+                }
+            }
+        }
+        // A value can't walk up the tree: `..` is a segment that URL parsers collapse, however it is written.
+        (place != Place::Path || !has_dot_segment(&filled)).then_some(filled)
+    }
+}
+
+fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
+    // Writing to a String can't fail.
+    let _ = match place {
+        // The rest of a path is encoded already, as the visitor's own path was.
+        Place::Path if *source == Source::PathRest => out.write_str(value),
+        Place::Path | Place::Query => write!(out, "{}", utf8_percent_encode(value, RESERVED)),
+        Place::Header => write!(out, "{}", utf8_percent_encode(value, HEADER_UNSAFE)),
+        Place::Text => out.write_str(value),
+    };
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        plain == "." || plain == ".."
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(&'static str);
+    impl Values for Fixed {
+        fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
+            (*source != Source::Country).then_some(Cow::Borrowed(self.0))
+        }
+    }
+
+    fn fill(template: &str, value: &'static str, place: Place) -> Option<String> {
+        Template::compile(template).unwrap().fill(&Fixed(value), place)
+    }
+
+    #[test]
+    fn a_value_cannot_add_a_segment_a_parameter_or_a_line() {
+        assert_eq!(fill("/a/{path.x}", "b/../c?d#e", Place::Path).as_deref(), Some("/a/b%2F..%2Fc%3Fd%23e"));
+        assert_eq!(fill("{path.x}", "a&b=c+d e", Place::Query).as_deref(), Some("a%26b%3Dc%2Bd%20e"));
+        assert_eq!(
+            fill("{path.x}", "a\r\nSet-Cookie: b, c\0ü", Place::Header).as_deref(),
+            Some("a%0D%0ASet-Cookie: b%2C c%00%C3%BC")
+        );
+    }
+
+    #[test]
+    fn a_value_cannot_be_a_dot_segment() {
+        assert_eq!(fill("/a/{path.x}/b", "..", Place::Path), None);
+        assert_eq!(fill("/a/.{path.x}/b", ".", Place::Path), None);
+        assert_eq!(fill("/a/{path.rest}", "x/%2E%2e/y", Place::Path), None);
+    }
+
+    #[test]
+    fn an_absent_value_takes_the_default_or_leaves_the_template_unfilled() {
+        assert_eq!(fill("x-{country|none}", "", Place::Query).as_deref(), Some("x-none"));
+        assert_eq!(fill("x-{country}", "", Place::Query), None);
+    }
+
+    #[test]
+    fn braces_stand_for_themselves_when_doubled() {
+        assert_eq!(fill("{{{language}}}", "en", Place::Text).as_deref(), Some("{en}"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_a_fault() {
+        assert!(Template::compile("/{regoin.slug}").unwrap_err().ends_with("but found 'regoin.slug'"));
+        assert!(Template::compile("/{language").is_err());
+        assert!(Template::compile("/language}").is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! The service: walks the steps for one request. Nothing of one visitor survives into the next.
+
+mod reserved;
+mod visit;
+
+use http::Method;
+
+use crate::admit;
+use crate::context::gather::{self, Kept};
+use crate::decide::{self, Decision};
+use crate::fetch;
+use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
+use crate::platform::{Caching, ClientRequest, Platform, Response};
+use crate::record;
+use crate::respond::body::{Treatment, send_html, send_json, treat};
+use crate::respond::{self, conditional, error_page};
+use crate::rules::route::Needs;
+use crate::rules::settings::Settings;
+use crate::rules::{RuleCache, RuleSet, Rules};
+use visit::{Sent, Visit};
+
+/// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
+#[derive(Debug, Default)]
+pub struct Sandbox {
+    rules: RuleCache,
+    kept: Kept,
+    served: u64,
+}
+
+/// Serves one request: sends the answer, then writes the log lines.
+pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: ClientRequest<P::Body>) {
+    let is_cold = sandbox.served == 0;
+    sandbox.served += 1;
+    let head = match admit::admit(&mut request, [platform.random(), platform.random()]) {
+        Ok(head) => head,
+        Err(refusal) => return reserved::refuse(platform, &refusal),
+    };
+    let mut visit = Visit::begin(platform, head, is_cold);
+    if let Some(path) = visit.head.reserved {
+        return reserved::answer(&visit, sandbox, request, path);
+    }
+    let staging = platform.runtime().is_staging;
+    let (rules, notes) = sandbox.rules.resolve(&mut |key| platform.config(key), staging, visit.started);
+    visit.notes = notes;
+    visit.rules_took = visit.elapsed();
+    match rules {
+        Rules::Set(rules) => personalize(&mut visit, sandbox, &rules, request.body),
+        Rules::Off | Rules::Unusable => {
+            let plan = plan::passthrough(&visit.head, &Settings::default());
+            exchange(&mut visit, None, plan, request.body);
+        }
+    }
+}
+
+/// From the facts to the answer.
+fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rules: &RuleSet, body: P::Body) {
+    let platform = visit.platform;
+    let preview = gather::take_preview(platform, &mut visit.head, &rules.settings, &mut sandbox.kept);
+    visit.codes.extend(preview.code);
+    let candidates = rules.routes.candidates(&visit.head.normal_path);
+    visit.notes.faults.extend(rules.routes.take_faults());
+    let mut possible =
+        candidates.iter().filter(|candidate| decide::excluded(candidate, &visit.head, visit.now).is_none()).peekable();
+    if possible.peek().is_none() {
+        let plan = plan::passthrough(&visit.head, &rules.settings);
+        return exchange(visit, Some(rules), plan, body);
+    }
+    let experiments = !rules.definitions.experiments.is_empty();
+    let needs = possible.map(|candidate| candidate.route.needs).reduce(Needs::and).unwrap_or_default();
+    let needs = Needs { person: needs.person || experiments, keeps: needs.keeps || experiments, ..needs };
+    let context = gather::gather(platform, &visit.head, rules, needs, preview.claims, &mut sandbox.kept);
+    let decision: Decision = decide::decide(rules, candidates, &visit.head, &context, None);
+    let plan = plan::plan(&visit.head, rules, &context, &decision);
+    if decision.route.is_some() {
+        let token = preview.token.as_deref();
+        visit.cookies = personal::cookies(&rules.settings, &context, &decision, token, preview.ends);
+    }
+    if !decision.exposures.is_empty() {
+        visit.log_key = sandbox.kept.keys.identity(platform).log_key().cloned();
+        // Ids go into logs as pseudonyms, or not at all.
+        visit.codes.extend(visit.log_key.is_none().then_some("exposure-no-key"));
+    }
+    visit.context = Some(context);
+    visit.decision = decision;
+    match plan {
+        Plan::Fetch(plan) => exchange(visit, Some(rules), *plan, body),
+        Plan::Answer(plan) => answer(visit, rules, plan),
+    }
+}
+
+/// Fetches, responds and records.
+fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut plan: FetchPlan, body: P::Body) {
+    // A body goes with the methods that have one; an empty one on a GET would make it look chunked.
+    let body = (!matches!(visit.head.method, Method::GET | Method::HEAD)).then_some(body);
+    let fetched = fetch::fetch(visit.platform, &mut plan, body);
+    let exchange = fetched.exchange;
+    visit.codes.append(&mut plan.codes);
+    let mut response = match fetched.response {
+        Ok(response) => response,
+        Err(error) => {
+            visit.codes.push(fetch::send_code(error));
+            // What was not shown is no exposure, and nothing to remember.
+            visit.forget_arms();
+            let status = error_page::status_for(error);
+            let (headers, body) = error_page::page(status, &visit.head.request_id);
+            Response { status, headers, body: P::Body::from(body.into_bytes()) }
+        }
+    };
+    let mut treatment = Treatment::Untouched;
+    if fetched.fallback.is_some() {
+        visit.forget_arms();
+    } else if let Some(body) = &plan.body {
+        let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
+        treatment = found;
+        visit.codes.extend(code);
+    }
+    if matches!(exchange.caching, Caching::Keyed { .. })
+        && conditional::is_not_modified(&visit.head.method, &visit.head.headers, response.status, &response.headers)
+    {
+        response.status = http::StatusCode::NOT_MODIFIED;
+        conditional::to_not_modified(&mut response.headers);
+        response.body = P::Body::from(Vec::new());
+        treatment = Treatment::Untouched;
+    }
+    visit.add_own_headers(&mut response.headers);
+    respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
+    visit.add_server_timing(rules, &mut response.headers, Some(fetched.first_byte));
+    let sent = Sent {
+        status: response.status.as_u16(),
+        bytes: record::content_length(&response.headers),
+        route: plan.route.as_deref(),
+        variant: Some(&exchange.variant),
+        exchange: Some(&exchange),
+        fallback: fetched.fallback,
+        origin: Some(fetched.first_byte),
+    };
+    let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
+    let code = match (treatment, &plan.body) {
+        (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
+        (Treatment::Json, Some(body)) => send_json(visit.platform, body, &limits, response),
+        (Treatment::Untouched, _) | (_, None) => {
+            visit.platform.respond(response);
+            None
+        }
+    };
+    visit.codes.extend(code);
+    visit.record(rules, &sent);
+}
+
+/// Answers without a backend, and records.
+fn answer<P: Platform>(visit: &mut Visit<'_, P>, rules: &RuleSet, mut plan: AnswerPlan) {
+    visit.add_own_headers(&mut plan.headers);
+    respond::shape(plan.status, &mut plan.headers, &plan.variant, visit.privacy(plan.privacy));
+    visit.add_server_timing(Some(rules), &mut plan.headers, None);
+    let body = if visit.head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
+    let sent = Sent {
+        status: plan.status.as_u16(),
+        bytes: u64::try_from(body.len()).ok(),
+        route: Some(&plan.route),
+        variant: Some(&plan.variant),
+        ..Sent::default()
+    };
+    visit.platform.respond(Response { status: plan.status, headers: plan.headers, body: body.into() });
+    visit.record(Some(rules), &sent);
+}

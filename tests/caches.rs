@@ -1,0 +1,236 @@
+//! Promise 1 as a property: on shared routes, two requests with the same cache key send the origin the same bytes, and two
+//! requests that send the origin different bytes have different keys. Random rule sets, random visitors, one seed.
+
+mod support;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use edge_personalizer::platform::memory::Asked;
+use edge_personalizer::platform::{Caching, Endpoint, Geo};
+use edge_personalizer::service::Sandbox;
+use support::{NEW_YORK, PARIS, echo, header, shop, text, visit};
+
+/// xorshift64*: small, seeded, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn of<T: Copy>(&mut self, list: &[T]) -> T {
+        let index = usize::try_from(self.next() >> 33).unwrap() % list.len();
+        list[index]
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        (self.next() >> 33) % 100 < percent
+    }
+}
+
+fn rules(random: &mut Random) -> serde_json::Value {
+    let sources = ["region.slug", "region.id", "country|xx", "language|en", "path.name", "path.name|x"];
+    let template = |random: &mut Random| format!("{{{}}}", random.of(&sources));
+    let mut routes = Vec::new();
+    for index in 0..4 {
+        let mut route = serde_json::json!({ "id": format!("r{index}"), "path": format!("/r{index}/{{name}}") });
+        let mut rewrite = serde_json::json!({ "query": random.of(&["keep", "drop"]) });
+        if random.chance(70) {
+            rewrite["path"] = format!("/x{}/{}", random.of(&["", "a", "-"]), template(random)).into();
+        }
+        if random.chance(50) {
+            rewrite["set_query"] = serde_json::json!({ "a": template(random), "b": template(random) });
+        }
+        if random.chance(50) {
+            rewrite["remove_query"] = serde_json::json!(["utm_*"]);
+        }
+        route["rewrite"] = rewrite;
+        if random.chance(50) {
+            route["request_headers"] =
+                serde_json::json!({ "set": { "X-A": template(random), "X-B": format!("b{}", template(random)) } });
+        }
+        if random.chance(80) {
+            let mut cache = serde_json::json!({ "ttl": 60 });
+            if random.chance(50) {
+                cache["key_headers"] = serde_json::json!(["X-Client", "Accept-Language"]);
+            }
+            if random.chance(50) {
+                cache["key_cookies"] = serde_json::json!(["currency", "theme"]);
+            }
+            route["cache"] = cache;
+        }
+        routes.push(route);
+    }
+    serde_json::json!({ "routes": routes })
+}
+
+/// What is sent, trace headers aside: the promise doesn't speak of them.
+fn bytes(asked: &Asked) -> String {
+    let trace = ["traceparent", "tracestate", "x-request-id", "cdn-loop", "via"];
+    let mut lines: Vec<String> = asked
+        .headers
+        .iter()
+        .filter(|(name, _)| !trace.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}: {:?}", value.as_bytes()))
+        .collect();
+    lines.sort();
+    format!("{} {} {}\n{}", asked.backend, asked.method, asked.url, lines.join("\n"))
+}
+
+#[test]
+fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
+    let mut random = Random(0x5eed);
+    let mut shared = 0;
+    let places = [("FR", "EU"), ("US", "NA"), ("JP", "AS"), ("DE", "EU"), ("AU", "OC")];
+    let odd = ["a", "b", "a%2Fb", "%C3%A9", "a=b", "a&b", "x\"y", "a;b", "%2e", "a%20b"];
+    for _ in 0..400 {
+        let host = shop(echo);
+        host.set("routes", &rules(&mut random));
+        for (index, (country, continent)) in places.iter().enumerate() {
+            let geo = Geo { country: Some((*country).to_owned()), continent: Some(continent), ..Geo::default() };
+            host.geo.borrow_mut().insert(IpAddr::V4(Ipv4Addr::new(198, 51, 100, u8::try_from(index).unwrap())), geo);
+        }
+        let mut sandbox = Sandbox::default();
+        let mut by_key: HashMap<[u8; 32], String> = HashMap::new();
+        let mut by_bytes: HashMap<String, [u8; 32]> = HashMap::new();
+        for _ in 0..40 {
+            let address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, u8::try_from(random.next() % 6).unwrap()));
+            let query = random.of(&["", "?a=1", "?b=2&a=1", "?utm_x=1", "?a=1&utm_x=2", "?a=%31"]);
+            let target = format!("/r{}/{}{query}", random.next() % 4, random.of(&odd));
+            let mut request = visit(address, &target).by(random.of(&["GET", "GET", "HEAD"]));
+            for (name, values) in [
+                ("Accept-Language", &["fr", "de, en;q=0.5", "ja"][..]),
+                ("X-Client", &["1", "2", "1, 2"]),
+                ("Cookie", &["currency=EUR; id=secret-1", "id=secret-2; theme=dark", "currency=USD"]),
+                ("User-Agent", &["one", "two"]),
+                ("Accept-Encoding", &["gzip", "br, gzip", "gzip;q=0"]),
+                ("Authorization", &["Bearer secret-3"]),
+            ] {
+                if random.chance(50) {
+                    request = request.with(name, random.of(values));
+                }
+            }
+            request.send_in(&host, &mut sandbox);
+            for asked in host.asked.take() {
+                let Caching::Keyed { key, .. } = asked.caching else { continue };
+                shared += 1;
+                let sent = bytes(&asked);
+                for secret in ["secret-1", "secret-2", "secret-3", "user-agent", "x-forwarded-for"] {
+                    assert!(!sent.contains(secret), "{secret} is in a shared request:\n{sent}");
+                }
+                let known = by_key.entry(key).or_insert_with(|| sent.clone());
+                assert_eq!(*known, sent, "one key, two requests");
+                let known = by_bytes.entry(sent).or_insert(key);
+                assert_eq!(*known, key, "one request, two keys");
+            }
+        }
+    }
+    assert!(shared > 5_000, "the property was tried on {shared} shared requests");
+}
+
+#[test]
+fn nothing_of_one_visitor_survives_into_the_next_request() {
+    let host = shop(echo);
+    let mut sandbox = Sandbox::default();
+    let first = visit(PARIS, "/api/products/all").with("Cookie", "pigeon=first").with("Authorization", "pigeon");
+    first.with("X-Geo-Region", "APAC").with("Accept-Language", "fr").send_in(&host, &mut sandbox);
+    host.asked.borrow_mut().clear();
+    let alone = shop(echo);
+    let mut fresh = Sandbox::default();
+    visit(NEW_YORK, "/.edge/health").send_in(&alone, &mut fresh);
+    let second = visit(NEW_YORK, "/search/a").send_in(&host, &mut sandbox);
+    let other = visit(NEW_YORK, "/search/a").send_in(&alone, &mut fresh);
+    assert_eq!(text(&second), text(&other));
+    assert_eq!(header(&second, "edge-variant"), header(&other, "edge-variant"));
+    assert_eq!(bytes(&host.asked.borrow()[0]), bytes(&alone.asked.borrow()[0]));
+    assert!(!format!("{sandbox:?}").contains("pigeon"));
+}
+
+#[test]
+fn a_client_cannot_forge_what_the_edge_says() {
+    let host = shop(echo);
+    host.set("settings", &serde_json::json!({}));
+    let names = [
+        "X-Geo-Region",
+        "x-geo-country",
+        "X-GEO-CITY",
+        "X-User-ID",
+        "Edge-Variant",
+        "edge-session",
+        "EDGE-Visitor-ID",
+        "X-Device-Type",
+        "X-Network",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Request-ID",
+        "Fastly-Client-IP",
+        "Fastly-FF",
+        "True-Client-IP",
+        "X-Real-IP",
+        "Surrogate-Control",
+    ];
+    for route in ["/api/products/all", "/search/x", "/unrouted", "/private"] {
+        host.set("routes", &serde_json::json!({ "routes": [
+            { "id": "p", "path": "/api/products/all", "rewrite": { "path": "/{region.slug}" }, "cache": {} },
+            { "id": "s", "path": "/search/*", "request_headers": { "set": { "X-C": "{country|none}" } }, "cache": { "key_headers": ["accept"] } },
+            { "id": "private", "path": "/private", "request_headers": { "set": { "X-C": "{region.id}" } } } ] }));
+        for name in names {
+            for value in ["FORGED", "APAC, FORGED"] {
+                let request = visit(PARIS, route).with(name, value).with(name, "FORGED-2").with("Connection", name);
+                request.send(&host);
+                for asked in host.asked.take() {
+                    let forged = bytes(&asked) + &format!("{:?}", asked.headers.get("x-request-id"));
+                    assert!(!forged.contains("FORGED"), "{name} on {route}:\n{forged}");
+                    assert!(!asked.url.contains("asia"), "{name} chose the region");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_request_keeps_its_content_length_and_its_key() {
+    let host = shop(echo);
+    let answer = visit(PARIS, "/api/products/all").by("HEAD").send(&host);
+    assert!(header(&answer, "content-length").is_some());
+}
+
+#[test]
+fn a_shared_answer_that_the_client_has_is_not_sent_again() {
+    let host = shop(|_| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("etag", "\"v1\"".parse().unwrap());
+        headers.insert("content-length", "4".parse().unwrap());
+        Ok((http::StatusCode::OK, headers, b"body".to_vec()))
+    });
+    let answer = visit(PARIS, "/api/products/all").with("If-None-Match", "W/\"v1\"").send(&host);
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0));
+    assert_eq!(header(&answer, "etag"), Some("\"v1\""));
+    assert_eq!(header(&answer, "vary"), Some("Edge-Variant"));
+    let asked = host.asked.borrow();
+    assert!(!asked[0].headers.contains_key("if-none-match"), "it would be in the key");
+}
+
+#[test]
+fn logs_carry_no_personal_data() {
+    let host = shop(echo);
+    let request = visit(PARIS, "/search/x?email=canary-query")
+        .with("Cookie", "sid=canary-cookie")
+        .with("User-Agent", "canary-agent");
+    let answer = request.with("X-User-ID", "canary-user").with("Authorization", "Bearer canary-token").send(&host);
+    assert_eq!(answer.status, 200);
+    let lines = host.lines.borrow();
+    assert!(lines.iter().any(|(endpoint, _)| *endpoint == Endpoint::Decisions));
+    for (_, line) in lines.iter() {
+        assert!(!line.contains("canary") && !line.contains("192.0.2.1"), "{line}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Fastly's own CLI on our `fastly.toml`: it builds, validates and serves the service, and leaves the file as it was.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use local_server::client::{self, Request};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::command::{self, find, run};
+use crate::test::Outcome;
+use crate::{project, serve, setup};
+
+/// The package and the version that everything here was tried with.
+const PACKAGE: &str = "@fastly/cli";
+const VERSION: &str = "16.1.0";
+/// How long `compute serve` may take to answer, and to end.
+const SERVE_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the check. Without npm it is skipped, in CI it fails.
+pub fn check() -> anyhow::Result<Outcome> {
+    let Some(npm) = find("npm") else {
+        let why = format!(
+            "npm is missing, and {PACKAGE} {VERSION} comes by npm (Debian: apt-get install npm; elsewhere: https://nodejs.org)"
+        );
+        ensure!(env::var_os("CI").is_none(), "{why}");
+        return Ok(Outcome::Skipped(why));
+    };
+    setup::wasm_target()?;
+    let viceroy = setup::viceroy()?;
+    let fastly = install(&npm)?;
+    serve::write_rules()?;
+
+    let manifest = project::root()?.join("fastly.toml");
+    let before = fs::read(&manifest)?;
+    let checked = build_validate_serve(&fastly, &viceroy);
+    let after = fs::read(&manifest)?;
+    checked?;
+    ensure!(before == after, "the CLI changed fastly.toml: see `git diff fastly.toml`");
+    println!("fastly.toml is as it was.");
+    Ok(Outcome::Passed)
+}
+
+fn build_validate_serve(fastly: &Path, viceroy: &Path) -> anyhow::Result<()> {
+    run(&mut cli(fastly, &["compute", "build", "--metadata-disable"])?)?;
+    run(&mut cli(fastly, &["compute", "validate", "--package", "pkg/edge-personalizer.tar.gz"])?)?;
+
+    let address = local_server::free_address()?;
+    let printed = project::tools()?.join("fastly-serve.log");
+    let mut serve = cli(fastly, &["compute", "serve", "--skip-build", "--metadata-disable"])?;
+    serve.arg(format!("--viceroy-path={}", viceroy.display())).arg(format!("--addr={address}"));
+    println!("$ {}", command::show(&serve));
+    let output = File::create(&printed)?;
+    serve.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let mut server = Serving(serve.spawn().context("can't start Fastly's CLI")?);
+    let healthy = server.wait_until_healthy(address);
+    let ended = server.end();
+    let words = || fs::read_to_string(&printed).unwrap_or_default();
+    healthy.with_context(|| format!("`fastly compute serve` said:\n{}", words()))?;
+    ended
+}
+
+/// The CLI's own program, in a folder of ours, so that nobody's installation is touched.
+fn install(npm: &Path) -> anyhow::Result<PathBuf> {
+    let folder = project::tools()?.join("fastly-cli");
+    let modules = folder.join("node_modules").join("@fastly");
+    if installed_version(&modules).as_deref() != Some(VERSION) {
+        println!("Installing {PACKAGE} {VERSION}.");
+        fs::create_dir_all(&folder)?;
+        let mut install = Command::new(npm);
+        install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+        run(install.arg(format!("{PACKAGE}@{VERSION}")))?;
+    }
+    // Beside the package stands one for this platform, with the program itself: a signal reaches it, while the script
+    // in front of it would pass none on.
+    let packages = fs::read_dir(&modules)?.flatten().map(|package| package.path().join("fastly"));
+    packages.into_iter().find(|file| file.is_file()).context("npm installed no program for this platform")
+}
+
+fn installed_version(modules: &Path) -> Option<String> {
+    let text = fs::read_to_string(modules.join("cli").join("package.json")).ok()?;
+    let package: Value = serde_json::from_str(&text).ok()?;
+    Some(package.get("version")?.as_str()?.to_owned())
+}
+
+/// A command of the CLI, with a configuration folder of its own.
+fn cli(fastly: &Path, arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(fastly);
+    command.args(arguments).arg("--non-interactive").current_dir(project::root()?);
+    command.env("XDG_CONFIG_HOME", project::tools()?.join("config"));
+    Ok(command)
+}
+
+/// A running `fastly compute serve`.
+struct Serving(Child);
+
+impl Serving {
+    fn wait_until_healthy(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let visitor = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let end = Instant::now() + SERVE_LIMIT;
+        loop {
+            if let Ok(answer) = client::send(visitor, address, &Request::get("/.edge/health")) {
+                println!("/.edge/health answers {}: {}", answer.status, answer.text().trim());
+                ensure!(answer.status == 200, "/.edge/health answers {}", answer.status);
+                return Ok(());
+            }
+            if let Some(status) = self.0.try_wait()? {
+                bail!("it ended with {status}");
+            }
+            ensure!(Instant::now() < end, "nothing answered within {SERVE_LIMIT:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Asks the CLI to end, which ends its local server too.
+    fn end(&mut self) -> anyhow::Result<()> {
+        // It may have ended already.
+        let _ = kill(Pid::from_raw(i32::try_from(self.0.id())?), Signal::SIGTERM);
+        let end = Instant::now() + END_LIMIT;
+        while self.0.try_wait()?.is_none() {
+            if Instant::now() > end {
+                self.0.kill()?;
+                self.0.wait()?;
+                bail!("`fastly compute serve` didn't end within {END_LIMIT:?}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Only where something failed in between: it is gone already after `end`.
+        let _ = self.end();
+    }
+}

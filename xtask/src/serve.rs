@@ -1,0 +1,183 @@
+//! `cargo xtask serve`: the service, the demo shop behind it, and rules that can be edited while it runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use demo_origin::{DEFAULT_PORT, DemoOrigin};
+use local_server::manifest::Manifest;
+use local_server::process::{Launch, LocalServer};
+use local_server::rules::Rules;
+
+use crate::{project, setup};
+
+/// How often the rules are looked at for changes.
+const WATCH: Duration = Duration::from_millis(400);
+
+/// Build the service, start the demo shop and the local server, and print what to try.
+///
+/// The rules in rules/ are watched: save a file, and the next requests follow it. Ctrl-C ends everything.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where the service listens (on 127.0.0.1).
+    #[arg(long, default_value_t = 7878)]
+    port: u16,
+    /// Where the demo shop listens.
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    origin_port: u16,
+    /// Don't print the service's log lines.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Puts the rules of rules/ where the local server reads them (`fastly compute serve` needs it once).
+pub fn write_rules() -> anyhow::Result<PathBuf> {
+    let store = project::rules_store()?;
+    Rules::from_folder(&project::root()?.join("rules"))?.write(&store)?;
+    Ok(store)
+}
+
+/// Serves until Ctrl-C (or SIGTERM).
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let root = project::root()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    free(address, "the service", "--port")?;
+    let shop = SocketAddr::from((Ipv4Addr::LOCALHOST, options.origin_port));
+    let origin = DemoOrigin::start(shop).map_err(|error| taken(error, shop, "the demo shop", "--origin-port"))?;
+
+    setup::wasm_target()?;
+    let viceroy = setup::viceroy()?;
+    let wasm = setup::build_wasm()?;
+
+    // Until here a signal ends us at once; from now on there is something to take down.
+    let (stop, stopped) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // A second Ctrl-C finds the receiver gone: we are ending.
+        let _ = stop.send(());
+    })?;
+    let folder = root.join("rules");
+    let mut watch = Watch::start(&folder, project::rules_store()?)?;
+    let manifest = manifest(&root, options, &origin)?;
+    let server = LocalServer::start(Launch {
+        viceroy: &viceroy,
+        wasm: &wasm,
+        manifest: &manifest,
+        folder: &root,
+        address,
+        shown: if options.quiet { |_| () } else { |line| println!("{line}") },
+    });
+    let mut server = server?;
+    println!("{}", greeting(&server, &origin));
+
+    loop {
+        match stopped.recv_timeout(WATCH) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if server.has_stopped() {
+            // Ctrl-C in a terminal reaches the local server as well, and it may be the first to go.
+            if stopped.recv_timeout(WATCH).is_ok() {
+                break;
+            }
+            bail!("the local server stopped:\n{}", server.logs().all().join("\n"));
+        }
+        watch.look();
+    }
+    println!("\nStopping.");
+    drop(server);
+    drop(origin);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fastly.toml` itself, or a copy where the demo shop listens elsewhere.
+fn manifest(root: &Path, options: &Options, origin: &DemoOrigin) -> anyhow::Result<PathBuf> {
+    let file = root.join("fastly.toml");
+    if options.origin_port == DEFAULT_PORT {
+        return Ok(file);
+    }
+    let mut manifest = Manifest::read(&file)?;
+    for backend in ["origin", "session_api"] {
+        manifest.backend(backend, &origin.url());
+    }
+    let copy = root.join("target").join("local").join("fastly.toml");
+    manifest.write(&copy)?;
+    Ok(copy)
+}
+
+fn free(address: SocketAddr, who: &str, option: &str) -> anyhow::Result<()> {
+    TcpListener::bind(address).map(drop).map_err(|error| taken(error, address, who, option))
+}
+
+fn taken(error: io::Error, address: SocketAddr, who: &str, option: &str) -> anyhow::Error {
+    let port = address.port();
+    if error.kind() == io::ErrorKind::AddrInUse {
+        anyhow!(
+            "port {port} is taken, and {who} needs it: end the program that has it, or choose another by `{option} PORT`"
+        )
+    } else {
+        anyhow::Error::new(error)
+            .context(format!("{who} can't listen on port {port} (choose another by `{option} PORT`)"))
+    }
+}
+
+fn greeting(server: &LocalServer, origin: &DemoOrigin) -> String {
+    let (edge, origin) = (server.address(), origin.address());
+    format!(
+        "
+The service listens on    http://{edge}
+The demo shop listens on  http://{origin} (what it received: http://{origin}/_requests)
+
+Try a visitor from
+  California   curl --interface 127.0.0.10 -i http://{edge}/api/products/all
+  New York     curl --interface 127.0.0.11 -i 'http://{edge}/api/products/all?category=electronics'
+  Paris        curl --interface 127.0.0.14 -i http://{edge}/api/products/all
+  Tokyo        curl --interface 127.0.0.17 -i http://{edge}/api/products/all
+  nowhere      curl -i http://{edge}/api/products/all
+  any region   curl -H 'X-Geo-Region: EU-WEST' -i http://{edge}/api/products/all
+and the health of the service: curl http://{edge}/.edge/health
+
+Edit a file in rules/ and ask again: no restart is needed. Ctrl-C ends everything.
+"
+    )
+}
+
+/// The rules folder, compared with what the local server reads.
+struct Watch<'a> {
+    folder: &'a Path,
+    store: PathBuf,
+    seen: BTreeMap<PathBuf, SystemTime>,
+}
+
+impl<'a> Watch<'a> {
+    fn start(folder: &'a Path, store: PathBuf) -> anyhow::Result<Self> {
+        let seen = modified(folder);
+        Rules::from_folder(folder)?.write(&store)?;
+        Ok(Self { folder, store, seen })
+    }
+
+    /// Passes changes on; a file that isn't JSON yet is named and waited for.
+    fn look(&mut self) {
+        let now = modified(self.folder);
+        if now == self.seen {
+            return;
+        }
+        self.seen = now;
+        let passed = Rules::from_folder(self.folder).and_then(|rules| rules.write(&self.store));
+        match passed.context("the old rules go on serving") {
+            Ok(()) => println!("The rules changed: the service follows."),
+            Err(error) => eprintln!("The rules changed, but {error:#}"),
+        }
+    }
+}
+
+fn modified(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| Some((file.path(), file.metadata().ok()?.modified().ok()?))).collect()
+}

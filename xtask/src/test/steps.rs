@@ -1,0 +1,51 @@
+//! What each step of `cargo xtask test` does.
+
+use super::{Outcome, Step};
+use crate::command::{cargo, run as execute};
+use crate::project::WASM_TARGET;
+use crate::{fastly_cli, setup};
+
+/// Runs one step; `rest` goes to the end-to-end tests' program.
+pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
+    match step {
+        Step::Format => {
+            execute(&mut cargo(&["fmt", "--all", "--check"])?)?;
+            // A workspace of its own.
+            execute(&mut cargo(&["fmt", "--check", "--manifest-path", "benches/passthrough/Cargo.toml"])?)?;
+        }
+        Step::Clippy => {
+            let everything = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            execute(&mut cargo(&everything)?)?;
+        }
+        Step::Tests => {
+            // The end-to-end tests need the wasm and the local server: they have a step of their own.
+            execute(&mut cargo(&["test", "--workspace", "--exclude", "e2e"])?)?;
+        }
+        Step::WasmClippy => {
+            setup::wasm_target()?;
+            let service = ["clippy", "--target", WASM_TARGET, "--bin", "edge-personalizer", "--", "-D", "warnings"];
+            execute(&mut cargo(&service)?)?;
+        }
+        Step::Wasm => {
+            setup::wasm_target()?;
+            let wasm = setup::build_wasm()?;
+            let size = std::fs::metadata(&wasm)?.len();
+            println!("edge-personalizer.wasm has {} kB", size / 1000);
+        }
+        Step::E2e => end_to_end(rest)?,
+        Step::Docs => {
+            let mut docs = cargo(&["doc", "--workspace", "--no-deps"])?;
+            execute(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+        }
+        Step::FastlyCli => return fastly_cli::check(),
+    }
+    Ok(Outcome::Passed)
+}
+
+fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
+    setup::wasm_target()?;
+    let viceroy = setup::viceroy()?;
+    let wasm = setup::build_wasm()?;
+    let mut tests = cargo(&["test", "--package", "e2e", "--no-fail-fast", "--"])?;
+    execute(tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy))
+}
