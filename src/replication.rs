@@ -61,11 +61,7 @@ pub struct ReplicationSettings {
 
 impl Default for ReplicationSettings {
     fn default() -> Self {
-        Self {
-            tolerance: 300,
-            max_bytes: 1024 * 1024,
-            max_items: 250,
-        }
+        Self { tolerance: 300, max_bytes: 1024 * 1024, max_items: 250 }
     }
 }
 
@@ -112,31 +108,16 @@ pub struct Answer {
 impl Answer {
     fn refusal(status: StatusCode, code: &'static str, reason: &str) -> Self {
         let body = json!({ "error": code, "reason": reason });
-        Self {
-            status,
-            retry_after: None,
-            body,
-            code: Some(code),
-            counts: Counts::default(),
-        }
+        Self { status, retry_after: None, body, code: Some(code), counts: Counts::default() }
     }
 
     /// The answer's headers: never cached, never sniffed.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("private, no-store"),
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -155,15 +136,8 @@ pub fn handle<P: Platform>(
     now: OffsetDateTime,
 ) -> Answer {
     if body.len() > settings.max_bytes() {
-        let reason = format!(
-            "expected at most {} bytes; send smaller batches",
-            settings.max_bytes()
-        );
-        return Answer::refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "replication_too_large",
-            &reason,
-        );
+        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_large", &reason);
     }
     let secrets = match secrets(platform) {
         Ok(secrets) => secrets,
@@ -174,31 +148,18 @@ pub fn handle<P: Platform>(
     }
     let Some(format) = items::Format::of(headers) else {
         let reason = "expected Content-Type application/x-ndjson or application/json";
-        return Answer::refusal(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "replication_content_type",
-            reason,
-        );
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication_content_type", reason);
     };
     let read = items::read(format, body, settings.max_items(), &session.limits, now);
     match read {
         Ok(items) => finished(apply::apply(platform, items, session)),
         Err(items::BodyFault::TooMany) => {
-            let reason = format!(
-                "expected at most {} items; send smaller batches",
-                settings.max_items()
-            );
-            Answer::refusal(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "replication_too_many",
-                &reason,
-            )
+            let reason = format!("expected at most {} items; send smaller batches", settings.max_items());
+            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_many", &reason)
         }
-        Err(items::BodyFault::Malformed(reason)) => Answer::refusal(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "replication_malformed",
-            reason,
-        ),
+        Err(items::BodyFault::Malformed(reason)) => {
+            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication_malformed", reason)
+        }
     }
 }
 
@@ -208,18 +169,12 @@ fn secrets<P: Platform>(platform: &P) -> Result<Vec<WebhookSecret>, Box<Answer>>
         answer.retry_after = Some(RETRY_FAILED);
         Box::new(answer)
     };
-    let secret = platform.secret(SECRET).map_err(|_| {
-        unavailable(
-            "replication_no_secret_store",
-            "the secret store did not answer",
-        )
-    })?;
+    let secret = platform
+        .secret(SECRET)
+        .map_err(|_| unavailable("replication_no_secret_store", "the secret store did not answer"))?;
     let secrets = WebhookSecret::parse_all(secret.as_deref().unwrap_or_default());
     if secrets.is_empty() {
-        return Err(unavailable(
-            "replication_no_secret",
-            "no usable webhook secret (whsec_…) is set",
-        ));
+        return Err(unavailable("replication_no_secret", "no usable webhook secret (whsec_…) is set"));
     }
     Ok(secrets)
 }
@@ -251,34 +206,20 @@ fn finished(results: Vec<(usize, apply::End)>) -> Answer {
         lines.push(line);
     }
     let (status, code, retry_after) = match counts {
-        Counts { retry: 1.., .. } if throttled => (
-            StatusCode::TOO_MANY_REQUESTS,
-            Some("replication_throttled"),
-            Some(RETRY_THROTTLED),
-        ),
-        Counts { retry: 1.., .. } => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some("replication_store_failed"),
-            Some(RETRY_FAILED),
-        ),
-        Counts { refused: 1.., .. } => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Some("replication_refused"),
-            None,
-        ),
+        Counts { retry: 1.., .. } if throttled => {
+            (StatusCode::TOO_MANY_REQUESTS, Some("replication_throttled"), Some(RETRY_THROTTLED))
+        }
+        Counts { retry: 1.., .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some("replication_store_failed"), Some(RETRY_FAILED))
+        }
+        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication_refused"), None),
         _ => (StatusCode::OK, None, None),
     };
     let body = json!({
         "stored": counts.stored, "unchanged": counts.unchanged, "refused": counts.refused, "retry": counts.retry,
         "results": lines,
     });
-    Answer {
-        status,
-        retry_after,
-        body,
-        code,
-        counts,
-    }
+    Answer { status, retry_after, body, code, counts }
 }
 
 #[cfg(test)]

@@ -22,9 +22,7 @@ impl Retry {
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::Store(StoreError::Throttled) => "the store throttles",
-            Self::Store(StoreError::NoStore) => {
-                "the KV store `sessions` is not linked to the service"
-            }
+            Self::Store(StoreError::NoStore) => "the KV store `sessions` is not linked to the service",
             Self::Store(StoreError::Failed) => "the store failed",
             Self::Contended => "others kept writing the same record",
         }
@@ -52,23 +50,16 @@ struct Group {
 
 /// Applies a batch's items; the result has every item's place and end, in order. Once the store throttles or is
 /// missing, it is left alone.
-pub(super) fn apply<P: Platform>(
-    platform: &P,
-    items: Vec<Item>,
-    settings: &SessionSettings,
-) -> Vec<(usize, End)> {
+pub(super) fn apply<P: Platform>(platform: &P, items: Vec<Item>, settings: &SessionSettings) -> Vec<(usize, End)> {
     let mut ends = Vec::with_capacity(items.len());
-    let mut groups: std::collections::BTreeMap<Subject, Vec<(usize, Update)>> =
-        std::collections::BTreeMap::new();
+    let mut groups: std::collections::BTreeMap<Subject, Vec<(usize, Update)>> = std::collections::BTreeMap::new();
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Ok((subject, update)) => groups.entry(subject).or_default().push((index, update)),
             Err(reason) => ends.push((index, End::Refused(reason))),
         }
     }
-    let mut groups = groups
-        .into_iter()
-        .map(|(subject, updates)| Group { subject, updates });
+    let mut groups = groups.into_iter().map(|(subject, updates)| Group { subject, updates });
     let mut stop = None;
     loop {
         let some: Vec<Group> = groups.by_ref().take(TOGETHER).collect();
@@ -83,34 +74,21 @@ pub(super) fn apply<P: Platform>(
             })
             .collect();
         for (group, read) in some.into_iter().zip(reads) {
-            let known = read
-                .and_then(|pending| platform.kv_wait(pending))
-                .map(|value| Known::read(value, &settings.limits));
+            let known =
+                read.and_then(|pending| platform.kv_wait(pending)).map(|value| Known::read(value, &settings.limits));
             let result = match (stop, known) {
                 (Some(error), _) | (None, Err(error)) => Err(Retry::Store(error)),
                 (None, Ok(known)) => one(platform, &group, known, settings),
             };
-            if let Err(Retry::Store(error @ (StoreError::Throttled | StoreError::NoStore))) = result
-            {
+            if let Err(Retry::Store(error @ (StoreError::Throttled | StoreError::NoStore))) = result {
                 stop = Some(error);
             }
             match result {
                 Ok(applied) => {
                     let end = |changed| if changed { End::Stored } else { End::Unchanged };
-                    ends.extend(
-                        group
-                            .updates
-                            .iter()
-                            .zip(applied)
-                            .map(|((index, _), changed)| (*index, end(changed))),
-                    );
+                    ends.extend(group.updates.iter().zip(applied).map(|((index, _), changed)| (*index, end(changed))));
                 }
-                Err(retry) => ends.extend(
-                    group
-                        .updates
-                        .iter()
-                        .map(|(index, _)| (*index, End::Retry(retry))),
-                ),
+                Err(retry) => ends.extend(group.updates.iter().map(|(index, _)| (*index, End::Retry(retry)))),
             }
         }
     }
@@ -119,27 +97,12 @@ pub(super) fn apply<P: Platform>(
 }
 
 /// Applies one record's updates; says of each whether it changed anything.
-fn one<P: Platform>(
-    platform: &P,
-    group: &Group,
-    known: Known,
-    settings: &SessionSettings,
-) -> Result<Vec<bool>, Retry> {
+fn one<P: Platform>(platform: &P, group: &Group, known: Known, settings: &SessionSettings) -> Result<Vec<bool>, Retry> {
     let mut applied = Vec::new();
-    let result = storage::change(
-        platform,
-        &group.subject.kv_key(),
-        Some(known),
-        settings,
-        |stored| {
-            applied = group
-                .updates
-                .iter()
-                .map(|(_, update)| stored.apply(update, &settings.limits))
-                .collect();
-            applied.contains(&true)
-        },
-    );
+    let result = storage::change(platform, &group.subject.kv_key(), Some(known), settings, |stored| {
+        applied = group.updates.iter().map(|(_, update)| stored.apply(update, &settings.limits)).collect();
+        applied.contains(&true)
+    });
     match result {
         Ok(Changed::Stored | Changed::Unchanged) => Ok(applied),
         Err(ChangeError::Store(error)) => Err(Retry::Store(error)),

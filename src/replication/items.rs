@@ -34,19 +34,16 @@ impl Format {
         };
         let mut parts = value.to_str().ok()?.split(';').map(str::trim_ascii);
         let format = match parts.next()?.to_ascii_lowercase().as_str() {
-            "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/x-jsonlines" => Self::Lines,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+                Self::Lines
+            }
             "application/json" => Self::Json,
             _ => return None,
         };
         // JSON is UTF-8 (RFC 8259, section 8.1).
         let foreign = parts.any(|parameter| {
             let parameter = parameter.to_ascii_lowercase();
-            let charset = parameter
-                .strip_prefix("charset=")
-                .map(|charset| charset.trim_matches('"').to_owned());
+            let charset = parameter.strip_prefix("charset=").map(|charset| charset.trim_matches('"').to_owned());
             charset.is_some_and(|charset| charset != "utf-8" && charset != "utf8")
         });
         (!foreign).then_some(format)
@@ -73,20 +70,12 @@ pub(super) fn read(
     limits: &Limits,
     now: OffsetDateTime,
 ) -> Result<Vec<Item>, BodyFault> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| BodyFault::Malformed("expected UTF-8, but found other bytes"))?;
+    let text = std::str::from_utf8(body).map_err(|_| BodyFault::Malformed("expected UTF-8, but found other bytes"))?;
     let texts: Vec<&str> = match format {
-        Format::Lines => text
-            .lines()
-            .map(str::trim_ascii)
-            .filter(|line| !line.is_empty())
-            .take(most + 1)
-            .collect(),
+        Format::Lines => text.lines().map(str::trim_ascii).filter(|line| !line.is_empty()).take(most + 1).collect(),
         Format::Json if text.trim_ascii_start().starts_with('{') => vec![text],
         Format::Json => serde_json::from_str::<Vec<&RawValue>>(text)
-            .map_err(|_| {
-                BodyFault::Malformed("expected a JSON array of updates, but found something else")
-            })?
+            .map_err(|_| BodyFault::Malformed("expected a JSON array of updates, but found something else"))?
             .into_iter()
             .map(RawValue::get)
             .collect(),
@@ -95,10 +84,7 @@ pub(super) fn read(
         return Err(BodyFault::TooMany);
     }
     let latest = millis(now).saturating_add(MOST_AHEAD);
-    Ok(texts
-        .into_iter()
-        .map(|text| item(text, limits, latest))
-        .collect())
+    Ok(texts.into_iter().map(|text| item(text, limits, latest)).collect())
 }
 
 fn item(text: &str, limits: &Limits, latest: i64) -> Item {
@@ -114,15 +100,12 @@ fn item(text: &str, limits: &Limits, latest: i64) -> Item {
         "updated_at: expected milliseconds since 1970 or an RFC 3339 time, but found something else".to_owned()
     })?;
     if ms > latest {
-        return Err(
-            "updated_at: expected a time that has come, but found one more than five minutes ahead"
-                .to_owned(),
-        );
+        return Err("updated_at: expected a time that has come, but found one more than five minutes ahead".to_owned());
     }
     let patch = || {
-        let fields = record.and_then(Value::as_object).ok_or_else(|| {
-            "record: expected an object with the record's fields, but found none".to_owned()
-        })?;
+        let fields = record
+            .and_then(Value::as_object)
+            .ok_or_else(|| "record: expected an object with the record's fields, but found none".to_owned())?;
         let mut issues = Vec::new();
         let patch = Patch::read(fields, limits, &mut issues);
         match issues.first() {
@@ -135,9 +118,7 @@ fn item(text: &str, limits: &Limits, latest: i64) -> Item {
         Some("merge") => Action::Merge(patch()?),
         Some("delete") => Action::Delete,
         _ => {
-            return Err(
-                "op: expected `put`, `merge` or `delete`, but found something else".to_owned(),
-            );
+            return Err("op: expected `put`, `merge` or `delete`, but found something else".to_owned());
         }
     };
     Ok((subject, Update::new(ms, action)))
@@ -149,9 +130,10 @@ fn subject(object: &Map<String, Value>) -> Result<Subject, String> {
         (Some(_), None) => text("user").and_then(UserId::parse).map(Subject::User).ok_or_else(|| {
             "user: expected 1 to 128 characters of A-Z a-z 0-9 . _ @ : + - |, but found something else".to_owned()
         }),
-        (None, Some(_)) => text("visitor").and_then(VisitorId::parse).map(Subject::Visitor).ok_or_else(|| {
-            "visitor: expected 32 lower-case hexadecimal digits, but found something else".to_owned()
-        }),
+        (None, Some(_)) => text("visitor")
+            .and_then(VisitorId::parse)
+            .map(Subject::Visitor)
+            .ok_or_else(|| "visitor: expected 32 lower-case hexadecimal digits, but found something else".to_owned()),
         _ => Err("expected either `user` or `visitor`".to_owned()),
     }
 }

@@ -9,9 +9,7 @@ const NOW_MS: i64 = START * 1000;
 
 fn fake() -> Fake {
     let fake = Fake::default();
-    fake.secrets
-        .borrow_mut()
-        .insert(SECRET.to_owned(), SECRET_TEXT.as_bytes().to_vec());
+    fake.secrets.borrow_mut().insert(SECRET.to_owned(), SECRET_TEXT.as_bytes().to_vec());
     fake
 }
 
@@ -19,16 +17,8 @@ fn signed(body: &[u8], content_type: &str) -> HeaderMap {
     let secret = WebhookSecret::parse(SECRET_TEXT).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(webhook::ID_HEADER, "msg_1".parse().unwrap());
-    headers.insert(
-        webhook::TIMESTAMP_HEADER,
-        START.to_string().parse().unwrap(),
-    );
-    headers.insert(
-        webhook::SIGNATURE_HEADER,
-        sign(&secret, "msg_1", START.unsigned_abs(), body)
-            .parse()
-            .unwrap(),
-    );
+    headers.insert(webhook::TIMESTAMP_HEADER, START.to_string().parse().unwrap());
+    headers.insert(webhook::SIGNATURE_HEADER, sign(&secret, "msg_1", START.unsigned_abs(), body).parse().unwrap());
     headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
     headers
 }
@@ -36,14 +26,7 @@ fn signed(body: &[u8], content_type: &str) -> HeaderMap {
 fn send_as(fake: &Fake, content_type: &str, body: &[u8]) -> Answer {
     let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
     let headers = signed(body, content_type);
-    handle(
-        fake,
-        &headers,
-        body,
-        &ReplicationSettings::default(),
-        &SessionSettings::default(),
-        now,
-    )
+    handle(fake, &headers, body, &ReplicationSettings::default(), &SessionSettings::default(), now)
 }
 
 fn send(fake: &Fake, items: &[Value]) -> Answer {
@@ -56,11 +39,7 @@ fn put(user: &str, ago: i64, record: Value) -> Value {
 }
 
 fn stored(fake: &Fake, key: &str) -> Stored {
-    Stored::parse(
-        &fake.kv.borrow()[key].bytes,
-        &SessionSettings::default().limits,
-    )
-    .unwrap()
+    Stored::parse(&fake.kv.borrow()[key].bytes, &SessionSettings::default().limits).unwrap()
 }
 
 #[test]
@@ -77,24 +56,12 @@ fn a_signed_batch_is_stored_item_by_item() {
     );
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.code, None);
-    assert_eq!(
-        answer.counts,
-        Counts {
-            stored: 4,
-            ..Counts::default()
-        }
-    );
-    assert_eq!(
-        answer.body["results"][3],
-        json!({ "index": 3, "status": "stored" })
-    );
+    assert_eq!(answer.counts, Counts { stored: 4, ..Counts::default() });
+    assert_eq!(answer.body["results"][3], json!({ "index": 3, "status": "stored" }));
     assert_eq!(answer.headers()["cache-control"], "private, no-store");
     assert_eq!(fake.writes.get(), 3, "one write a record");
     let record = stored(&fake, "user/alice").record();
-    assert_eq!(
-        (record.cart[0].sku.as_str(), &record.attributes["t"]),
-        ("a", &json!(1))
-    );
+    assert_eq!((record.cart[0].sku.as_str(), &record.attributes["t"]), ("a", &json!(1)));
     assert!(stored(&fake, "user/auth0%7Cbob").is_tombstone());
     assert_eq!(fake.ttls.borrow()["user/auth0%7Cbob"], Some(30 * 86_400));
 }
@@ -102,11 +69,8 @@ fn a_signed_batch_is_stored_item_by_item() {
 #[test]
 fn repeating_a_batch_changes_and_writes_nothing() {
     let fake = fake();
-    let items = [
-        put("a", 5, json!({ "cart": ["x"] })),
-        put("b", 5, json!({})),
-        put("a", 9, json!({ "cart": ["old"] })),
-    ];
+    let items =
+        [put("a", 5, json!({ "cart": ["x"] })), put("b", 5, json!({})), put("a", 9, json!({ "cart": ["old"] }))];
     send(&fake, &items);
     let (before, writes) = (fake.kv.borrow().clone(), fake.writes.get());
     let again = send(&fake, &items);
@@ -152,10 +116,7 @@ fn what_is_not_signed_touches_nothing() {
         let answer = handle(&fake, headers, body, &settings.0, &settings.1, now);
         (answer.status.as_u16(), answer.code)
     };
-    assert_eq!(
-        status(&HeaderMap::new(), body.as_bytes(), now),
-        (401, Some("replication_headers"))
-    );
+    assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some("replication_headers")));
     let mut accepted = 0;
     for bit in 0..body.len() * 8 {
         let mut altered = body.clone().into_bytes();
@@ -164,15 +125,9 @@ fn what_is_not_signed_touches_nothing() {
     }
     assert_eq!(accepted, 0);
     let later = now + time::Duration::seconds(301);
-    assert_eq!(
-        status(&headers, body.as_bytes(), later),
-        (401, Some("replication_too_old"))
-    );
+    assert_eq!(status(&headers, body.as_bytes(), later), (401, Some("replication_too_old")));
     let earlier = now - time::Duration::seconds(301);
-    assert_eq!(
-        status(&headers, body.as_bytes(), earlier),
-        (401, Some("replication_too_new"))
-    );
+    assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some("replication_too_new")));
     assert_eq!(fake.reads.get() + fake.writes.get(), 0);
     assert_eq!(status(&headers, body.as_bytes(), now).0, 200);
 }
@@ -182,15 +137,10 @@ fn without_a_secret_nobody_gets_in() {
     for secret in [None, Some(""), Some("whsec_"), Some("short")] {
         let fake = Fake::default();
         if let Some(secret) = secret {
-            fake.secrets
-                .borrow_mut()
-                .insert(SECRET.to_owned(), secret.as_bytes().to_vec());
+            fake.secrets.borrow_mut().insert(SECRET.to_owned(), secret.as_bytes().to_vec());
         }
         let answer = send(&fake, &[put("a", 0, json!({}))]);
-        assert_eq!(
-            (answer.status.as_u16(), answer.code),
-            (503, Some("replication_no_secret"))
-        );
+        assert_eq!((answer.status.as_u16(), answer.code), (503, Some("replication_no_secret")));
         assert_eq!(answer.headers()["retry-after"], "5");
     }
     let fake = fake();
@@ -202,54 +152,18 @@ fn without_a_secret_nobody_gets_in() {
 fn sizes_and_types_are_bounded() {
     let fake = fake();
     let large = vec![b' '; 1024 * 1024 + 1];
-    assert_eq!(
-        send_as(&fake, "application/json", &large).status,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
-    let many: Vec<Value> = (0..251)
-        .map(|n| put(&n.to_string(), 0, json!({})))
-        .collect();
+    assert_eq!(send_as(&fake, "application/json", &large).status, StatusCode::PAYLOAD_TOO_LARGE);
+    let many: Vec<Value> = (0..251).map(|n| put(&n.to_string(), 0, json!({}))).collect();
     let answer = send(&fake, &many);
-    assert_eq!(
-        (answer.status.as_u16(), answer.code),
-        (413, Some("replication_too_many"))
-    );
-    assert_eq!(
-        send_as(
-            &fake,
-            "application/json",
-            json!(many).to_string().as_bytes()
-        )
-        .status
-        .as_u16(),
-        413
-    );
-    for content_type in [
-        "text/plain",
-        "application/xml",
-        "",
-        "application/json; charset=latin-1",
-        "application/jsonx",
-    ] {
-        assert_eq!(
-            send_as(&fake, content_type, b"[]").status.as_u16(),
-            415,
-            "{content_type}"
-        );
+    assert_eq!((answer.status.as_u16(), answer.code), (413, Some("replication_too_many")));
+    assert_eq!(send_as(&fake, "application/json", json!(many).to_string().as_bytes()).status.as_u16(), 413);
+    for content_type in ["text/plain", "application/xml", "", "application/json; charset=latin-1", "application/jsonx"]
+    {
+        assert_eq!(send_as(&fake, content_type, b"[]").status.as_u16(), 415, "{content_type}");
     }
-    for content_type in [
-        "application/json; charset=\"UTF-8\"",
-        "APPLICATION/JSON",
-        "application/ndjson",
-    ] {
+    for content_type in ["application/json; charset=\"UTF-8\"", "APPLICATION/JSON", "application/ndjson"] {
         let body = put("a", 0, json!({})).to_string();
-        assert_eq!(
-            send_as(&fake, content_type, body.as_bytes())
-                .status
-                .as_u16(),
-            200,
-            "{content_type}"
-        );
+        assert_eq!(send_as(&fake, content_type, body.as_bytes()).status.as_u16(), 200, "{content_type}");
     }
 }
 
@@ -258,22 +172,10 @@ fn a_body_that_is_no_list_is_refused_as_a_whole() {
     let fake = fake();
     for body in [&b"[1,"[..], b"\"x\"", b"", b"\xff", b"null"] {
         let answer = send_as(&fake, "application/json", body);
-        assert_eq!(
-            (answer.status.as_u16(), answer.code),
-            (422, Some("replication_malformed")),
-            "{body:?}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication_malformed")), "{body:?}");
     }
-    assert_eq!(
-        send_as(&fake, "application/json", b"[]").status.as_u16(),
-        200
-    );
-    assert_eq!(
-        send_as(&fake, "application/x-ndjson", b"\n\r\n")
-            .status
-            .as_u16(),
-        200
-    );
+    assert_eq!(send_as(&fake, "application/json", b"[]").status.as_u16(), 200);
+    assert_eq!(send_as(&fake, "application/x-ndjson", b"\n\r\n").status.as_u16(), 200);
 }
 
 #[test]
@@ -283,71 +185,28 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
         ("{", "JSON"),
         ("[]", "JSON object"),
         ("{}", "either `user` or `visitor`"),
-        (
-            r#"{"op":"put","user":"a","visitor":"b","updated_at":1,"record":{}}"#,
-            "either",
-        ),
-        (
-            r#"{"op":"put","user":"../x","updated_at":1,"record":{}}"#,
-            "user:",
-        ),
-        (
-            r#"{"op":"put","user":7,"updated_at":1,"record":{}}"#,
-            "user:",
-        ),
-        (
-            r#"{"op":"put","visitor":"ABC","updated_at":1,"record":{}}"#,
-            "visitor:",
-        ),
+        (r#"{"op":"put","user":"a","visitor":"b","updated_at":1,"record":{}}"#, "either"),
+        (r#"{"op":"put","user":"../x","updated_at":1,"record":{}}"#, "user:"),
+        (r#"{"op":"put","user":7,"updated_at":1,"record":{}}"#, "user:"),
+        (r#"{"op":"put","visitor":"ABC","updated_at":1,"record":{}}"#, "visitor:"),
         (r#"{"op":"drop","user":"a","updated_at":1}"#, "op:"),
-        (
-            r#"{"op":"put","user":"a","record":{}}"#,
-            "updated_at: expected a time",
-        ),
-        (
-            r#"{"op":"put","user":"a","updated_at":-1,"record":{}}"#,
-            "updated_at",
-        ),
-        (
-            r#"{"op":"put","user":"a","updated_at":"soon","record":{}}"#,
-            "updated_at",
-        ),
-        (
-            r#"{"op":"put","user":"a","updated_at":1800000300001,"record":{}}"#,
-            "five minutes ahead",
-        ),
+        (r#"{"op":"put","user":"a","record":{}}"#, "updated_at: expected a time"),
+        (r#"{"op":"put","user":"a","updated_at":-1,"record":{}}"#, "updated_at"),
+        (r#"{"op":"put","user":"a","updated_at":"soon","record":{}}"#, "updated_at"),
+        (r#"{"op":"put","user":"a","updated_at":1800000300001,"record":{}}"#, "five minutes ahead"),
         (r#"{"op":"put","user":"a","updated_at":1}"#, "record:"),
-        (
-            r#"{"op":"put","user":"a","updated_at":1,"record":[]}"#,
-            "record:",
-        ),
-        (
-            r#"{"op":"put","user":"a","updated_at":1,"record":{"cart":7}}"#,
-            "record.cart: expected a list",
-        ),
+        (r#"{"op":"put","user":"a","updated_at":1,"record":[]}"#, "record:"),
+        (r#"{"op":"put","user":"a","updated_at":1,"record":{"cart":7}}"#, "record.cart: expected a list"),
     ];
     let mut lines: Vec<String> = bad.iter().map(|(line, _)| (*line).to_owned()).collect();
     lines.insert(0, put("good", 0, json!({ "cart": ["a"] })).to_string());
     let answer = send_as(&fake, "application/x-ndjson", lines.join("\r\n").as_bytes());
-    assert_eq!(
-        (answer.status.as_u16(), answer.code),
-        (422, Some("replication_refused"))
-    );
-    assert_eq!(
-        answer.counts,
-        Counts {
-            stored: 1,
-            refused: bad.len(),
-            ..Counts::default()
-        }
-    );
+    assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication_refused")));
+    assert_eq!(answer.counts, Counts { stored: 1, refused: bad.len(), ..Counts::default() });
     for (index, (line, reason)) in bad.iter().enumerate() {
         let result = &answer.body["results"][index + 1];
         assert_eq!(result["status"], "refused");
-        assert!(
-            result["reason"].as_str().unwrap().contains(reason),
-            "{line}: {result}"
-        );
+        assert!(result["reason"].as_str().unwrap().contains(reason), "{line}: {result}");
     }
     assert_eq!(fake.kv.borrow().len(), 1);
 }
@@ -362,29 +221,15 @@ fn a_throttled_or_failing_store_asks_for_a_repeat() {
         (StoreError::NoStore, false, 503, "5"),
     ] {
         let fake = fake();
-        let cell = if on_write {
-            &fake.kv_write_error
-        } else {
-            &fake.kv_error
-        };
+        let cell = if on_write { &fake.kv_write_error } else { &fake.kv_error };
         cell.set(Some(error));
         let items: Vec<Value> = (0..40).map(|n| put(&n.to_string(), 0, json!({}))).collect();
         let answer = send(&fake, &[&items[..], &[json!({})]].concat());
         assert_eq!(answer.status.as_u16(), status, "{error:?}");
         assert_eq!(answer.headers()["retry-after"], wait);
-        assert_eq!(
-            answer.counts,
-            Counts {
-                retry: 40,
-                refused: 1,
-                ..Counts::default()
-            }
-        );
+        assert_eq!(answer.counts, Counts { retry: 40, refused: 1, ..Counts::default() });
         if error == StoreError::Throttled {
-            assert!(
-                fake.reads.get() <= 16 && fake.writes.get() <= 1,
-                "a throttled store is left alone"
-            );
+            assert!(fake.reads.get() <= 16 && fake.writes.get() <= 1, "a throttled store is left alone");
         }
         cell.set(None);
         assert_eq!(send(&fake, &items).counts.stored, 40);
@@ -406,11 +251,6 @@ fn a_lost_race_is_tried_again_but_not_for_ever() {
 fn a_broken_record_is_replaced() {
     let fake = fake();
     fake.put("user/a", "{broken");
-    assert_eq!(
-        send(&fake, &[put("a", 0, json!({ "cart": ["x"] }))])
-            .status
-            .as_u16(),
-        200
-    );
+    assert_eq!(send(&fake, &[put("a", 0, json!({ "cart": ["x"] }))]).status.as_u16(), 200);
     assert_eq!(stored(&fake, "user/a").record().cart[0].sku, "x");
 }

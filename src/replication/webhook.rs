@@ -47,9 +47,7 @@ impl WebhookSecret {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
-        let bytes = STANDARD
-            .decode(text.strip_prefix(PREFIX).unwrap_or(text))
-            .ok()?;
+        let bytes = STANDARD.decode(text.strip_prefix(PREFIX).unwrap_or(text)).ok()?;
         MacKey::new(&bytes).map(Self)
     }
 
@@ -62,11 +60,7 @@ impl WebhookSecret {
         };
         if text.trim_ascii_start().starts_with('[') {
             let texts: Vec<String> = serde_json::from_str(text).unwrap_or_default();
-            return texts
-                .iter()
-                .take(MOST_SECRETS)
-                .filter_map(|text| Self::parse(text))
-                .collect();
+            return texts.iter().take(MOST_SECRETS).filter_map(|text| Self::parse(text)).collect();
         }
         text.split(|c: char| c.is_ascii_whitespace() || c == ',')
             .filter(|text| !text.is_empty())
@@ -80,9 +74,7 @@ impl WebhookSecret {
 #[must_use]
 pub fn sign(secret: &WebhookSecret, id: &str, timestamp: u64, body: &[u8]) -> String {
     let timestamp = timestamp.to_string();
-    let tag = secret
-        .0
-        .tag(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
+    let tag = secret.0.tag(&[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
     format!("v1,{}", STANDARD.encode(tag))
 }
 
@@ -119,9 +111,7 @@ impl WebhookFault {
                 "expected one webhook-id (up to 256 visible characters without a dot), one webhook-timestamp (seconds since 1970) and one \
                  webhook-signature (v1,<base64>)"
             }
-            Self::TooOld => {
-                "webhook-timestamp is more than five minutes ago; sign again when sending again"
-            }
+            Self::TooOld => "webhook-timestamp is more than five minutes ago; sign again when sending again",
             Self::TooNew => "webhook-timestamp is more than five minutes ahead; check the clock",
             Self::Signature => {
                 "no signature is right; check the secret, and that the body is signed byte by byte as sent"
@@ -146,23 +136,16 @@ pub fn verify(
     let timestamp = only(headers, TIMESTAMP_HEADER)?;
     let signatures = only(headers, SIGNATURE_HEADER)?;
     // A dot in the id would let the same signed bytes be cut into another id, time and body.
-    let sound_id = (1..=LONGEST_ID).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'.');
-    let digits = (1..=MOST_DIGITS).contains(&timestamp.len())
-        && timestamp.bytes().all(|byte| byte.is_ascii_digit());
+    let sound_id =
+        (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'.');
+    let digits = (1..=MOST_DIGITS).contains(&timestamp.len()) && timestamp.bytes().all(|byte| byte.is_ascii_digit());
     if !sound_id || !digits {
         return Err(WebhookFault::Headers);
     }
     let seconds: i64 = timestamp.parse().map_err(|_| WebhookFault::Headers)?;
     let now = now.unix_timestamp();
     if seconds.abs_diff(now) > u64::from(tolerance.min(MOST_TOLERANCE)) {
-        return Err(if seconds < now {
-            WebhookFault::TooOld
-        } else {
-            WebhookFault::TooNew
-        });
+        return Err(if seconds < now { WebhookFault::TooOld } else { WebhookFault::TooNew });
     }
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let signed = signatures
@@ -171,11 +154,7 @@ pub fn verify(
         .take(MOST_SIGNATURES)
         .filter_map(|signature| STANDARD.decode(signature).ok())
         .any(|tag| secrets.iter().any(|secret| secret.0.verify(&parts, &tag)));
-    if signed {
-        Ok(())
-    } else {
-        Err(WebhookFault::Signature)
-    }
+    if signed { Ok(()) } else { Err(WebhookFault::Signature) }
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WebhookFault> {
@@ -208,36 +187,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(ID_HEADER, id.parse().unwrap());
         headers.insert(TIMESTAMP_HEADER, time.parse().unwrap());
-        headers.insert(
-            SIGNATURE_HEADER,
-            http::HeaderValue::from_bytes(signature).unwrap(),
-        );
-        let secrets: Vec<_> = secrets
-            .iter()
-            .filter_map(|text| WebhookSecret::parse(text))
-            .collect();
-        verify(
-            &headers,
-            body,
-            &secrets,
-            300,
-            OffsetDateTime::from_unix_timestamp(now).unwrap(),
-        )
+        headers.insert(SIGNATURE_HEADER, http::HeaderValue::from_bytes(signature).unwrap());
+        let secrets: Vec<_> = secrets.iter().filter_map(|text| WebhookSecret::parse(text)).collect();
+        verify(&headers, body, &secrets, 300, OffsetDateTime::from_unix_timestamp(now).unwrap())
     }
 
     #[test]
     fn the_specifications_vector_verifies_and_is_what_we_sign() {
-        assert_eq!(
-            check(
-                ID,
-                "1649367553",
-                SIGNATURE.as_bytes(),
-                BODY,
-                &[SECRET],
-                TIME
-            ),
-            Ok(())
-        );
+        assert_eq!(check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[SECRET], TIME), Ok(()));
         let secret = WebhookSecret::parse(SECRET).unwrap();
         assert_eq!(sign(&secret, ID, 1_649_367_553, BODY), SIGNATURE);
     }
@@ -252,28 +209,14 @@ mod tests {
         for bit in 0..BODY.len() * 8 {
             let mut body = BODY.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
-            count(check(
-                ID,
-                "1649367553",
-                SIGNATURE.as_bytes(),
-                &body,
-                &[SECRET],
-                TIME,
-            ));
+            count(check(ID, "1649367553", SIGNATURE.as_bytes(), &body, &[SECRET], TIME));
         }
         let tag = STANDARD.decode(&SIGNATURE[3..]).unwrap();
         for bit in 0..tag.len() * 8 {
             let mut tag = tag.clone();
             tag[bit / 8] ^= 1 << (bit % 8);
             let signature = format!("v1,{}", STANDARD.encode(tag));
-            count(check(
-                ID,
-                "1649367553",
-                signature.as_bytes(),
-                BODY,
-                &[SECRET],
-                TIME,
-            ));
+            count(check(ID, "1649367553", signature.as_bytes(), BODY, &[SECRET], TIME));
         }
         for place in 0..SIGNATURE.len() {
             for bit in 0..8 {
@@ -283,61 +226,19 @@ mod tests {
                     count(check(ID, "1649367553", &signature, BODY, &[SECRET], TIME));
                 }
             }
-            count(check(
-                ID,
-                "1649367553",
-                &SIGNATURE.as_bytes()[..place],
-                BODY,
-                &[SECRET],
-                TIME,
-            ));
+            count(check(ID, "1649367553", &SIGNATURE.as_bytes()[..place], BODY, &[SECRET], TIME));
         }
         for place in 0..ID.len() {
             let mut id = ID.as_bytes().to_vec();
             id[place] ^= 1;
-            count(check(
-                std::str::from_utf8(&id).unwrap(),
-                "1649367553",
-                SIGNATURE.as_bytes(),
-                BODY,
-                &[SECRET],
-                TIME,
-            ));
+            count(check(std::str::from_utf8(&id).unwrap(), "1649367553", SIGNATURE.as_bytes(), BODY, &[SECRET], TIME));
         }
         for delta in [-300, -1, 1, 300] {
-            count(check(
-                ID,
-                &(TIME + delta).to_string(),
-                SIGNATURE.as_bytes(),
-                BODY,
-                &[SECRET],
-                TIME,
-            ));
+            count(check(ID, &(TIME + delta).to_string(), SIGNATURE.as_bytes(), BODY, &[SECRET], TIME));
         }
-        count(check(
-            ID,
-            "01649367553",
-            SIGNATURE.as_bytes(),
-            BODY,
-            &[SECRET],
-            TIME,
-        ));
-        count(check(
-            ID,
-            "1649367553",
-            SIGNATURE.as_bytes(),
-            &BODY[..BODY.len() - 1],
-            &[SECRET],
-            TIME,
-        ));
-        count(check(
-            ID,
-            "1649367553",
-            SIGNATURE.as_bytes(),
-            &[BODY, b" "].concat(),
-            &[SECRET],
-            TIME,
-        ));
+        count(check(ID, "01649367553", SIGNATURE.as_bytes(), BODY, &[SECRET], TIME));
+        count(check(ID, "1649367553", SIGNATURE.as_bytes(), &BODY[..BODY.len() - 1], &[SECRET], TIME));
+        count(check(ID, "1649367553", SIGNATURE.as_bytes(), &[BODY, b" "].concat(), &[SECRET], TIME));
         println!("{tried} altered messages, {accepted} accepted");
         assert_eq!(accepted, 0);
     }
@@ -347,14 +248,7 @@ mod tests {
         let secret = WebhookSecret::parse(SECRET).unwrap();
         let at = |time: u64, now: i64| {
             let signature = sign(&secret, ID, time, BODY);
-            check(
-                ID,
-                &time.to_string(),
-                signature.as_bytes(),
-                BODY,
-                &[SECRET],
-                now,
-            )
+            check(ID, &time.to_string(), signature.as_bytes(), BODY, &[SECRET], now)
         };
         assert_eq!(at(1_000_000, 1_000_300), Ok(()));
         assert_eq!(at(1_000_000, 1_000_301), Err(WebhookFault::TooOld));
@@ -365,15 +259,7 @@ mod tests {
         for time in [u64::MAX, i64::MAX.unsigned_abs(), i64::MIN.unsigned_abs()] {
             assert_eq!(at(time, TIME), Err(WebhookFault::Headers));
         }
-        for time in [
-            "",
-            "-1",
-            "+1649367553",
-            "1649367553.0",
-            " 1649367553 x",
-            "0x10",
-            "1e9",
-        ] {
+        for time in ["", "-1", "+1649367553", "1649367553.0", " 1649367553 x", "0x10", "1e9"] {
             assert_eq!(
                 check(ID, time, SIGNATURE.as_bytes(), BODY, &[SECRET], TIME),
                 Err(WebhookFault::Headers),
@@ -385,59 +271,23 @@ mod tests {
     #[test]
     fn several_secrets_and_several_signatures_rotate() {
         let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        assert_eq!(
-            check(
-                ID,
-                "1649367553",
-                SIGNATURE.as_bytes(),
-                BODY,
-                &[other, SECRET],
-                TIME
-            ),
-            Ok(())
-        );
+        assert_eq!(check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[other, SECRET], TIME), Ok(()));
         let several = format!("v1a,xxx v2,yyy v1,!! v1,AAAA {SIGNATURE}");
-        assert_eq!(
-            check(ID, "1649367553", several.as_bytes(), BODY, &[SECRET], TIME),
-            Ok(())
-        );
-        assert_eq!(
-            check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[other], TIME),
-            Err(WebhookFault::Signature)
-        );
-        assert_eq!(
-            check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[], TIME),
-            Err(WebhookFault::Signature)
-        );
+        assert_eq!(check(ID, "1649367553", several.as_bytes(), BODY, &[SECRET], TIME), Ok(()));
+        assert_eq!(check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[other], TIME), Err(WebhookFault::Signature));
+        assert_eq!(check(ID, "1649367553", SIGNATURE.as_bytes(), BODY, &[], TIME), Err(WebhookFault::Signature));
         let wrong_scheme = SIGNATURE.replace("v1,", "v1a,");
         assert_eq!(
-            check(
-                ID,
-                "1649367553",
-                wrong_scheme.as_bytes(),
-                BODY,
-                &[SECRET],
-                TIME
-            ),
+            check(ID, "1649367553", wrong_scheme.as_bytes(), BODY, &[SECRET], TIME),
             Err(WebhookFault::Signature)
         );
         let many = format!("{}{SIGNATURE}", "v1,AAAA ".repeat(MOST_SIGNATURES));
-        assert_eq!(
-            check(ID, "1649367553", many.as_bytes(), BODY, &[SECRET], TIME),
-            Err(WebhookFault::Signature)
-        );
+        assert_eq!(check(ID, "1649367553", many.as_bytes(), BODY, &[SECRET], TIME), Err(WebhookFault::Signature));
     }
 
     #[test]
     fn an_empty_or_short_key_is_no_key() {
-        for bad in [
-            "",
-            "whsec_",
-            "whsec_AAAA",
-            "whsec_!!!!",
-            "whsec_C2FVsBQIhrscChlQIMV-b5sSYspob7oD",
-            "AAAA",
-        ] {
+        for bad in ["", "whsec_", "whsec_AAAA", "whsec_!!!!", "whsec_C2FVsBQIhrscChlQIMV-b5sSYspob7oD", "AAAA"] {
             assert!(WebhookSecret::parse(bad).is_none(), "{bad}");
         }
         let empty = MacKey::new(b"");
@@ -449,21 +299,14 @@ mod tests {
         assert_eq!(WebhookSecret::parse_all(two.as_bytes()).len(), 2);
         let json = format!(" [\"{SECRET}\", \"whsec_\"]");
         assert_eq!(WebhookSecret::parse_all(json.as_bytes()).len(), 1);
-        assert_eq!(
-            format!("{:?}", WebhookSecret::parse(SECRET).unwrap()),
-            "WebhookSecret(…)"
-        );
+        assert_eq!(format!("{:?}", WebhookSecret::parse(SECRET).unwrap()), "WebhookSecret(…)");
     }
 
     #[test]
     fn missing_doubled_and_odd_headers_are_refused() {
         let secrets = [WebhookSecret::parse(SECRET).unwrap()];
         let now = OffsetDateTime::from_unix_timestamp(TIME).unwrap();
-        let all = [
-            (ID_HEADER, ID),
-            (TIMESTAMP_HEADER, "1649367553"),
-            (SIGNATURE_HEADER, SIGNATURE),
-        ];
+        let all = [(ID_HEADER, ID), (TIMESTAMP_HEADER, "1649367553"), (SIGNATURE_HEADER, SIGNATURE)];
         for (left_out, _) in all {
             for times in [0, 2] {
                 let mut headers = HeaderMap::new();
@@ -472,23 +315,13 @@ mod tests {
                         headers.append(name, value.parse().unwrap());
                     }
                 }
-                assert_eq!(
-                    verify(&headers, BODY, &secrets, 300, now),
-                    Err(WebhookFault::Headers)
-                );
+                assert_eq!(verify(&headers, BODY, &secrets, 300, now), Err(WebhookFault::Headers));
             }
         }
         for id in ["", "a.b", "a b", &"x".repeat(257)] {
             let signature = sign(&secrets[0], id, 1_649_367_553, BODY);
             assert_eq!(
-                check(
-                    id,
-                    "1649367553",
-                    signature.as_bytes(),
-                    BODY,
-                    &[SECRET],
-                    TIME
-                ),
+                check(id, "1649367553", signature.as_bytes(), BODY, &[SECRET], TIME),
                 Err(WebhookFault::Headers)
             );
         }

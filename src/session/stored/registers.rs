@@ -13,10 +13,7 @@ pub(super) struct Register<T> {
 
 impl<T> Default for Register<T> {
     fn default() -> Self {
-        Self {
-            stamp: Stamp::NEVER,
-            value: None,
-        }
+        Self { stamp: Stamp::NEVER, value: None }
     }
 }
 
@@ -40,10 +37,7 @@ pub(super) struct Entries<T> {
 
 impl<T> Default for Entries<T> {
     fn default() -> Self {
-        Self {
-            floor: Stamp::NEVER,
-            entries: BTreeMap::new(),
-        }
+        Self { floor: Stamp::NEVER, entries: BTreeMap::new() }
     }
 }
 
@@ -72,11 +66,8 @@ impl<T> Entries<T> {
         if self.entries.len() <= limit {
             return;
         }
-        let mut newest: Vec<(Stamp, String)> = self
-            .entries
-            .iter()
-            .map(|(name, entry)| (entry.stamp, name.clone()))
-            .collect();
+        let mut newest: Vec<(Stamp, String)> =
+            self.entries.iter().map(|(name, entry)| (entry.stamp, name.clone())).collect();
         newest.sort_by(|a, b| b.cmp(a));
         for (_, name) in newest.split_off(limit) {
             self.entries.remove(&name);
@@ -84,8 +75,6 @@ impl<T> Entries<T> {
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = (&String, &T)> {
-        self.entries
-            .iter()
-            .filter_map(|(name, entry)| Some((name, entry.value.as_ref()?)))
+        self.entries.iter().filter_map(|(name, entry)| Some((name, entry.value.as_ref()?)))
     }
 }
