@@ -32,6 +32,8 @@ pub struct DecisionLine<'a> {
     pub service_version: u64,
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<&'a str>,
+    /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
+    pub arm: Option<crate::rules::Arm>,
     /// The route; `null` where none matched.
     pub route: Option<&'a str>,
     /// The method.

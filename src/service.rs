@@ -6,15 +6,17 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::admit::{self, Refusal, RequestHead, Reserved};
 use crate::context::Context;
+use crate::context::cookies::Cookies;
+use crate::context::visitor::VisitorSettings;
 use crate::decide::{self, Decision};
 use crate::fetch::{self, Fetched};
 use crate::plan::variant::Variant;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy};
-use crate::platform::{Caching, ClientRequest, Platform, Response};
+use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record::{self, DecisionLine, VariantMap};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::cache::Notes;
-use crate::rules::{RuleCache, RuleSet, Rules};
+use crate::rules::{Arm, RuleCache, RuleSet, Rules};
 
 /// What a sandbox keeps from one request to the next: compiled rules, and nothing of a visitor.
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ struct Progress<'p, P: Platform> {
     cold: bool,
     rules_took: Duration,
     notes: Notes,
+    arm: Option<Arm>,
 }
 
 impl<P: Platform> Progress<'_, P> {
@@ -63,6 +66,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         cold: sandbox.served == 0,
         rules_took: Duration::ZERO,
         notes: Notes::default(),
+        arm: None,
     };
     sandbox.served += 1;
     let now = platform.now();
@@ -75,16 +79,38 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     }
 
     let staging = platform.runtime().is_staging;
-    let (rules, notes) = sandbox.rules.resolve(&mut |key| platform.config(key), staging, progress.started);
+    let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, progress.started, Some(&head));
     progress.notes = notes;
     progress.rules_took = progress.elapsed();
     match rules {
-        Rules::Set(rules) => personalize(&mut progress, &head, request.body, &rules, now),
+        Rules::Set(served) => {
+            progress.arm = Some(served.arm);
+            personalize(&mut progress, &head, request.body, &served.set, now);
+        }
         Rules::Off | Rules::Unusable => {
             let mut plan = plan::passthrough(&head);
             exchange(&mut progress, &head, request.body, &mut plan, None, None, now);
         }
     }
+}
+
+/// The rules of a request. A visitor is told from others by the id in the visitor's cookie; without one, a canary takes all or not.
+fn resolve<P: Platform>(
+    platform: &P,
+    rules: &mut RuleCache,
+    staging: bool,
+    uptime: Duration,
+    head: Option<&RequestHead>,
+) -> (Rules, Notes) {
+    let kv = |key: &str| {
+        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
+        Ok(found.map(|value| value.bytes))
+    };
+    let unit = |_: &RuleSet| {
+        let cookies = Cookies::of(&head?.headers);
+        VisitorSettings::default().read(&cookies).map(|id| id.to_string())
+    };
+    rules.resolve(&mut |key| platform.config(key), &mut { kv }, staging, uptime, unit)
 }
 
 fn personalize<P: Platform>(
@@ -139,6 +165,7 @@ fn exchange<P: Platform>(
         response.body = P::Body::from(Vec::new());
     }
     respond::shape(response.status, &mut response.headers, &exchange.variant, plan.privacy);
+    respond::add_revision(&mut response.headers, rules.and_then(|rules| rules.revision.as_deref()), plan.privacy);
     let timing = Timing { rules: progress.rules_took, origin: Some(first_byte), total: progress.elapsed() };
     add_server_timing(&mut response.headers, rules, timing);
     let mut sent = Sent {
@@ -166,6 +193,7 @@ fn answer<P: Platform>(
     now: time::OffsetDateTime,
 ) {
     respond::shape(plan.status, &mut plan.headers, &plan.variant, plan.privacy);
+    respond::add_revision(&mut plan.headers, rules.revision.as_deref(), plan.privacy);
     let timing = Timing { rules: progress.rules_took, origin: None, total: progress.elapsed() };
     add_server_timing(&mut plan.headers, Some(rules), timing);
     let body = if head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
@@ -198,7 +226,7 @@ fn finish<P: Platform>(
         codes.push("config-store");
     }
     if progress.cold
-        && let Some(rules) = rules
+        && let Some(rules) = rules.filter(|rules| !rules.is_checked)
     {
         // Rules that no request has come near are compiled now, so that a mistake is named before it is met.
         rules.routes.all().for_each(drop);
@@ -219,6 +247,7 @@ fn finish<P: Platform>(
         pop: &runtime.pop,
         service_version: runtime.service_version,
         revision,
+        arm: progress.arm,
         route: sent.route,
         method: head.method.as_str(),
         path: record::bounded(&head.path),
@@ -299,9 +328,9 @@ fn answer_reserved<P: Platform>(
 /// Status, revision and service version; works with every store missing.
 fn health<P: Platform>(platform: &P, sandbox: &mut Sandbox, uptime: Duration, request_id: &str) -> (HeaderMap, String) {
     let runtime = platform.runtime();
-    let (rules, notes) = sandbox.rules.resolve(&mut |key| platform.config(key), runtime.is_staging, uptime);
+    let (rules, notes) = resolve(platform, &mut sandbox.rules, runtime.is_staging, uptime, None);
     let (state, revision) = match &rules {
-        Rules::Set(rules) => ("personalizing", rules.revision.clone()),
+        Rules::Set(served) => ("personalizing", served.set.revision.clone()),
         Rules::Off => ("disabled", None),
         Rules::Unusable => ("passthrough", None),
     };

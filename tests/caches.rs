@@ -50,7 +50,8 @@ fn rules(random: &mut Random) -> serde_json::Value {
         }
         route["rewrite"] = rewrite;
         if random.chance(50) {
-            route["request_headers"] = serde_json::json!({ "set": { "X-A": template(random), "X-B": format!("b{}", template(random)) } });
+            route["request_headers"] =
+                serde_json::json!({ "set": { "X-A": template(random), "X-B": format!("b{}", template(random)) } });
         }
         if random.chance(80) {
             let mut cache = serde_json::json!({ "ttl": 60 });
@@ -154,9 +155,28 @@ fn a_client_cannot_forge_what_the_edge_says() {
     let host = shop(echo);
     host.set("settings", &serde_json::json!({}));
     let names = [
-        "X-Geo-Region", "x-geo-country", "X-GEO-CITY", "X-User-ID", "Edge-Variant", "edge-session", "EDGE-Visitor-ID", "X-Device-Type",
-        "X-Network", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Original-URL", "X-Rewrite-URL",
-        "X-HTTP-Method-Override", "X-Request-ID", "Fastly-Client-IP", "Fastly-FF", "True-Client-IP", "X-Real-IP", "Surrogate-Control",
+        "X-Geo-Region",
+        "x-geo-country",
+        "X-GEO-CITY",
+        "X-User-ID",
+        "Edge-Variant",
+        "edge-session",
+        "EDGE-Visitor-ID",
+        "X-Device-Type",
+        "X-Network",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Request-ID",
+        "Fastly-Client-IP",
+        "Fastly-FF",
+        "True-Client-IP",
+        "X-Real-IP",
+        "Surrogate-Control",
     ];
     for route in ["/api/products/all", "/search/x", "/unrouted", "/private"] {
         host.set("routes", &serde_json::json!({ "routes": [
@@ -203,7 +223,9 @@ fn a_shared_answer_that_the_client_has_is_not_sent_again() {
 #[test]
 fn logs_carry_no_personal_data() {
     let host = shop(echo);
-    let request = visit(PARIS, "/search/x?email=canary-query").with("Cookie", "sid=canary-cookie").with("User-Agent", "canary-agent");
+    let request = visit(PARIS, "/search/x?email=canary-query")
+        .with("Cookie", "sid=canary-cookie")
+        .with("User-Agent", "canary-agent");
     let answer = request.with("X-User-ID", "canary-user").with("Authorization", "Bearer canary-token").send(&host);
     assert_eq!(answer.status, 200);
     let lines = host.lines.borrow();

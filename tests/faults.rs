@@ -100,7 +100,10 @@ fn a_mistake_in_a_route_that_nobody_asked_for_is_named_on_the_first_request() {
 #[test]
 fn a_missing_part_is_named_and_the_others_serve() {
     let host = shop(echo);
-    host.set("routes", &serde_json::json!({ "parts": 3, "routes": [{ "id": "a", "path": "/a", "rewrite": { "path": "/1" } }] }));
+    host.set(
+        "routes",
+        &serde_json::json!({ "parts": 3, "routes": [{ "id": "a", "path": "/a", "rewrite": { "path": "/1" } }] }),
+    );
     host.set("routes.3", &serde_json::json!({ "routes": [{ "id": "c", "path": "/c", "rewrite": { "path": "/3" } }] }));
     assert_eq!(text(&visit(PARIS, "/c").send(&host)), "GET /3");
     assert!(errors(&host).iter().any(|error| error.starts_with("routes.2: expected this part")), "{:?}", errors(&host));
@@ -127,9 +130,8 @@ fn a_visitor_from_nowhere_gets_the_global_page() {
 #[test]
 fn a_failing_personalized_path_never_costs_the_page() {
     for failing in [404, 500, 502, 503, 504] {
-        let host = shop(move |asked| {
-            if asked.url.contains("europe") { status(failing) } else { ok(&path_of(&asked.url)) }
-        });
+        let host =
+            shop(move |asked| if asked.url.contains("europe") { status(failing) } else { ok(&path_of(&asked.url)) });
         let answer = visit(PARIS, "/api/products/all").send(&host);
         assert_eq!((answer.status.as_u16(), text(&answer).as_str()), (200, "/api/products/promotions/global"));
         assert_eq!(host.lines_of(Endpoint::Decisions)[0]["fallback"], format!("status-{failing}"));
@@ -160,7 +162,10 @@ fn when_the_fallback_fails_too_the_first_answer_or_a_plain_page_is_sent() {
         let line = host.lines_of(Endpoint::Decisions)[0].clone();
         assert!(text(&answer).contains(line["request_id"].as_str().unwrap()));
         let shown = text(&answer).to_lowercase();
-        assert!(!["origin", "backend", "fastly", "personaliz", "route"].iter().any(|inside| shown.contains(inside)), "{shown}");
+        assert!(
+            !["origin", "backend", "fastly", "personaliz", "route"].iter().any(|inside| shown.contains(inside)),
+            "{shown}"
+        );
         assert_eq!(header(&answer, "cache-control"), Some("private, no-store"));
         assert_eq!(header(&answer, "vary"), Some("Edge-Variant"), "an error of a personalized route varies too");
     }
@@ -195,11 +200,14 @@ fn the_kill_switch_works_with_everything_else_broken() {
         headers.insert("cache-control", "public, s-maxage=9".parse().unwrap());
         Ok((http::StatusCode::OK, headers, b"as it is".to_vec()))
     });
-    for (name, text) in [("settings", "{"), ("regions", "[]"), ("routes", "null"), ("active", r#"{"enabled":false,"revision":7}"#)] {
+    for (name, text) in
+        [("settings", "{"), ("regions", "[]"), ("routes", "null"), ("active", r#"{"enabled":false,"revision":7}"#)]
+    {
         host.config.borrow_mut().insert(name.to_owned(), text.to_owned());
     }
     let answer = visit(PARIS, "/api/products/all").send(&host);
-    let names: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    let names: Vec<_> =
+        answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     assert_eq!(names, ["set-cookie: a=b", "cache-control: public, s-maxage=9"], "transparent when off");
     assert_eq!(text(&answer), "as it is");
     assert_eq!(host.lookups.borrow()["config"], 1, "it needs the pointer alone");
@@ -208,7 +216,10 @@ fn the_kill_switch_works_with_everything_else_broken() {
 #[test]
 fn a_route_that_is_switched_off_passes_through() {
     let host = shop(echo);
-    host.set("routes", &serde_json::json!({ "routes": [{ "id": "a", "path": "/a", "enabled": false, "rewrite": { "path": "/b" } }] }));
+    host.set(
+        "routes",
+        &serde_json::json!({ "routes": [{ "id": "a", "path": "/a", "enabled": false, "rewrite": { "path": "/b" } }] }),
+    );
     let answer = visit(PARIS, "/a").send(&host);
     assert_eq!(text(&answer), "GET /a");
     assert_eq!(header(&answer, "vary"), None);

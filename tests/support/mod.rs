@@ -83,10 +83,9 @@ pub fn visit(address: IpAddr, target: &str) -> Visit {
 impl Visit {
     /// With a header line.
     pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.request.headers.append(
-            HeaderName::from_bytes(name.as_bytes()).unwrap(),
-            HeaderValue::from_bytes(value.as_ref()).unwrap(),
-        );
+        self.request
+            .headers
+            .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_ref()).unwrap());
         self
     }
 
