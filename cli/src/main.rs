@@ -1,3 +1,40 @@
 //! `personalizer`: checks, explains and rolls out rule dictionaries.
+//!
+//! It links the library that the edge runs, so the two can't disagree. Exit codes: 0 all is well, 1 faults were found, 2 it could
+//! not run.
 
-fn main() {}
+mod canary;
+mod check;
+mod command;
+mod diff;
+mod disable;
+mod enable;
+mod entries;
+mod explain;
+mod folder;
+mod output;
+mod promote;
+mod prune;
+mod push;
+mod rollback;
+mod rollout;
+mod schema;
+mod span;
+mod status;
+mod switch;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = command::Arguments::parse();
+    match command::run(&arguments) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            output::error(&error);
+            output::Outcome::CouldNotRun.into()
+        }
+    }
+}
