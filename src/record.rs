@@ -1,5 +1,7 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+use std::collections::BTreeMap;
+
 use http::HeaderMap;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -33,6 +35,10 @@ pub struct DecisionLine<'a> {
     pub service_version: u64,
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<&'a str>,
+    /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
+    pub arm: Option<crate::rules::Arm>,
+    /// Where the shadow's plan differs; `null` where there is no shadow, or no difference.
+    pub shadow: Option<ShadowDifference>,
     /// The route; `null` where none matched.
     pub route: Option<&'a str>,
     /// The method.
@@ -79,6 +85,25 @@ pub struct DecisionLine<'a> {
     pub vcpu_ms: Option<u64>,
     /// The body's length, where the origin said.
     pub bytes: Option<u64>,
+}
+
+/// Where a shadow's plan differs from the one that served: each as what the shadow has instead.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShadowDifference {
+    /// The shadow's revision.
+    pub revision: String,
+    /// The route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Features with another value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, Option<String>>,
+    /// The path asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// A variant as a JSON object.

@@ -1,19 +1,24 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
 mod reserved;
+mod shadow;
 mod visit;
+
+use std::time::Duration;
 
 use http::Method;
 
-use crate::admit;
+use crate::admit::{self, RequestHead};
+use crate::context::cookies::Cookies;
 use crate::context::gather::{self, Kept};
 use crate::decide::{self, Decision};
 use crate::fetch;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
-use crate::platform::{Caching, ClientRequest, Platform, Response};
+use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
 use crate::respond::{self, conditional, error_page};
+use crate::rules::cache::Notes;
 use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
@@ -40,16 +45,41 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         return reserved::answer(&visit, sandbox, request, path);
     }
     let staging = platform.runtime().is_staging;
-    let (rules, notes) = sandbox.rules.resolve(&mut |key| platform.config(key), staging, visit.started);
+    let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, visit.started, Some(&visit.head));
     visit.notes = notes;
     visit.rules_took = visit.elapsed();
     match rules {
-        Rules::Set(rules) => personalize(&mut visit, sandbox, &rules, request.body),
+        Rules::Set(served) => {
+            visit.arm = Some(served.arm);
+            visit.shadow = served.shadow;
+            personalize(&mut visit, sandbox, &served.set, request.body);
+        }
         Rules::Off | Rules::Unusable => {
             let plan = plan::passthrough(&visit.head, &Settings::default());
             exchange(&mut visit, None, plan, request.body);
         }
     }
+}
+
+/// The rules of a request. A canary tells visitors apart by the visitor's cookie, or by the address where there is none: neither is
+/// stored for it.
+fn resolve<P: Platform>(
+    platform: &P,
+    rules: &mut RuleCache,
+    is_staging: bool,
+    uptime: Duration,
+    head: Option<&RequestHead>,
+) -> (Rules, Notes) {
+    let mut kv = |key: &str| {
+        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
+        Ok(found.map(|value| value.bytes))
+    };
+    let unit = |rules: &RuleSet| {
+        let head = head?;
+        let visitor = rules.settings.visitor.read(&Cookies::of(&head.headers));
+        visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
+    };
+    rules.resolve(&mut |key| platform.config(key), &mut kv, is_staging, uptime, unit)
 }
 
 /// From the facts to the answer.
@@ -127,6 +157,8 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     }
     visit.add_own_headers(&mut response.headers);
     respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
+    let revision = rules.and_then(|rules| rules.revision.as_deref());
+    respond::add_revision(&mut response.headers, revision, plan.privacy);
     visit.add_server_timing(rules, &mut response.headers, Some(fetched.first_byte));
     let sent = Sent {
         status: response.status.as_u16(),
@@ -159,6 +191,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
 fn answer<P: Platform>(visit: &mut Visit<'_, P>, rules: &RuleSet, mut plan: AnswerPlan) {
     visit.add_own_headers(&mut plan.headers);
     respond::shape(plan.status, &mut plan.headers, &plan.variant, visit.privacy(plan.privacy));
+    respond::add_revision(&mut plan.headers, rules.revision.as_deref(), plan.privacy);
     visit.add_server_timing(Some(rules), &mut plan.headers, None);
     let body = if visit.head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
     let sent = Sent {

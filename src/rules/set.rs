@@ -1,11 +1,13 @@
 //! A rule set: the dictionaries of one revision, compiled.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::definitions;
-use super::dictionary::{DICTIONARIES, ReadError, Reader};
+use super::dictionary::{DICTIONARIES, ReadError, Reader, part_name};
 use super::fault::Fault;
+use super::pack::Pack;
 use super::regions::Regions;
 use super::routes::Routes;
 use super::settings::Settings;
@@ -31,6 +33,8 @@ pub struct RuleSet {
     pub definitions: Rc<Definitions>,
     /// Templates of pages; compiled as routes come to use them.
     pub templates: Rc<RefCell<Templates>>,
+    /// Whether the command line checked the rules before it pushed them: the edge needn't look for mistakes that no request meets.
+    pub is_checked: bool,
 }
 
 /// The stored text of each dictionary, as read; empty where it is absent.
@@ -67,6 +71,16 @@ impl Texts {
         if let Some((_, texts)) = DICTIONARIES.iter().zip(&mut self.0).find(|(known, _)| **known == name) {
             *texts = parts;
         }
+    }
+
+    /// The dictionaries of a revision's entries, by their names below the revision; parts follow the first in their order.
+    pub fn from_entries(mut entries: BTreeMap<String, String>) -> Self {
+        let mut texts = Self::default();
+        for (name, slot) in DICTIONARIES.into_iter().zip(&mut texts.0) {
+            let parts = (1..).map_while(|number| entries.remove(&part_name(name, number)));
+            *slot = parts.collect();
+        }
+        texts
     }
 
     /// Whether no dictionary has an entry.
@@ -114,7 +128,18 @@ impl RuleSet {
                 (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
             }
         };
-        Self { revision: revision.map(str::to_owned), settings, regions, routes, consent, definitions, templates }
+        Self { revision: revision.map(str::to_owned), settings, regions, routes, consent, definitions, templates, is_checked: false }
+    }
+
+    /// The set of a KV value: small dictionaries are compiled, routes only as requests come near them.
+    pub fn from_pack(revision: &str, pack: Pack, faults: &mut Vec<Fault>) -> Self {
+        let mut texts = Texts::default();
+        for name in DICTIONARIES {
+            texts.set(name, pack.dictionary(name).map(str::to_owned).into_iter().collect());
+        }
+        let mut set = Self::compile(Some(revision), &texts, None, faults);
+        set.routes = Rc::new(Routes::from_pack(Rc::new(pack)));
+        set
     }
 
     /// Segments, for `$inGroup`.

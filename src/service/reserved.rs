@@ -54,9 +54,9 @@ pub(super) fn answer<P: Platform>(
 fn rules<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (Rules, bool) {
     let platform = visit.platform;
     let staging = platform.runtime().is_staging;
-    let (rules, notes) = cache.resolve(&mut |key| platform.config(key), staging, visit.started);
+    let (rules, notes) = super::resolve(platform, cache, staging, visit.started, None);
     let revision = match &rules {
-        Rules::Set(set) => set.revision.as_deref(),
+        Rules::Set(served) => served.set.revision.as_deref(),
         Rules::Off | Rules::Unusable => None,
     };
     // A probe can be the first to meet a faulty dictionary: it names it as any request would.
@@ -70,7 +70,7 @@ fn health<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (HeaderMa
     let runtime = visit.platform.runtime();
     let (rules, store_answers) = rules(visit, cache);
     let (state, revision) = match &rules {
-        Rules::Set(rules) => ("personalizing", rules.revision.clone()),
+        Rules::Set(served) => ("personalizing", served.set.revision.clone()),
         Rules::Off => ("disabled", None),
         Rules::Unusable => ("passthrough", None),
     };
@@ -96,7 +96,7 @@ fn sessions<P: Platform>(
     body: P::Body,
 ) -> (StatusCode, HeaderMap, String) {
     let settings = match rules(visit, cache).0 {
-        Rules::Set(rules) => std::rc::Rc::clone(&rules.settings),
+        Rules::Set(served) => std::rc::Rc::clone(&served.set.settings),
         Rules::Off | Rules::Unusable => std::rc::Rc::new(Settings::default()),
     };
     // One byte more than is allowed tells that there is more.

@@ -1,5 +1,6 @@
 //! One request on its way through the steps: what is known so far, and the record at the end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -15,8 +16,9 @@ use crate::plan::variant::Variant;
 use crate::plan::{Exchange, Privacy};
 use crate::platform::Platform;
 use crate::record::{self, DecisionLine, ExposureLine, VariantMap};
-use crate::rules::RuleSet;
+use super::shadow;
 use crate::rules::cache::Notes;
+use crate::rules::{Arm, RuleSet};
 use crate::session::State;
 
 /// A request on its way.
@@ -31,6 +33,10 @@ pub(super) struct Visit<'p, P: Platform> {
     is_cold: bool,
     pub rules_took: Duration,
     pub notes: Notes,
+    /// Which of the pointer's revisions serves.
+    pub arm: Option<Arm>,
+    /// Rules that are decided by as well, for the log alone.
+    pub shadow: Option<Rc<RuleSet>>,
     pub context: Option<Context>,
     pub decision: Decision,
     pub cookies: Vec<HeaderValue>,
@@ -63,6 +69,8 @@ impl<'p, P: Platform> Visit<'p, P> {
             is_cold,
             rules_took: Duration::ZERO,
             notes: Notes::default(),
+            arm: None,
+            shadow: None,
             context: None,
             decision: Decision::default(),
             cookies: Vec::new(),
@@ -73,6 +81,12 @@ impl<'p, P: Platform> Visit<'p, P> {
 
     pub fn elapsed(&self) -> Duration {
         self.platform.uptime().saturating_sub(self.started)
+    }
+
+    /// Milliseconds of vCPU that the request has used.
+    pub fn vcpu_used(&self) -> u64 {
+        let used = self.platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then));
+        used.unwrap_or(0)
     }
 
     /// The personalized answer was not shown: nothing of it is an exposure, or to be remembered.
@@ -153,6 +167,8 @@ impl<'p, P: Platform> Visit<'p, P> {
             pop: &runtime.pop,
             service_version: runtime.service_version,
             revision,
+            arm: self.arm,
+            shadow: self.shadow.as_deref().and_then(|shadow| shadow::compare(self, shadow, sent)),
             route: sent.route,
             method: self.head.method.as_str(),
             path: record::bounded(&self.head.path),
@@ -183,7 +199,7 @@ impl<'p, P: Platform> Visit<'p, P> {
     /// Rules that no request has come near are compiled now, on the sandbox's first request, so that a mistake is named before it
     /// is met.
     fn collect_faults(&mut self, rules: &RuleSet) {
-        if self.is_cold {
+        if self.is_cold && !rules.is_checked {
             rules.routes.all().for_each(drop);
         }
         self.notes.faults.extend(rules.routes.take_faults());
