@@ -159,10 +159,7 @@ pub struct ExposureLine<'a> {
 }
 
 /// The attributes among `allowed` that are scalars. Ids are never among them.
-pub fn allowed_attributes(
-    context: &dyn Attributes,
-    allowed: &[String],
-) -> serde_json::Map<String, serde_json::Value> {
+pub fn allowed_attributes(context: &dyn Attributes, allowed: &[String]) -> serde_json::Map<String, serde_json::Value> {
     let identifying = ["id", "userId", "visitorId", "url", "query", "session"];
     let mut attributes = serde_json::Map::new();
     for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {

@@ -172,9 +172,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
     let code = match (treatment, &plan.body) {
         (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
-        (Treatment::Json, Some(body)) => {
-            send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes))
-        }
+        (Treatment::Json, Some(body)) => send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes)),
         (Treatment::Playlist(hls), _) => {
             send_edited(visit.platform, &limits, response, |bytes| filter_playlist(hls, bytes))
         }

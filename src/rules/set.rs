@@ -128,7 +128,16 @@ impl RuleSet {
                 (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
             }
         };
-        Self { revision: revision.map(str::to_owned), settings, regions, routes, consent, definitions, templates, is_checked: false }
+        Self {
+            revision: revision.map(str::to_owned),
+            settings,
+            regions,
+            routes,
+            consent,
+            definitions,
+            templates,
+            is_checked: false,
+        }
     }
 
     /// The set of a KV value: small dictionaries are compiled, routes only as requests come near them.

@@ -14,7 +14,11 @@ use crate::rules::RuleSet;
 const NONE: &str = "none";
 
 /// Where the shadow's plan differs from what was sent. `None` where it doesn't, or where the request has used up its budget.
-pub(super) fn compare<P: Platform>(visit: &Visit<'_, P>, shadow: &RuleSet, sent: &Sent<'_>) -> Option<ShadowDifference> {
+pub(super) fn compare<P: Platform>(
+    visit: &Visit<'_, P>,
+    shadow: &RuleSet,
+    sent: &Sent<'_>,
+) -> Option<ShadowDifference> {
     if visit.vcpu_used() >= shadow.settings.limits.vcpu_ms {
         return None;
     }
@@ -23,8 +27,8 @@ pub(super) fn compare<P: Platform>(visit: &Visit<'_, P>, shadow: &RuleSet, sent:
         Some(real) => {
             // The same facts; the region alone follows from the rules.
             let platformed = Platformed { geo: real.geo.clone(), device: None };
-            let mut context =
-                Context::from_facts(&visit.head, shadow, visit.now, platformed, real.preview.clone()).with_person(real.person.clone());
+            let mut context = Context::from_facts(&visit.head, shadow, visit.now, platformed, real.preview.clone())
+                .with_person(real.person.clone());
             context.device = real.device;
             context.with_session(real.session.clone())
         }

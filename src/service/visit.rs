@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use time::OffsetDateTime;
 
+use super::shadow;
 use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::context::identity::{Identity, pseudonym};
@@ -16,7 +17,6 @@ use crate::plan::variant::Variant;
 use crate::plan::{Exchange, Privacy};
 use crate::platform::Platform;
 use crate::record::{self, DecisionLine, ExposureLine, VariantMap};
-use super::shadow;
 use crate::rules::cache::Notes;
 use crate::rules::{Arm, RuleSet};
 use crate::session::State;
