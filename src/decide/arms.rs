@@ -76,7 +76,7 @@ pub fn evaluate(
     route: &Route,
     context: &Context,
     decision: &mut Decision,
-    mut steps: Option<&mut Vec<String>>,
+    steps: Option<&mut Vec<String>>,
 ) {
     let definitions = &*rules.definitions;
     let experiments = !definitions.experiments.is_empty() && route.is_personalized();
@@ -85,7 +85,7 @@ pub fn evaluate(
     }
     let sticky = sticky_buckets(context);
     let arguments = arguments(rules, context, sticky.as_ref());
-    let mut evaluator = match steps.as_deref_mut() {
+    let mut evaluator = match steps {
         Some(steps) => Evaluator::explained(definitions, &arguments, steps),
         None => Evaluator::new(definitions, &arguments),
     };
