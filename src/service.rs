@@ -1,5 +1,6 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
+mod payload;
 mod reserved;
 mod shadow;
 mod visit;
@@ -22,12 +23,14 @@ use crate::rules::cache::Notes;
 use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
+use payload::Payloads;
 use visit::{Sent, Visit};
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     rules: RuleCache,
+    payloads: Payloads,
     kept: Kept,
     served: u64,
 }
@@ -52,7 +55,8 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         Rules::Set(served) => {
             visit.arm = Some(served.arm);
             visit.shadow = served.shadow;
-            personalize(&mut visit, sandbox, &served.set, request.body);
+            let set = sandbox.payloads.extend(&mut visit, served.set);
+            personalize(&mut visit, sandbox, &set, request.body);
         }
         Rules::Off | Rules::Unusable => {
             let plan = plan::passthrough(&visit.head, &Settings::default());
