@@ -9,8 +9,7 @@ use serde_json::json;
 
 fuzz_target!(|source: &str| {
     // What would end text, an attribute, a script or a comment, between characters that no template holds.
-    let facts =
-        json!({"v": "\u{e000}<\u{e000}\"\u{e000}'\u{e000}>\u{e000}", "xs": [1, "\u{e000}<\u{e000}"], "o": {"a": null}});
+    let facts = json!({"v": ".\u{e000}<\u{e000}\"\u{e000}'\u{e000}>\u{e000}.", "xs": [1, ".\u{e000}<\u{e000}."], "o": {"a": null}});
     let mut templates = Templates::new([]);
     let content = Content::Inline(source.to_owned());
     for kind in [Kind::Html, Kind::Attribute("href".to_owned()), Kind::Text] {

@@ -200,8 +200,7 @@ fn mangled_templates_neither_panic_nor_let_values_out() {
         "{% if v == \"a\" %}<b>{% else %}<b class='x'>{% endif %}{{- o.a|default(\"z\") ~ v -}}</b><!-- {{ v }} --><script type=\"application/json\">{\"a\":{{ v }}}</script>",
         "<a href=\"{{ v }}\">{% set y = [1, {\"a\": {}}] %}{{ y }}</a><p style=\"width:{{ v }}\">{# no #}",
     ];
-    let facts =
-        json!({"v": "\u{e000}<\u{e000}\"\u{e000}'\u{e000}>\u{e000}", "xs": [1, "\u{e000}<\u{e000}"], "o": {"a": null}});
+    let facts = json!({"v": ".\u{e000}<\u{e000}\"\u{e000}'\u{e000}>\u{e000}.", "xs": [1, ".\u{e000}<\u{e000}."], "o": {"a": null}});
     let mut state = 1u64;
     let mut below = |bound: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
