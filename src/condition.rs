@@ -6,7 +6,7 @@
 //! and allocates nothing for the usual operators. [`lint`] is the strict reader of the same JSON, for the checker.
 //!
 //! Two rules of the specification surprise: an absent attribute is the same as `null`, and comparisons are
-//! JavaScript's ([`javascript`]), so that the edge and the browser agree on every visitor.
+//! JavaScript's (module `javascript`), so that the edge and the browser agree on every visitor.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub use fault::Fault;
 pub use javascript::number_to_string;
 pub use lint::lint;
 pub use members::Groups;
-#[allow(unused_imports)] // For URL targeting.
+
 pub(crate) use pattern::Pattern;
 
 use operator::Test;
@@ -62,6 +62,20 @@ impl<'a> From<&'a serde_json::Value> for Value<'a> {
             serde_json::Value::String(text) => Value::String(Cow::Borrowed(text)),
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => Value::Json(json),
         }
+    }
+}
+
+impl Value<'_> {
+    /// Whether JavaScript takes the value for true: all but `null`, `false`, 0, `NaN` and the empty text.
+    #[must_use]
+    pub fn is_truthy(&self) -> bool {
+        javascript::Actual::from(self).is_truthy()
+    }
+
+    /// The value as JavaScript writes it in a text (`value + ""`).
+    #[must_use]
+    pub fn to_text(&self) -> Cow<'_, str> {
+        javascript::Actual::from(self).to_text()
     }
 }
 

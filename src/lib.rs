@@ -21,6 +21,10 @@ pub mod transform;
 
 // What they share.
 pub mod condition;
+pub mod growthbook;
+pub mod json_place;
 pub mod mac;
 pub mod platform;
+pub mod replication;
 pub mod service;
+pub mod session;

@@ -1,5 +1,6 @@
 //! Respond: the answer's head, honest to every cache below; the body streams.
 
+pub mod body;
 pub mod cache_control;
 pub mod conditional;
 pub mod error_page;
@@ -12,6 +13,9 @@ use crate::plan::variant::Variant;
 
 /// The header that carries the variant, to the origin and to the client.
 pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
+
+/// The header that tells the client which revision of the rules served it.
+pub const EDGE_REVISION: HeaderName = HeaderName::from_static("edge-revision");
 
 /// Headers for the edge's own cache: a client has no business with them.
 const EDGE_CACHE: [&str; 4] =
@@ -37,6 +41,24 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
     merge_vary(headers);
     let privacy = if headers.contains_key(header::SET_COOKIE) { Privacy::NoStore } else { privacy };
     cache_control::apply(status, headers, privacy);
+}
+
+/// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
+pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
+    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
+        headers.append(HeaderName::from_static("accept-ch"), value);
+    }
+}
+
+/// Adds `Edge-Revision` to the answer of a personalized route; entries at bare names have no revision to name.
+pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Privacy) {
+    if privacy == Privacy::Transparent {
+        return;
+    }
+    headers.remove(EDGE_REVISION);
+    if let Some(value) = revision.and_then(|revision| HeaderValue::from_str(revision).ok()) {
+        headers.insert(EDGE_REVISION, value);
+    }
 }
 
 /// Adds `Edge-Variant` to what the origin varies by (RFC 9110 section 12.5.5); several lines become one, nothing is lost.

@@ -4,11 +4,16 @@
 //! used again while the stored text is unchanged.
 
 pub mod cache;
+pub mod canary;
+pub mod definitions;
 pub mod dictionary;
 pub mod fault;
+pub mod manifest;
+pub mod pack;
 pub mod path;
 pub mod pointer;
 pub mod regions;
+pub mod revision;
 pub mod route;
 pub mod routes;
 pub mod set;
@@ -16,7 +21,7 @@ pub mod settings;
 pub mod stored;
 pub mod template;
 
-pub use cache::{RuleCache, Rules};
+pub use cache::{Arm, RuleCache, Rules, Served};
 pub use fault::Fault;
 pub use regions::Region;
 pub use route::Route;

@@ -205,9 +205,7 @@ impl Operator {
             Self::Exists(exists) => !matches!(actual, Actual::Null) == *exists,
             Self::In { members, negated } => members.contain(actual) != *negated,
             Self::InFolded { members, negated } => members.contain_folded(actual) != *negated,
-            Self::InGroup { name, negated } => {
-                groups.get(name).is_some_and(|members| members.contain(actual)) != *negated
-            }
+            Self::InGroup { name, negated } => groups.look_up(name, actual).is_some_and(|found| found != *negated),
             Self::All { tests, insensitive } => {
                 let Actual::Array(items) = actual else {
                     return false;
@@ -240,8 +238,9 @@ fn compile_tests(items: &[serde_json::Value], insensitive: bool) -> Result<Vec<T
     tests.collect()
 }
 
-/// Whether some element passes; elements that are falsy in JavaScript's sense never do (specification: `elemMatch`).
+/// Whether some element passes; `null` never does. (Specification: `elemMatch`. Its first wording passed over every falsy element; the SDKs in use test 0, `false` and the
+/// empty text too.)
 fn any_element(actual: Actual<'_>, passes: impl Fn(&serde_json::Value) -> bool) -> bool {
     matches!(actual, Actual::Array(items)
-        if items.iter().any(|item| Actual::from(item).is_truthy() && passes(item)))
+        if items.iter().any(|item| !item.is_null() && passes(item)))
 }

@@ -1,5 +1,5 @@
-//! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from them is
-//! [`policy`](super::policy)'s.
+//! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from
+//! them is [`policy`](super::policy)'s.
 
 pub mod tcf;
 
@@ -15,9 +15,9 @@ use super::cookies::Cookies;
 /// Bytes of a consent cookie that are looked at; a user agent need not send more (6265bis, section 5.6).
 const LONGEST_CONSENT: usize = 4096;
 
-/// Countries and territories where reading or storing an id takes consent first: the European Economic Area with the outermost
-/// regions and Åland (ePrivacy directive 2002/58/EC, article 5(3)), the United Kingdom with its islands and Gibraltar (PECR,
-/// regulation 6, and local law) and Switzerland, whose visitors expect the same.
+/// Countries and territories where reading or storing an id takes consent first: the European Economic Area with the
+/// outermost regions and Åland (ePrivacy directive 2002/58/EC, article 5(3)), the United Kingdom with its islands and
+/// Gibraltar (PECR, regulation 6, and local law) and Switzerland, whose visitors expect the same.
 const OPT_IN: &[&str] = &[
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
     "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK", "IS", "LI", "NO", "AX", "BL", "GF", "GP", "MF", "MQ", "RE", "YT",
@@ -62,7 +62,8 @@ pub struct ConsentSettings {
     pub countries: Option<Vec<String>>,
 }
 
-/// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode it.
+/// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode
+/// it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConsentCookie {
@@ -80,8 +81,8 @@ pub struct ConsentCookie {
 pub struct TcfCookie {
     /// The cookie's name.
     pub cookie: String,
-    /// The purposes (1 to 24) that must all be consented to. By default 1 (store and read on a device), 5 and 6 (create and
-    /// use profiles to personalise content) and 8 (measure content performance).
+    /// The purposes (1 to 24) that must all be consented to. By default 1 (store and read on a device), 5 and 6
+    /// (create and use profiles to personalise content) and 8 (measure content performance).
     pub purposes: Vec<u8>,
 }
 
@@ -107,8 +108,8 @@ struct CookieRule {
 }
 
 impl ConsentRules {
-    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says what is
-    /// wrong, one sentence each.
+    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says
+    /// what is wrong, one sentence each.
     #[must_use]
     pub fn compile(settings: &ConsentSettings) -> (Self, Vec<String>) {
         let mut faults = Vec::new();
@@ -195,8 +196,8 @@ impl CookieRule {
     }
 }
 
-/// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among several
-/// lines one is enough.
+/// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among
+/// several lines one is enough.
 #[must_use]
 pub fn global_privacy_control(headers: &HeaderMap) -> bool {
     headers.get_all("sec-gpc").into_iter().any(|value| value.as_bytes().trim_ascii() == b"1")

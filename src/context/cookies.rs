@@ -27,8 +27,8 @@ impl<'a> Cookies<'a> {
         Self(headers)
     }
 
-    /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double quotes
-    /// around a value (RFC 6265, section 4.1.1).
+    /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double
+    /// quotes around a value (RFC 6265, section 4.1.1).
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.0
             .get_all(header::COOKIE)
@@ -98,8 +98,8 @@ pub struct SetCookie<'a> {
 }
 
 impl SetCookie<'_> {
-    /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break out
-    /// of its place.
+    /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break
+    /// out of its place.
     #[must_use]
     pub fn render(&self) -> Option<HeaderValue> {
         let sound = is_token(self.name)
@@ -138,8 +138,8 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// Whether a text may stand as a cookie's domain: host labels (RFC 1123, section 2.1), without the leading dot that user
-/// agents ignore.
+/// Whether a text may stand as a cookie's domain: host labels (RFC 1123, section 2.1), without the leading dot that
+/// user agents ignore.
 fn is_domain(text: &str) -> bool {
     text.len() <= 253.min(LARGEST_ATTRIBUTE)
         && text.split('.').all(|label| {

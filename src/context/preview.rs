@@ -1,7 +1,8 @@
-//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as exposure.
+//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as
+//! exposure.
 //!
-//! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the query
-//! parameter `edge_preview`, then lives in the session cookie `ep_preview`.
+//! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the
+//! query parameter `edge_preview`, then lives in the session cookie `ep_preview`.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,8 @@ pub const LONGEST_LIFE: i64 = 31 * 86_400;
 /// Keys that are tried.
 const MOST_KEYS: usize = 8;
 
-/// What the signature covers before the claims, so that a signature made with the same key for another purpose is none
-/// here.
+/// What the signature covers before the claims, so that a signature made with the same key for another purpose is
+/// none here.
 const CONTEXT: &[u8] = b"edge-personalizer preview 1.";
 
 /// What a preview forces.
@@ -111,8 +112,8 @@ pub fn verify(token: &str, keys: &[MacKey], now: OffsetDateTime) -> Result<Previ
     }
 }
 
-/// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are left
-/// out.
+/// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are
+/// left out.
 #[must_use]
 pub fn keys(secret: &[u8]) -> Vec<MacKey> {
     let secret = secret.trim_ascii();

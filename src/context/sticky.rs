@@ -2,8 +2,8 @@
 //! specification 0.8.0, "Sticky bucketing").
 //!
 //! The cookie holds `1.<base64url of JSON>`. The JSON maps `attributeName||attributeValue` to that document's
-//! assignments, themselves a map of `<experiment key>__<bucket version>` to a variation's key. Whole keys are compared,
-//! never prefixes: `menu__0` and `menu_underline__0` are two experiments.
+//! assignments, themselves a map of `<experiment key>__<bucket version>` to a variation's key. Whole keys are
+//! compared, never prefixes: `menu__0` and `menu_underline__0` are two experiments.
 
 use std::collections::BTreeMap;
 

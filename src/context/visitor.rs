@@ -21,8 +21,8 @@ impl VisitorId {
         Self(bits)
     }
 
-    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so that
-    /// it can't be two visitors.
+    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so
+    /// that it can't be two visitors.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

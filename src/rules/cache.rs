@@ -1,27 +1,24 @@
-//! The rules of a sandbox: read once, kept, and read again only as far as it takes to notice an edit.
+//! The rules of a sandbox: one pointer read a request, and compiled sets that are kept.
+//!
+//! What serves is, in this order: the canary's revision for a visitor within its share, `revision`, `previous`, what served last in
+//! this sandbox, and the request as it came. A request gets one set, whatever happens to the pointer meanwhile.
+
+mod served;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::dictionary::{MAX_LOOKUPS, Reader};
+use super::canary::Share;
+use super::dictionary::{MAX_LOOKUPS, ReadError, Reader};
 use super::fault::Fault;
 use super::pointer::Pointer;
-use super::set::{RuleSet, Texts};
+use super::revision::{ByHand, Revision};
+use super::set::RuleSet;
 use crate::platform::StoreError;
 
-/// How long entries at bare names are trusted before they are read again: an edit is seen within a second.
-const BARE_RECHECK: Duration = Duration::from_secs(1);
-
-/// What serves a request.
-#[derive(Debug, Clone)]
-pub enum Rules {
-    /// A rule set.
-    Set(Rc<RuleSet>),
-    /// The kill switch is on.
-    Off,
-    /// Nothing is usable: the request passes through.
-    Unusable,
-}
+pub use served::{Arm, Rules, Served};
 
 /// What a request learned while it resolved its rules.
 #[derive(Debug, Default)]
@@ -30,120 +27,185 @@ pub struct Notes {
     pub faults: Vec<Fault>,
     /// Why the store could not answer, if so.
     pub store_error: Option<StoreError>,
-    /// Look-ups made.
+    /// Look-ups made in the config store.
     pub lookups: u32,
+}
+
+impl Notes {
+    /// Notes that a store could not answer.
+    pub(super) fn failed(&mut self, error: ReadError) {
+        if let ReadError::Store(error) = error {
+            self.store_error = Some(error);
+        }
+    }
+}
+
+/// Reads an entry of the config store.
+pub type ConfigGet<'a> = dyn FnMut(&str) -> Result<Option<String>, StoreError> + 'a;
+/// Reads a value of the KV store `rules`.
+pub type KvGet<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, StoreError> + 'a;
+
+/// The stores, as one request may read them.
+pub struct Stores<'a, 's> {
+    /// The config store, within the limit of look-ups.
+    pub config: Reader<'a>,
+    /// The KV store `rules`.
+    pub kv: &'a mut KvGet<'s>,
 }
 
 /// The rules that a sandbox keeps.
 #[derive(Debug, Default)]
 pub struct RuleCache {
-    pointer: Option<(Option<String>, Rc<Pointer>)>,
-    bare: Option<Loaded>,
-    checked_at: Duration,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    texts: Texts,
-    set: Rc<RuleSet>,
+    seen: Option<(&'static str, Option<String>)>,
+    pointer: Option<Rc<Pointer>>,
+    bare: ByHand,
+    revisions: Vec<Revision>,
+    last: Option<Rc<RuleSet>>,
 }
 
 impl RuleCache {
-    /// The rules for a request: `get` reads an entry of the config store, `uptime` is the sandbox's age.
+    /// The rules for a request.
     ///
-    /// Where the store can't answer, what served last goes on serving.
+    /// `config` and `kv` read the stores, `uptime` is the sandbox's age. `unit` gives what tells this visitor from others
+    /// (a user's or visitor's id), under the rules that it is passed; it is asked only where a canary needs it, and a visitor without
+    /// one is in no canary below 100 percent.
+    ///
+    /// Where a store can't answer, what served last goes on serving.
     pub fn resolve(
         &mut self,
-        get: &mut dyn FnMut(&str) -> Result<Option<String>, StoreError>,
+        config: &mut ConfigGet<'_>,
+        kv: &mut KvGet<'_>,
         is_staging: bool,
         uptime: Duration,
+        unit: impl FnOnce(&RuleSet) -> Option<String>,
     ) -> (Rules, Notes) {
         let mut notes = Notes::default();
-        let mut reader = Reader::new(get, MAX_LOOKUPS);
-        let rules = self.resolve_within(&mut reader, is_staging, uptime, &mut notes);
-        notes.lookups = MAX_LOOKUPS - reader.left;
+        let mut stores = Stores { config: Reader::new(config, MAX_LOOKUPS), kv };
+        let rules = match self.read_pointer(&mut stores.config, is_staging, &mut notes) {
+            Some(pointer) if !pointer.enabled => Rules::Off,
+            Some(pointer) => self.serve(&pointer, &mut stores, uptime, unit, &mut notes),
+            None => self.last(),
+        };
+        notes.lookups = MAX_LOOKUPS - stores.config.left;
         (rules, notes)
     }
 
-    fn resolve_within(
-        &mut self,
-        reader: &mut Reader<'_>,
-        is_staging: bool,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Rules {
-        let pointer = self.read_pointer(reader, is_staging, notes);
-        match pointer {
-            Some(pointer) if !pointer.enabled => Rules::Off,
-            Some(_) => self.bare_set(reader, uptime, notes),
-            None => self.last(),
-        }
-    }
-
+    /// What served last, where nothing else can.
     fn last(&self) -> Rules {
-        self.bare.as_ref().map_or(Rules::Unusable, |loaded| Rules::Set(Rc::clone(&loaded.set)))
+        let serve = |set: &Rc<RuleSet>| Rules::Set(Served { set: Rc::clone(set), arm: Arm::Last, shadow: None });
+        self.last.as_ref().map_or(Rules::Unusable, serve)
     }
 
     /// The pointer as it is now, or as it was where it can't be read.
     fn read_pointer(&mut self, reader: &mut Reader<'_>, is_staging: bool, notes: &mut Notes) -> Option<Rc<Pointer>> {
+        let mut entry = "active";
         let mut text = Ok(None);
         if is_staging {
-            text = reader.entry("active_staging");
+            entry = "active_staging";
+            text = reader.entry(entry);
         }
         if let Ok(None) = text {
-            text = reader.entry("active");
+            entry = "active";
+            text = reader.entry(entry);
         }
-        let known = self.pointer.as_ref();
-        let text = match text {
-            Ok(text) => text,
-            Err(error) => {
-                if let super::dictionary::ReadError::Store(error) = error {
-                    notes.store_error = Some(error);
+        match text {
+            Err(error) => notes.failed(error),
+            // The same text says the same: it is neither parsed nor complained of again.
+            Ok(text) if self.seen.as_ref().is_some_and(|(from, seen)| *from == entry && *seen == text) => {}
+            Ok(text) => {
+                let read = match text.as_deref() {
+                    None => Some(Pointer::default()),
+                    Some(text) => Pointer::read(entry, text, &mut notes.faults),
+                };
+                if let Some(pointer) = read {
+                    // Bounded: at most the four revisions that a pointer names. A kill switch keeps them for the time after.
+                    if pointer.enabled {
+                        self.revisions.retain(|known| pointer.revisions().any(|name| name == known.name));
+                    }
+                    self.pointer = Some(Rc::new(pointer));
                 }
-                return known.map(|(_, pointer)| Rc::clone(pointer));
+                self.seen = Some((entry, text));
             }
-        };
-        if let Some((_, pointer)) = known.filter(|(known, _)| *known == text) {
-            return Some(Rc::clone(pointer));
         }
-        match text.as_deref().map_or_else(|| Ok(Pointer::default()), Pointer::read) {
-            Ok(pointer) => {
-                let pointer = Rc::new(pointer);
-                self.pointer = Some((text, Rc::clone(&pointer)));
-                Some(pointer)
+        self.pointer.clone()
+    }
+
+    fn serve(
+        &mut self,
+        pointer: &Pointer,
+        stores: &mut Stores<'_, '_>,
+        uptime: Duration,
+        unit: impl FnOnce(&RuleSet) -> Option<String>,
+        notes: &mut Notes,
+    ) -> Rules {
+        let mut stable = None;
+        let share = pointer.canary.as_ref().map_or(Share::NONE, super::pointer::Canary::share);
+        if let Some(canary) = pointer.canary.as_ref().filter(|_| share != Share::NONE) {
+            let mut within = share == Share::ALL;
+            if !within {
+                // Who the visitor is follows from the rules that everybody else gets.
+                stable = self.stable(pointer, stores, uptime, notes);
+                let unit = stable.as_ref().and_then(|(set, _)| unit(set));
+                within = unit.is_some_and(|unit| share.has(&canary.revision, &unit));
             }
-            Err(message) => {
-                notes.faults.push(Fault::new("active", "", message));
-                known.map(|(_, pointer)| Rc::clone(pointer))
+            if within && let Some(set) = self.revision(&canary.revision, pointer, stores, uptime, notes) {
+                return self.served(set, Arm::Canary, pointer, stores, uptime, notes);
             }
+        }
+        match stable.or_else(|| self.stable(pointer, stores, uptime, notes)) {
+            Some((set, arm)) => {
+                self.last = Some(Rc::clone(&set));
+                self.served(set, arm, pointer, stores, uptime, notes)
+            }
+            None => self.last(),
         }
     }
 
-    /// The set at bare names, read again where a second has passed.
-    fn bare_set(&mut self, reader: &mut Reader<'_>, uptime: Duration, notes: &mut Notes) -> Rules {
-        if self.bare.is_some() && uptime.saturating_sub(self.checked_at) < BARE_RECHECK {
-            return self.last();
+    /// What visitors outside the canary get.
+    fn stable(
+        &mut self,
+        pointer: &Pointer,
+        stores: &mut Stores<'_, '_>,
+        uptime: Duration,
+        notes: &mut Notes,
+    ) -> Option<(Rc<RuleSet>, Arm)> {
+        let Some(active) = pointer.revision.as_deref() else {
+            return self.bare.set(None, &mut stores.config, uptime, notes).map(|set| (set, Arm::Active));
+        };
+        if let Some(set) = self.revision(active, pointer, stores, uptime, notes) {
+            return Some((set, Arm::Active));
         }
-        let mut faults = Vec::new();
-        match Texts::read("", reader, &mut faults) {
-            Ok(texts) => {
-                self.checked_at = uptime;
-                match &self.bare {
-                    Some(known) if known.texts == texts => {}
-                    known => {
-                        let old = known.as_ref().map(|known| (&known.texts, &*known.set));
-                        let set = Rc::new(RuleSet::compile(None, &texts, old, &mut faults));
-                        self.bare = Some(Loaded { texts, set });
-                        notes.faults.append(&mut faults);
-                    }
-                }
-            }
-            Err(error) => {
-                if let super::dictionary::ReadError::Store(error) = error {
-                    notes.store_error = Some(error);
-                }
-            }
-        }
-        self.last()
+        let set = self.revision(pointer.previous.as_deref()?, pointer, stores, uptime, notes)?;
+        Some((set, Arm::Previous))
+    }
+
+    fn revision(
+        &mut self,
+        name: &str,
+        pointer: &Pointer,
+        stores: &mut Stores<'_, '_>,
+        uptime: Duration,
+        notes: &mut Notes,
+    ) -> Option<Rc<RuleSet>> {
+        let index = self.revisions.iter().position(|known| known.name == name).unwrap_or_else(|| {
+            self.revisions.push(Revision::new(name));
+            self.revisions.len() - 1
+        });
+        self.revisions.get_mut(index)?.set(pointer, stores, uptime, notes)
+    }
+
+    /// What serves, with the shadow beside it where it is there and is another set.
+    fn served(
+        &mut self,
+        set: Rc<RuleSet>,
+        arm: Arm,
+        pointer: &Pointer,
+        stores: &mut Stores<'_, '_>,
+        uptime: Duration,
+        notes: &mut Notes,
+    ) -> Rules {
+        let shadow = pointer.shadow.as_deref().filter(|name| set.revision.as_deref() != Some(name));
+        let shadow = shadow.and_then(|name| self.revision(name, pointer, stores, uptime, notes));
+        Rules::Set(Served { set, arm, shadow })
     }
 }

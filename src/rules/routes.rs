@@ -1,6 +1,9 @@
 //! The dictionary `routes`: filed by path without compiling, compiled one by one as requests come near them.
 //!
-//! A cold request among a thousand routes scans the text once for `path` and compiles the two or three that can match.
+//! A cold request among a thousand routes scans the text once for `path` and compiles the two or three that can match; of a
+//! [`Pack`] it doesn't even scan the text.
+
+mod packed;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -12,6 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fault::{self, Fault};
+use super::pack::Pack;
 use super::path::{Captures, Pattern, anchors};
 use super::route::Route;
 
@@ -24,10 +28,17 @@ struct Slot {
     compiled: OnceCell<Option<Rc<Route>>>,
 }
 
+impl Slot {
+    fn new(pointer: String, text: &str, pattern: Pattern) -> Self {
+        Self { pointer, text: text.into(), pattern, compiled: OnceCell::new() }
+    }
+}
+
 /// The dictionary, filed.
 #[derive(Debug, Default)]
 pub struct Routes {
-    slots: Vec<Slot>,
+    slots: Vec<Rc<Slot>>,
+    packed: Option<packed::Packed>,
     by_anchor: HashMap<String, Vec<usize>, BuildHasherDefault<FnvHasher>>,
     found_late: RefCell<Vec<Fault>>,
 }
@@ -79,28 +90,41 @@ impl Routes {
         routes
     }
 
+    /// The routes of a pack.
+    pub fn from_pack(pack: Rc<Pack>) -> Self {
+        Self { packed: Some(packed::Packed::new(pack)), ..Self::default() }
+    }
+
     fn file(&mut self, dictionary: &str, pointer: String, text: &str, pattern: Pattern) {
         let slot = self.slots.len();
         self.by_anchor.entry(pattern.anchor().to_owned()).or_default().push(slot);
         let pointer = format!("{dictionary}{pointer}");
-        self.slots.push(Slot { pointer, text: text.into(), pattern, compiled: OnceCell::new() });
+        self.slots.push(Rc::new(Slot::new(pointer, text, pattern)));
     }
 
     /// The routes whose path matches `path` (in normal form), from the most specific path to the least, equals in the
     /// order of the list. Whether host, method, schedule and condition hold is for the decision.
     pub fn candidates(&self, path: &str) -> Vec<Candidate> {
-        let mut found: Vec<(usize, &Slot, Captures)> = anchors(path)
+        let mut found = match &self.packed {
+            Some(packed) => packed.matching(path),
+            None => self.matching(path),
+        };
+        found.sort_by(|(one, a, _), (other, b, _)| a.pattern.specificity(&b.pattern).then(one.cmp(other)));
+        found
+            .into_iter()
+            .filter_map(|(_, slot, captures)| Some(Candidate { route: self.compiled(&slot)?, captures }))
+            .collect()
+    }
+
+    /// The slots whose path matches, with their places in the list.
+    fn matching(&self, path: &str) -> Vec<(usize, Rc<Slot>, Captures)> {
+        anchors(path)
             .filter_map(|anchor| self.by_anchor.get(anchor))
             .flatten()
             .filter_map(|index| {
                 let slot = self.slots.get(*index)?;
-                Some((*index, slot, slot.pattern.captures(path)?))
+                Some((*index, Rc::clone(slot), slot.pattern.captures(path)?))
             })
-            .collect();
-        found.sort_by(|(one, a, _), (other, b, _)| a.pattern.specificity(&b.pattern).then(one.cmp(other)));
-        found
-            .into_iter()
-            .filter_map(|(_, slot, captures)| Some(Candidate { route: self.compiled(slot)?, captures }))
             .collect()
     }
 
@@ -127,9 +151,19 @@ impl Routes {
         slot.compiled.get_or_init(compile).clone()
     }
 
-    /// Every usable route in the order of the list, and its JSON pointer. Compiles what has not been needed yet.
-    pub fn all(&self) -> impl Iterator<Item = (Rc<Route>, &str)> {
-        self.slots.iter().filter_map(|slot| Some((self.compiled(slot)?, slot.pointer.as_str())))
+    /// Every usable route in the order of the list, with its dictionary and JSON pointer (`routes.2/routes/7`). Compiles what has
+    /// not been needed yet.
+    pub fn all(&self) -> impl Iterator<Item = (Rc<Route>, String)> {
+        let slots = (0..self.len()).filter_map(|index| match &self.packed {
+            Some(packed) => packed.slot(index),
+            None => self.slots.get(index).cloned(),
+        });
+        slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.pointer.clone())))
+    }
+
+    /// Adds faults that were found while a route was used.
+    pub fn note(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.found_late.borrow_mut().extend(faults);
     }
 
     /// The faults found since the last call in routes that were needed.
@@ -139,12 +173,12 @@ impl Routes {
 
     /// How many routes are filed.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.packed.as_ref().map_or(self.slots.len(), packed::Packed::len)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 }
 

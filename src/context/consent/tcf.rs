@@ -1,16 +1,16 @@
-//! The core segment of an IAB TCF consent string, as far as the purposes (IAB Europe, Transparency & Consent Framework,
-//! "Consent string and vendor list formats v2", "The core string").
+//! The core segment of an IAB TCF consent string, as far as the purposes (IAB Europe, Transparency & Consent
+//! Framework, "Consent string and vendor list formats v2", "The core string").
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Bytes of a string that is read at all. The core segment of a real one, with every vendor, stays below 2,000.
 const LONGEST: usize = 4096;
-/// Bits before `PurposesConsent`: version 6, created 36, updated 36, CMP id 12, CMP version 12, screen 6, language 12, vendor list
-/// version 12, policy version 6, service-specific 1, non-standard texts 1, special features 12.
+/// Bits before `PurposesConsent`: version 6, created 36, updated 36, CMP id 12, CMP version 12, screen 6, language
+/// 12, vendor list version 12, policy version 6, service-specific 1, non-standard texts 1, special features 12.
 const PURPOSES_AT: usize = 152;
-/// Bits before the vendor section: after the purposes come 24 of legitimate interest, 1 of purpose-one treatment, 12 of the
-/// publisher's country.
+/// Bits before the vendor section: after the purposes come 24 of legitimate interest, 1 of purpose-one treatment, 12
+/// of the publisher's country.
 const CORE_BITS: usize = PURPOSES_AT + 24 + 24 + 1 + 12;
 /// The only version of the format in use; version 1 ended in 2020.
 const VERSION: u8 = 2;

@@ -1,7 +1,7 @@
 //! `X-User-ID` with `X-User-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<user id>">`.
 //!
-//! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a decimal digit
-//! run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
+//! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a
+//! decimal digit run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
 
 use http::HeaderMap;
 

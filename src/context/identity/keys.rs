@@ -1,7 +1,7 @@
 //! The secret `identity`: the keys that prove a user.
 //!
-//! A bare text is one HMAC key. A JSON document is a list of keys, by itself or under `keys` (so that a JWK set, RFC 7517, section 5,
-//! can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms:
+//! A bare text is one HMAC key. A JSON document is a list of keys, by itself or under `keys` (so that a JWK set, RFC
+//! 7517, section 5, can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms:
 //!
 //! ```json
 //! { "keys": [ { "kid": "2026-11", "alg": "HS256", "secret": "<base64>" },
@@ -199,8 +199,8 @@ impl IdentityKeys {
         (Self { keys, log }, faults)
     }
 
-    /// The key for [`pseudonym`](super::pseudonym)s: the one under `log`, else derived from the first HMAC key. `None` where
-    /// there are public keys alone, which anyone may know: ids then don't appear in logs at all.
+    /// The key for [`pseudonym`](super::pseudonym)s: the one under `log`, else derived from the first HMAC key.
+    /// `None` where there are public keys alone, which anyone may know: ids then don't appear in logs at all.
     #[must_use]
     pub fn log_key(&self) -> Option<&MacKey> {
         self.log.as_ref()

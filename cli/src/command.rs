@@ -1,0 +1,60 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Outcome;
+use crate::{
+    canary, conformance, disable, enable, promote, prune, push, rollback, status,
+};
+
+/// Check, explain and roll out the rules of edge-personalizer.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_long_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  personalizer check rules
+  personalizer explain rules --country FR https://www.example.com/api/products/all
+  personalizer push rules --to fastly:STORE_ID --revision r42
+  personalizer canary r42 --percent 5 --on fastly:STORE_ID
+  personalizer promote --on fastly:STORE_ID
+  personalizer rollback --on fastly:STORE_ID
+  personalizer disable --on fastly:STORE_ID
+
+A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store; the API token comes from
+the environment variable FASTLY_API_TOKEN).
+
+Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
+
+/// One file a subcommand.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Push(push::Options),
+    Status(status::Options),
+    Canary(canary::Options),
+    Promote(promote::Options),
+    Rollback(rollback::Options),
+    Enable(enable::Options),
+    Disable(disable::Options),
+    Prune(prune::Options),
+    Conformance(conformance::Arguments),
+}
+
+/// Runs what was asked for.
+pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    match &arguments.command {
+        Command::Push(options) => push::run(options),
+        Command::Status(options) => status::run(options),
+        Command::Canary(options) => canary::run(options),
+        Command::Promote(options) => promote::run(options),
+        Command::Rollback(options) => rollback::run(options),
+        Command::Enable(options) => enable::run(options),
+        Command::Disable(options) => disable::run(options),
+        Command::Prune(options) => prune::run(options),
+        Command::Conformance(options) => Ok(conformance::run(options)),
+    }
+}

@@ -1,0 +1,110 @@
+//! What a store holds, seen as revisions, and the one entry that says which of them serve.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, bail};
+use edge_personalizer::rules::manifest::{MANIFEST, Manifest, digest};
+use edge_personalizer::rules::pointer::{Pointer, is_revision_name};
+
+use crate::target::Target;
+
+/// A store's entries, read at one moment.
+#[derive(Debug)]
+pub struct Store {
+    /// Every entry.
+    pub entries: BTreeMap<String, String>,
+}
+
+impl Store {
+    /// Reads a store.
+    pub fn read(target: &mut dyn Target) -> anyhow::Result<Self> {
+        Ok(Self { entries: target.entries()? })
+    }
+
+    /// The pointer; the default where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or a key of it can't: a change would lose what somebody meant.
+    pub fn pointer(&self, entry: &str) -> anyhow::Result<Pointer> {
+        let Some(text) = self.entries.get(entry) else { return Ok(Pointer::default()) };
+        let mut faults = Vec::new();
+        // While it is off the edge reads nothing else; here the rest must survive.
+        let whole = serde_json::from_str::<Pointer>(text);
+        let read = Pointer::read(entry, text, &mut faults);
+        match (whole, faults.first()) {
+            (Ok(pointer), None) => Ok(pointer),
+            (_, Some(fault)) => bail!("{fault}"),
+            (Err(error), None) => match read {
+                Some(pointer) => Ok(pointer),
+                None => Err(error).with_context(|| format!("{entry}: expected a pointer")),
+            },
+        }
+    }
+
+    /// The names of the revisions that have at least one entry.
+    pub fn revisions(&self) -> BTreeSet<&str> {
+        let names = self.entries.keys().filter_map(|key| key.split_once('/')).map(|(name, _)| name);
+        names.filter(|name| is_revision_name(name)).collect()
+    }
+
+    /// A revision's entries, by their names below it.
+    pub fn entries_of(&self, revision: &str) -> BTreeMap<String, String> {
+        let below = |key: &str| key.strip_prefix(revision)?.strip_prefix('/').map(str::to_owned);
+        self.entries.iter().filter_map(|(key, text)| Some((below(key)?, text.clone()))).collect()
+    }
+
+    /// The manifest of a revision that is there, whole.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or an entry is missing or another one's.
+    pub fn whole(&self, revision: &str) -> anyhow::Result<Manifest> {
+        let entries = self.entries_of(revision);
+        let Some(manifest) = entries.get(MANIFEST) else {
+            let known: Vec<&str> = self.revisions().into_iter().collect();
+            bail!(
+                "{revision}: expected a revision that `personalizer push` wrote, but found none of that name; there are: {}",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            );
+        };
+        let manifest =
+            Manifest::read(manifest).map_err(|message| anyhow::anyhow!("{revision}/{MANIFEST}: {message}"))?;
+        for (name, expected) in &manifest.entries {
+            match entries.get(name) {
+                Some(text) if digest(text) == *expected => {}
+                Some(_) => bail!("{revision}/{name}: expected the text that was pushed, but found another"),
+                None => bail!("{revision}/{name}: expected an entry that the manifest names, but found none"),
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+/// Writes the pointer, and reads it back.
+pub fn point(target: &mut dyn Target, entry: &str, pointer: &Pointer) -> anyhow::Result<()> {
+    let text = serde_json::to_string(pointer)?;
+    target.put(&[(entry.to_owned(), text.clone())])?;
+    match target.entries()?.get(entry) {
+        Some(found) if *found == text => Ok(()),
+        found => bail!("{entry}: expected {text} after writing it, but found {}", found.map_or("nothing", |text| text)),
+    }
+}
+
+/// Changes the pointer: reads the store, lets `change` decide, writes. Gives the pointer before and after.
+pub fn repoint(
+    target: &mut dyn Target,
+    entry: &str,
+    change: impl FnOnce(&Store, &Pointer) -> anyhow::Result<Pointer>,
+) -> anyhow::Result<(Pointer, Pointer)> {
+    let store = Store::read(target)?;
+    let before = store.pointer(entry)?;
+    let mut after = change(&store, &before)?;
+    // Where every revision has its manifest, the edge may insist on it.
+    after.manifest = after.revision.is_some()
+        && after.revisions().all(|revision| store.entries.contains_key(&format!("{revision}/{MANIFEST}")));
+    if after != before {
+        point(target, entry, &after)?;
+    }
+    Ok((before, after))
+}

@@ -1,0 +1,142 @@
+//! `personalizer status`: what serves, and what else is there.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use edge_personalizer::rules::pointer::Pointer;
+use serde::Serialize;
+
+use crate::entries::MAX_ENTRIES;
+use crate::output::{self, Format, Outcome};
+use crate::rollout::Store;
+use crate::target::On;
+
+/// Show which revisions serve, and which are there.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  personalizer status --on fastly:STORE_ID --format json")]
+pub struct Options {
+    #[command(flatten)]
+    on: On,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    pointer: Pointer,
+    /// What is wrong with the pointer or with what it names.
+    faults: Vec<String>,
+    entries: usize,
+    revisions: Vec<Held>,
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    revision: String,
+    created: String,
+    entries: usize,
+    characters: usize,
+    /// `revision`, `previous`, `canary`, `shadow`.
+    roles: Vec<&'static str>,
+    whole: bool,
+}
+
+/// Reads the store.
+pub fn run(options: &Options) -> anyhow::Result<Outcome> {
+    let mut target = options.on.open()?;
+    let store = Store::read(&mut *target)?;
+    let mut faults = Vec::new();
+    let pointer = store.pointer(options.on.pointer()).unwrap_or_else(|error| {
+        faults.push(format!("{error:#}"));
+        Pointer::default()
+    });
+    let mut revisions: Vec<Held> = store.revisions().into_iter().map(|name| held(&store, &pointer, name)).collect();
+    revisions.sort_by(|one, other| other.created.cmp(&one.created).then(one.revision.cmp(&other.revision)));
+    for name in pointer.revisions() {
+        if let Err(error) = store.whole(name) {
+            faults.push(format!("{error:#}"));
+        }
+    }
+    let status = Status { pointer, faults, entries: store.entries.len(), revisions };
+    output::write(options.format, &status, || text(&status))?;
+    Ok(if status.faults.is_empty() { Outcome::Well } else { Outcome::Faults })
+}
+
+fn held(store: &Store, pointer: &Pointer, name: &str) -> Held {
+    let entries = store.entries_of(name);
+    let is = |other: Option<&String>| other.is_some_and(|other| other == name);
+    let roles = [
+        ("revision", is(pointer.revision.as_ref())),
+        ("previous", is(pointer.previous.as_ref())),
+        ("canary", is(pointer.canary.as_ref().map(|canary| &canary.revision))),
+        ("shadow", is(pointer.shadow.as_ref())),
+    ];
+    let manifest = store.whole(name);
+    Held {
+        revision: name.to_owned(),
+        created: manifest.as_ref().map(|manifest| manifest.created.clone()).unwrap_or_default(),
+        entries: entries.len(),
+        characters: entries.values().map(|text| text.chars().count()).sum(),
+        roles: roles.iter().filter(|(_, is)| *is).map(|(role, _)| *role).collect(),
+        whole: manifest.is_ok(),
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut text = format!("{}\n", describe(&status.pointer));
+    for fault in &status.faults {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "fault: {fault}");
+    }
+    let _ = writeln!(text, "\n{} of {MAX_ENTRIES} entries", status.entries);
+    for held in &status.revisions {
+        let _ = writeln!(
+            text,
+            "  {:<24} {:>3} entries {:>7} characters  {:<20} {}{}",
+            held.revision,
+            held.entries,
+            held.characters,
+            held.created,
+            held.roles.join(", "),
+            if held.whole { "" } else { " (not whole)" }
+        );
+    }
+    text
+}
+
+/// A pointer in a sentence.
+pub fn describe(pointer: &Pointer) -> String {
+    let mut text = match (&pointer.revision, pointer.enabled) {
+        (_, false) => "off: every request passes through".to_owned(),
+        (Some(revision), true) => format!("{revision} serves"),
+        (None, true) => "the entries at their bare names serve".to_owned(),
+    };
+    if let Some(canary) = &pointer.canary {
+        let _ = write!(text, ", {} is on trial for {} % of visitors", canary.revision, canary.percent);
+    }
+    if let Some(previous) = &pointer.previous {
+        let _ = write!(text, ", previous is {previous}");
+    }
+    if let Some(shadow) = &pointer.shadow {
+        let _ = write!(text, ", shadow is {shadow}");
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    before: &'a Pointer,
+    after: &'a Pointer,
+    changed: bool,
+}
+
+/// Says what a change of the pointer did.
+pub fn report_change(format: Format, (before, after): &(Pointer, Pointer), spreads: &str) -> anyhow::Result<Outcome> {
+    let change = Change { before, after, changed: before != after };
+    output::write(format, &change, || {
+        let effect = if change.changed { format!("This takes effect {spreads}.") } else { "Nothing changed.".to_owned() };
+        format!("before: {}\nnow:    {}\n{effect}", describe(before), describe(after))
+    })?;
+    Ok(Outcome::Well)
+}

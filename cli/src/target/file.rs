@@ -1,0 +1,79 @@
+//! The JSON file (entry → text) that the local server reads at every request.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::Target;
+
+/// A file, read and written whole.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+}
+
+impl File {
+    /// A file that need not exist yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    fn write(&self, entries: &BTreeMap<String, String>) -> anyhow::Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| format!("{}: can't make the folder", folder.display()))?;
+        // Beside it and renamed: a file caught half-written would stop the local server's service.
+        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+        beside.write_all(serde_json::to_string_pretty(entries)?.as_bytes())?;
+        beside.as_file().sync_all()?;
+        beside.persist(&self.path).with_context(|| format!("{}: can't write it", self.path.display()))?;
+        Ok(())
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> anyhow::Result<()> {
+        let mut entries = self.entries()?;
+        change(&mut entries);
+        self.write(&entries)
+    }
+}
+
+/// Why there are no packs here.
+const NO_KV: &str = "a file holds the config store alone: write a large rule set by `push --to pack:PATH`, and name that file as a \
+    value of [local_server.kv_stores] in fastly.toml";
+
+impl Target for File {
+    fn entries(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("{}: expected an object of texts", self.path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error).with_context(|| format!("{}: can't read it", self.path.display())),
+        }
+    }
+
+    fn put(&mut self, new: &[(String, String)]) -> anyhow::Result<()> {
+        self.change(|entries| entries.extend(new.iter().cloned()))
+    }
+
+    fn remove(&mut self, keys: &[String]) -> anyhow::Result<()> {
+        self.change(|entries| entries.retain(|key, _| !keys.contains(key)))
+    }
+
+    fn pack(&mut self, _key: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        bail!(NO_KV)
+    }
+
+    fn put_pack(&mut self, _key: &str, _bytes: &[u8]) -> anyhow::Result<()> {
+        bail!(NO_KV)
+    }
+
+    fn remove_pack(&mut self, _key: &str) -> anyhow::Result<()> {
+        bail!(NO_KV)
+    }
+
+    fn spreads_in(&self) -> &'static str {
+        "at the next request"
+    }
+}

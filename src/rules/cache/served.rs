@@ -1,0 +1,43 @@
+//! What serves a request.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use crate::rules::set::RuleSet;
+
+/// Which of the pointer's revisions serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// `revision`, or the entries at their bare names.
+    Active,
+    /// The canary's: the visitor is within its share.
+    Canary,
+    /// `previous`: `revision` can't serve (yet).
+    Previous,
+    /// What served last in this sandbox: nothing that the pointer names can serve.
+    Last,
+}
+
+/// A rule set, and why it is this one.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The rules.
+    pub set: Rc<RuleSet>,
+    /// Which they are.
+    pub arm: Arm,
+    /// Rules to decide by as well, for the log alone.
+    pub shadow: Option<Rc<RuleSet>>,
+}
+
+/// What serves a request.
+#[derive(Debug, Clone)]
+pub enum Rules {
+    /// A rule set.
+    Set(Served),
+    /// The kill switch is on.
+    Off,
+    /// Nothing is usable: the request passes through.
+    Unusable,
+}
