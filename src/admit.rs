@@ -90,6 +90,14 @@ impl RequestHead {
         }
     }
 
+    /// The URL as the client sent it.
+    pub fn url(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}://{}{}?{query}", self.scheme, self.authority, self.path),
+            None => format!("{}://{}{}", self.scheme, self.authority, self.path),
+        }
+    }
+
     /// Whether the method may be repeated and rewritten without asking (RFC 9110 section 9.2.1).
     pub fn is_safe(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)

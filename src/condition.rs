@@ -6,7 +6,7 @@
 //! and allocates nothing for the usual operators. [`lint`] is the strict reader of the same JSON, for the checker.
 //!
 //! Two rules of the specification surprise: an absent attribute is the same as `null`, and comparisons are
-//! JavaScript's ([`javascript`]), so that the edge and the browser agree on every visitor.
+//! JavaScript's (module `javascript`), so that the edge and the browser agree on every visitor.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub use fault::Fault;
 pub use javascript::number_to_string;
 pub use lint::lint;
 pub use members::Groups;
-#[allow(unused_imports)] // For URL targeting.
+
 pub(crate) use pattern::Pattern;
 
 use operator::Test;
@@ -62,6 +62,20 @@ impl<'a> From<&'a serde_json::Value> for Value<'a> {
             serde_json::Value::String(text) => Value::String(Cow::Borrowed(text)),
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => Value::Json(json),
         }
+    }
+}
+
+impl Value<'_> {
+    /// Whether JavaScript takes the value for true: all but `null`, `false`, 0, `NaN` and the empty text.
+    #[must_use]
+    pub fn is_truthy(&self) -> bool {
+        javascript::Actual::from(self).is_truthy()
+    }
+
+    /// The value as JavaScript writes it in a text (`value + ""`).
+    #[must_use]
+    pub fn to_text(&self) -> Cow<'_, str> {
+        javascript::Actual::from(self).to_text()
     }
 }
 
@@ -114,29 +128,20 @@ impl Condition {
         let serde_json::Value::Object(entries) = json else {
             return Err(Fault::expected("a condition (an object)", json));
         };
-        let clauses = entries
-            .iter()
-            .map(|(key, value)| Clause::compile(key, value).map_err(|fault| fault.under(key)));
-        Ok(Self {
-            clauses: clauses.collect::<Result<_, _>>()?,
-        })
+        let clauses = entries.iter().map(|(key, value)| Clause::compile(key, value).map_err(|fault| fault.under(key)));
+        Ok(Self { clauses: clauses.collect::<Result<_, _>>()? })
     }
 
     /// Whether the condition holds for these attributes; `groups` are what `$inGroup` and `$notInGroup` refer to.
     #[must_use]
     pub fn matches(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        self.clauses
-            .iter()
-            .all(|clause| clause.holds(attributes, groups))
+        self.clauses.iter().all(|clause| clause.holds(attributes, groups))
     }
 
     /// For explanations: the first key that keeps the condition from holding (`country`, `$or`); `None` where it holds.
     #[must_use]
     pub fn blocked_by(&self, attributes: &dyn Attributes, groups: &Groups) -> Option<&str> {
-        self.clauses
-            .iter()
-            .find(|clause| !clause.holds(attributes, groups))
-            .map(Clause::key)
+        self.clauses.iter().find(|clause| !clause.holds(attributes, groups)).map(Clause::key)
     }
 
     /// The names of the top-level attributes that the condition may read, sorted, each once: an answer that depends on the
@@ -153,9 +158,7 @@ impl Condition {
         for clause in &self.clauses {
             match clause {
                 Clause::All(conditions) | Clause::Any(conditions) | Clause::None(conditions) => {
-                    conditions
-                        .iter()
-                        .for_each(|condition| condition.collect_attributes(names));
+                    conditions.iter().for_each(|condition| condition.collect_attributes(names));
                 }
                 Clause::Not(condition) => condition.collect_attributes(names),
                 Clause::Attribute(path, _) => names.push(path.attribute()),
@@ -177,21 +180,14 @@ impl Clause {
 
     fn holds(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
         let any = |conditions: &[Condition]| {
-            conditions.is_empty()
-                || conditions
-                    .iter()
-                    .any(|condition| condition.matches(attributes, groups))
+            conditions.is_empty() || conditions.iter().any(|condition| condition.matches(attributes, groups))
         };
         match self {
-            Self::All(conditions) => conditions
-                .iter()
-                .all(|condition| condition.matches(attributes, groups)),
+            Self::All(conditions) => conditions.iter().all(|condition| condition.matches(attributes, groups)),
             Self::Any(conditions) => any(conditions),
             Self::None(conditions) => !any(conditions),
             Self::Not(condition) => !condition.matches(attributes, groups),
-            Self::Attribute(path, test) => {
-                path.with_value(attributes, |actual| test.holds(actual, groups))
-            }
+            Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, groups)),
         }
     }
 
@@ -212,9 +208,7 @@ fn compile_list(json: &serde_json::Value) -> Result<Vec<Condition>, Fault> {
         return Err(Fault::expected("an array of conditions", json));
     };
     let compiled = items.iter().enumerate();
-    compiled
-        .map(|(index, item)| Condition::compile(item).map_err(|fault| fault.under(index)))
-        .collect()
+    compiled.map(|(index, item)| Condition::compile(item).map_err(|fault| fault.under(index))).collect()
 }
 
 #[cfg(test)]

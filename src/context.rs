@@ -1,26 +1,41 @@
-//! Context: plain facts about the visitor and the request, from the head and the platform. It decides nothing.
+//! Context: plain facts about the visitor and the request, from the head and the platform. It decides nothing; [`policy`] alone says
+//! what may be done with a visitor at all.
 
 pub mod consent;
 pub mod cookies;
+pub mod gather;
+pub mod device;
+pub mod hints;
 pub mod identity;
+pub mod keys;
 pub mod language;
+pub mod person;
+pub mod network;
 pub mod policy;
 pub mod preview;
 pub mod sticky;
 pub mod visitor;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use serde_json::{Map, Value as Json};
 use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
 use crate::condition::{Attributes, Value};
-use crate::platform::{Geo, Platform};
+use crate::platform::{Device, Geo};
 use crate::rules::settings::RegionOverride;
 use crate::rules::{Region, RuleSet};
+use crate::session::Outcome;
+use cookies::Cookies;
+use person::Person;
+use preview::PreviewClaims;
+use sticky::StickyDocuments;
 
 /// Why the visitor is in a region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RegionReason {
     /// The first region whose condition holds.
     Rule,
@@ -28,10 +43,21 @@ pub enum RegionReason {
     Default,
     /// `X-Geo-Region`, where settings allow it.
     Override,
+    /// A signed preview.
+    Preview,
+}
+
+/// What the platform says of the address and the User-Agent.
+#[derive(Debug, Clone, Default)]
+pub struct Platformed {
+    /// Where the address is.
+    pub geo: Option<Geo>,
+    /// What the User-Agent is.
+    pub device: Option<Device>,
 }
 
 /// Facts, ready for conditions and templates.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Context {
     /// When the request came.
     pub now: OffsetDateTime,
@@ -47,18 +73,35 @@ pub struct Context {
     pub host: String,
     /// The path as the client sent it.
     pub path: String,
+    /// The URL as the client sent it.
+    pub url: String,
+    /// Who asks.
+    pub person: Person,
+    /// What a signed preview forces.
+    pub preview: Option<PreviewClaims>,
+    /// What the visitor's cookie remembers of arms.
+    pub sticky: StickyDocuments,
+    /// The session, and how good it is.
+    pub session: Outcome,
+    session_json: Option<Json>,
+    segments_json: Option<Json>,
+    query: Option<String>,
+    query_json: OnceCell<Json>,
+    user_id: Option<String>,
+    visitor_id: Option<String>,
 }
 
 impl Context {
-    /// Gathers the facts of a request.
-    pub fn gather<P: Platform>(platform: &P, head: &RequestHead, rules: &RuleSet, now: OffsetDateTime) -> Self {
-        let geo = head.address.and_then(|address| platform.geo(address));
-        Self::from_facts(head, rules, now, geo)
-    }
-
-    /// The same from facts that are known already: for the command line, which describes a visitor.
-    pub fn from_facts(head: &RequestHead, rules: &RuleSet, now: OffsetDateTime, geo: Option<Geo>) -> Self {
-        let language = crate::context::language::negotiate(&head.headers, &rules.settings.languages).map(str::to_owned);
+    /// The facts of a request about which nothing is asked but where it comes from.
+    pub fn from_facts(
+        head: &RequestHead,
+        rules: &RuleSet,
+        now: OffsetDateTime,
+        platformed: Platformed,
+        preview: Option<PreviewClaims>,
+    ) -> Self {
+        let language = language::negotiate(&head.headers, &rules.settings.languages).map(str::to_owned);
+        let Platformed { geo, device: _ } = platformed;
         let mut context = Self {
             now,
             geo,
@@ -67,24 +110,58 @@ impl Context {
             language,
             host: head.host().to_owned(),
             path: head.path.clone(),
+            url: head.url(),
+            person: Person::nobody(),
+            preview,
+            sticky: rules.settings.sticky.read(&Cookies::of(&head.headers)),
+            session: Outcome::none(),
+            session_json: None,
+            segments_json: None,
+            query: head.query.clone(),
+            query_json: OnceCell::new(),
+            user_id: None,
+            visitor_id: None,
         };
         (context.region, context.region_reason) = context.resolve_region(head, rules);
         context
     }
 
+    /// The same facts, with who asks.
+    #[must_use]
+    pub fn with_person(mut self, person: Person) -> Self {
+        self.user_id = person.user().map(|user| user.as_str().to_owned());
+        self.visitor_id = person.visitor.map(|visitor| visitor.to_string());
+        self.person = person;
+        self
+    }
+
+    /// The same facts, with the session.
+    #[must_use]
+    pub fn with_session(mut self, session: Outcome) -> Self {
+        self.session_json = session.record.as_ref().map(crate::session::Record::to_attribute);
+        self.segments_json = session.record.as_ref().map(|record| Json::from(record.segments.clone()));
+        self.session = session;
+        self
+    }
+
     fn resolve_region(&self, head: &RequestHead, rules: &RuleSet) -> (Region, RegionReason) {
+        let regions = &rules.regions;
+        let previewed = self.preview.as_ref().and_then(|preview| preview.region.as_deref());
+        if let Some(region) = previewed.and_then(|id| regions.by_id(id)) {
+            return (region.clone(), RegionReason::Preview);
+        }
         if rules.settings.region_override == RegionOverride::Any
-            && let Some(region) = head.claims.region.as_deref().and_then(|id| rules.regions.by_id(id))
+            && let Some(region) = head.claims.region.as_deref().and_then(|id| regions.by_id(id))
         {
             return (region.clone(), RegionReason::Override);
         }
         // An unlocated visitor matches no region, not even by a negation.
         if self.geo.as_ref().is_none_or(|geo| geo.country.is_none() && geo.continent.is_none()) {
-            return (rules.regions.default.clone(), RegionReason::Default);
+            return (regions.default.clone(), RegionReason::Default);
         }
-        match rules.regions.resolve(self, &rules.groups) {
+        match regions.resolve(self, rules.groups()) {
             Some(region) => (region.clone(), RegionReason::Rule),
-            None => (rules.regions.default.clone(), RegionReason::Default),
+            None => (regions.default.clone(), RegionReason::Default),
         }
     }
 
@@ -92,6 +169,44 @@ impl Context {
     pub fn country(&self) -> Option<&str> {
         self.geo.as_ref()?.country.as_deref()
     }
+
+    /// The session as conditions and templates see it.
+    pub fn session_json(&self) -> Option<&Json> {
+        self.session_json.as_ref()
+    }
+
+    /// The unit that experiments and the canary hash: the user where proven, else the visitor; nothing where nobody may be bucketed.
+    pub fn unit(&self) -> Option<&str> {
+        let unit = self.user_id.as_deref().or(self.visitor_id.as_deref());
+        unit.filter(|_| self.person.permissions.bucket)
+    }
+
+    fn query(&self) -> &Json {
+        self.query_json.get_or_init(|| {
+            let mut parameters = Map::new();
+            for (name, value) in query_pairs(self.query.as_deref().unwrap_or_default()) {
+                // The first of a name counts, as `URLSearchParams.get` has it.
+                parameters.entry(name).or_insert(Json::String(value));
+            }
+            Json::Object(parameters)
+        })
+    }
+
+    fn parameter(&self, name: &str) -> Option<Value<'_>> {
+        text(self.query().get(name).and_then(Json::as_str))
+    }
+}
+
+/// The parameters of a query, decoded (WHATWG URL, application/x-www-form-urlencoded).
+pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
 }
 
 /// A text attribute, borrowed.
@@ -103,14 +218,27 @@ impl Attributes for Context {
     fn attribute(&self, name: &str) -> Option<Value<'_>> {
         let geo = self.geo.as_ref();
         match name {
+            "id" => text(self.unit()),
+            "userId" => text(self.user_id.as_deref().filter(|_| self.person.permissions.bucket)),
+            "visitorId" => text(self.visitor_id.as_deref().filter(|_| self.person.permissions.bucket)),
+            "loggedIn" => Some(Value::Bool(self.user_id.is_some())),
             "country" => text(self.country()),
             "subdivision" => text(geo?.subdivision.as_deref()),
             "continent" => text(geo?.continent),
             "city" => text(geo?.city.as_deref()),
             "region" => text(Some(&self.region.id)),
             "language" => text(self.language.as_deref()),
+            "url" => text(Some(&self.url)),
             "host" => text(Some(&self.host)),
             "path" => text(Some(&self.path)),
+            "query" => Some(Value::Json(self.query())),
+            "utmSource" => self.parameter("utm_source"),
+            "utmMedium" => self.parameter("utm_medium"),
+            "utmCampaign" => self.parameter("utm_campaign"),
+            "utmTerm" => self.parameter("utm_term"),
+            "utmContent" => self.parameter("utm_content"),
+            "segments" => self.segments_json.as_ref().map(Value::Json),
+            "session" => self.session_json.as_ref().map(Value::Json),
             // Seconds since 1970 stay exact in a double for some hundred million years.
             #[allow(clippy::cast_precision_loss)]
             "now" => Some(Value::Number(self.now.unix_timestamp() as f64)),

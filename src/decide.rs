@@ -1,9 +1,13 @@
 //! Decide: rules and facts in, a decision with its reasons out. No clock, no header, no store is read here.
 
+pub mod arms;
+
 use crate::admit::RequestHead;
 use crate::context::Context;
+use crate::growthbook::StickyDocument;
 use crate::rules::RuleSet;
 use crate::rules::routes::Candidate;
+use arms::{Exposed, Shown};
 
 /// Why a route is not the match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -24,6 +28,26 @@ pub enum NotMatched {
 pub struct Decision {
     /// The first route of which everything holds; `None`: the request passes through.
     pub route: Option<Candidate>,
+    /// The features and experiments that the route asks for, as the visitor gets them.
+    pub shown: Vec<Shown>,
+    /// Where a URL experiment sends the visitor, and by which of them.
+    pub redirect: Option<(String, String)>,
+    /// The arms that the visitor was assigned: to be logged once they were shown.
+    pub exposures: Vec<Exposed>,
+    /// What is to be remembered of the visitor.
+    pub sticky: Vec<StickyDocument>,
+}
+
+impl Decision {
+    /// What the visitor gets of a feature.
+    pub fn feature(&self, key: &str) -> Option<&Shown> {
+        self.shown.iter().find(|shown| shown.is_feature() && shown.key == key)
+    }
+
+    /// What the visitor gets of an experiment.
+    pub fn experiment(&self, key: &str) -> Option<&Shown> {
+        self.shown.iter().find(|shown| !shown.is_feature() && shown.key == key)
+    }
 }
 
 /// What a decision looked at, for those who ask.
@@ -31,9 +55,23 @@ pub struct Decision {
 pub struct Trace {
     /// Routes in the order in which they were tried; the last is the match, if there is one.
     pub routes: Vec<(String, Option<NotMatched>)>,
+    /// The steps of evaluating features and experiments, in words.
+    pub steps: Vec<String>,
 }
 
-/// Chooses the route. `candidates` are those whose path matches, the most specific first.
+/// Why a route can't be the match whoever asks: host, method and schedule need no facts about the visitor.
+pub fn excluded(candidate: &Candidate, head: &RequestHead, now: time::OffsetDateTime) -> Option<NotMatched> {
+    let route = &candidate.route;
+    if !route.is_for_host(head.host()) {
+        return Some(NotMatched::Host);
+    }
+    if !route.methods.contains(&head.method) {
+        return Some(NotMatched::Method);
+    }
+    (!route.schedule.holds(now)).then_some(NotMatched::Schedule)
+}
+
+/// Chooses the route and the arms. `candidates` are those whose path matches, the most specific first.
 pub fn decide(
     rules: &RuleSet,
     candidates: Vec<Candidate>,
@@ -42,28 +80,22 @@ pub fn decide(
     mut trace: Option<&mut Trace>,
 ) -> Decision {
     for candidate in candidates {
-        let refused = refusal(rules, &candidate, head, context);
+        let refused = excluded(&candidate, head, context.now).or_else(|| {
+            let holds = candidate.route.when.as_ref().is_none_or(|when| when.matches(context, rules.groups()));
+            (!holds).then_some(NotMatched::When)
+        });
         if let Some(trace) = trace.as_deref_mut() {
             trace.routes.push((candidate.route.id.clone(), refused));
         }
         if refused.is_none() {
-            return Decision { route: Some(candidate) };
+            let mut decision = Decision::default();
+            if candidate.route.enabled {
+                let steps = trace.map(|trace| &mut trace.steps);
+                arms::evaluate(rules, &candidate.route, context, &mut decision, steps);
+            }
+            decision.route = Some(candidate);
+            return decision;
         }
     }
     Decision::default()
-}
-
-fn refusal(rules: &RuleSet, candidate: &Candidate, head: &RequestHead, context: &Context) -> Option<NotMatched> {
-    let route = &candidate.route;
-    if !route.is_for_host(head.host()) {
-        return Some(NotMatched::Host);
-    }
-    if !route.methods.contains(&head.method) {
-        return Some(NotMatched::Method);
-    }
-    if !route.schedule.holds(context.now) {
-        return Some(NotMatched::Schedule);
-    }
-    let holds = route.when.as_ref().is_none_or(|when| when.matches(context, &rules.groups));
-    (!holds).then_some(NotMatched::When)
 }

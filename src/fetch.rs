@@ -50,7 +50,8 @@ pub struct Fetched<B> {
 /// Sends the planned request; where that fails, the fallback. `body` goes with the first request alone.
 pub fn fetch<P: Platform>(platform: &P, plan: &mut FetchPlan, body: Option<P::Body>) -> Fetched<P::Body> {
     let started = platform.uptime();
-    let first = send(platform, &plan.primary, body);
+    // A body that will be rewritten has to be decoded first.
+    let first = send(platform, &plan.primary, body, plan.body.is_some());
     let reason = match (&first, &plan.fallback) {
         (_, None) => None,
         (Err(error), Some(_)) => Some(FallbackReason::Send(*error)),
@@ -63,7 +64,7 @@ pub fn fetch<P: Platform>(platform: &P, plan: &mut FetchPlan, body: Option<P::Bo
     let (Some(reason), Some(fallback)) = (reason, plan.fallback.take()) else {
         return Fetched { response: first, exchange: primary, fallback: None, first_byte: elapsed(platform) };
     };
-    match (send(platform, &fallback.exchange, None), first) {
+    match (send(platform, &fallback.exchange, None, false), first) {
         // The first answer is better than none.
         (Err(_), Ok(first)) => {
             Fetched { response: Ok(first), exchange: primary, fallback: None, first_byte: elapsed(platform) }
@@ -74,8 +75,12 @@ pub fn fetch<P: Platform>(platform: &P, plan: &mut FetchPlan, body: Option<P::Bo
     }
 }
 
-fn send<P: Platform>(platform: &P, exchange: &Exchange, body: Option<P::Body>) -> Result<Response<P::Body>, SendError> {
-    let decompress_gzip = false;
+fn send<P: Platform>(
+    platform: &P,
+    exchange: &Exchange,
+    body: Option<P::Body>,
+    decompress_gzip: bool,
+) -> Result<Response<P::Body>, SendError> {
     platform.send(BackendRequest {
         backend: exchange.backend.clone(),
         method: exchange.method.clone(),

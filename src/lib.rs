@@ -8,6 +8,7 @@
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
 // The steps, in their order.
+pub mod adapt;
 pub mod admit;
 pub mod context;
 pub mod decide;
@@ -16,10 +17,13 @@ pub mod plan;
 pub mod record;
 pub mod respond;
 pub mod rules;
+pub mod transform;
 
 // What they share.
 pub mod condition;
+pub mod growthbook;
 pub mod mac;
 pub mod platform;
 pub mod service;
+pub mod replication;
 pub mod session;

@@ -66,11 +66,7 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
         return None;
     }
-    let nibble = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|n| u8::try_from(n).ok())
-    };
+    let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|n| u8::try_from(n).ok());
     text.as_bytes()
         .chunks_exact(2)
         .map(|pair| match pair {
@@ -89,10 +85,7 @@ mod tests {
         // RFC 4231, test case 1.
         let key = MacKey::new(&[0x0b; 20]).unwrap();
         let tag = key.tag(&[b"Hi ", b"There"]);
-        assert_eq!(
-            to_hex(&tag),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
+        assert_eq!(to_hex(&tag), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
         assert!(key.verify(&[b"Hi There"], &tag));
     }
 

@@ -1,22 +1,27 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
+pub mod body;
+pub mod exchange;
 pub mod key;
+pub mod personal;
 pub mod query;
 pub mod values;
 pub mod variant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
+use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::decide::Decision;
-use crate::platform::Caching;
 use crate::rules::RuleSet;
-use crate::rules::route::{Cache, CompiledAction, DEFAULT_BACKEND, Personalize, Route};
+use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
 use crate::rules::routes::Candidate;
+use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
-use key::Canonical;
+pub use exchange::Exchange;
+use body::BodyPlan;
+use exchange::Target;
 use values::PlanValues;
 use variant::Variant;
 
@@ -38,6 +43,8 @@ pub struct FetchPlan {
     pub primary: Exchange,
     /// What is asked for when that fails.
     pub fallback: Option<FallbackPlan>,
+    /// What becomes of the answer's body; `None`: it streams through.
+    pub body: Option<BodyPlan>,
     /// What the answer says of itself.
     pub privacy: Privacy,
     /// Codes of what could not be done as the rules say.
@@ -51,25 +58,6 @@ pub struct FallbackPlan {
     pub exchange: Exchange,
     /// Statuses of the first answer that count as failures.
     pub statuses: Vec<StatusCode>,
-}
-
-/// One request to a backend.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    /// The backend's name.
-    pub backend: String,
-    /// Method.
-    pub method: Method,
-    /// Scheme, host, path and query.
-    pub url: String,
-    /// The path with its query, for the log (the query is left out there).
-    pub path: String,
-    /// Exactly what is sent.
-    pub headers: HeaderMap,
-    /// How the cache treats it.
-    pub caching: Caching,
-    /// What shaped it.
-    pub variant: Variant,
 }
 
 /// An answer made here.
@@ -103,23 +91,12 @@ pub enum Privacy {
 }
 
 /// Plans a request that no rule touches.
-pub fn passthrough(head: &RequestHead) -> FetchPlan {
-    // A visitor's credentials make an answer the visitor's own, whatever the origin forgot to say.
-    let shareable = head.is_safe()
-        && !head.headers.contains_key(header::COOKIE)
-        && !head.headers.contains_key(header::AUTHORIZATION);
+pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
     FetchPlan {
         route: None,
-        primary: Exchange {
-            backend: DEFAULT_BACKEND.to_owned(),
-            method: head.method.clone(),
-            url: url(head, &head.path, head.query.as_deref()),
-            path: head.path.clone(),
-            headers: private_headers(head, head.headers.clone()),
-            caching: if shareable { Caching::Origin } else { Caching::Pass },
-            variant: Variant::default(),
-        },
+        primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
         fallback: None,
+        body: None,
         privacy: Privacy::Transparent,
         codes: Vec::new(),
     }
@@ -128,20 +105,13 @@ pub fn passthrough(head: &RequestHead) -> FetchPlan {
 /// Plans a request as it was decided.
 pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &Decision) -> Plan {
     let Some(candidate) = &decision.route else {
-        return Plan::Fetch(Box::new(passthrough(head)));
+        return Plan::Fetch(Box::new(passthrough(head, &rules.settings)));
     };
     let route = &*candidate.route;
-    let values = PlanValues { context, captures: &candidate.captures };
-    let named_passthrough = || {
-        let mut plan = passthrough(head);
-        plan.route = Some(route.id.clone());
-        Plan::Fetch(Box::new(plan))
-    };
-    if !route.enabled {
-        return named_passthrough();
-    }
+    let values = PlanValues { context, captures: &candidate.captures, decision };
     match &route.action {
-        CompiledAction::Passthrough => named_passthrough(),
+        _ if !route.enabled => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
+        CompiledAction::Passthrough => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
         CompiledAction::Respond { status, headers, body } => {
             let mut filled = HeaderMap::new();
             for (name, template) in headers {
@@ -156,23 +126,52 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
                 Plan::Answer(answer(route, *status, headers, String::new(), &values))
             }
             None => {
-                let mut plan = passthrough(head);
-                plan.route = Some(route.id.clone());
+                let mut plan = named_passthrough(head, rules, route);
                 plan.privacy = Privacy::Private;
                 plan.codes.push("template-absent");
                 Plan::Fetch(Box::new(plan))
             }
         },
         CompiledAction::Personalize(personalize) => {
+            if let Some(location) = arm_redirect(head, rules, decision) {
+                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                return Plan::Answer(answer(route, StatusCode::FOUND, headers, String::new(), &values));
+            }
             Plan::Fetch(Box::new(personalized(head, rules, candidate, personalize, &values)))
         }
     }
+}
+
+fn named_passthrough(head: &RequestHead, rules: &RuleSet, route: &Route) -> FetchPlan {
+    FetchPlan { route: Some(route.id.clone()), ..passthrough(head, &rules.settings) }
+}
+
+/// Where a URL experiment sends the visitor with a redirect: where settings say so, or where its target is on another host.
+fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Option<HeaderValue> {
+    let (_, target) = decision.redirect.as_ref()?;
+    let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
+    (!inside).then(|| HeaderValue::from_str(target).ok()).flatten()
+}
+
+/// Path and query of a URL on the host that was asked for.
+fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    let (_, rest) = target.split_once("://")?;
+    let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(at);
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
 }
 
 fn answer(route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> AnswerPlan {
     let mut variant = Variant::default();
     let templates = route.templates();
     values.add_dimensions(templates.iter().copied(), &mut variant);
+    values.add_arms(&mut variant);
     let privacy = if values.identify(templates.iter().copied()) { Privacy::NoStore } else { Privacy::Private };
     AnswerPlan { route: route.id.clone(), status, headers, body, variant, privacy }
 }
@@ -185,25 +184,36 @@ fn personalized(
     values: &PlanValues<'_>,
 ) -> FetchPlan {
     let route = &*candidate.route;
+    let context = values.context;
     let mut codes = Vec::new();
-    let mut variant = Variant::default();
     let templates = route.templates();
-    let identifies = values.identify(templates.iter().copied());
-    let path = match &personalize.path {
-        None => Some(head.path.clone()),
-        Some(template) => template.fill(values, Place::Path),
+    let session_sent = route.session.as_ref().is_some_and(|session| session.is_sent());
+    let identifies = session_sent || values.identify(templates.iter().copied());
+    let arm = values.decision.redirect.as_ref().and_then(|(key, target)| Some((key, own_target(head, target)?)));
+    let path = match (&arm, &personalize.path) {
+        (Some((_, (path, _))), _) => Some((*path).to_owned()),
+        (None, None) => Some(head.path.clone()),
+        (None, Some(template)) => template.fill(values, Place::Path),
     };
     // Without its path the personalized answer can't be asked for: the client's own is, untouched.
     let Some(path) = path else {
-        let mut plan = generic(head, route, personalize);
+        let mut plan = named_passthrough(head, rules, route);
+        plan.primary.caching = crate::platform::Caching::Pass;
+        plan.primary.backend.clone_from(&personalize.fallback.backend);
+        plan.privacy = Privacy::Private;
         plan.codes.push("template-absent");
         return plan;
     };
+    let mut variant = Variant::default();
     values.add_dimensions(templates.iter().copied(), &mut variant);
-
-    let client_query = match personalize.query {
-        QueryPolicy::Keep => head.query.as_deref(),
-        QueryPolicy::Drop => None,
+    values.add_arms(&mut variant);
+    let client_query = match (&arm, personalize.query) {
+        (Some((key, (target_path, query))), _) => {
+            variant.add_arm(key, target_path);
+            query.as_deref()
+        }
+        (None, QueryPolicy::Keep) => head.query.as_deref(),
+        (None, QueryPolicy::Drop) => None,
     };
     let mut set_query = Vec::with_capacity(personalize.set_query.len());
     for (name, template) in &personalize.set_query {
@@ -212,14 +222,22 @@ fn personalized(
             None => codes.push("template-absent"),
         }
     }
+    for (name, part) in route.session.iter().flat_map(|session| &session.query) {
+        set_query.extend(personal::query_value(context, *part).map(|value| (name.clone(), value)));
+    }
     let query = query::edit(client_query, &personalize.remove_query, &set_query);
 
     // What identifies a visitor is never shared, whatever the route says.
     let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
-    let mut headers = match shared {
-        Some(cache) => canonical_headers(head, cache),
-        None => head.headers.clone(),
+    let base = || match shared {
+        Some(cache) => exchange::canonical_headers(head, cache),
+        None => exchange::client_headers(head, &rules.settings),
     };
+    let send = |target: Target<'_>, headers: HeaderMap, variant: Variant| match shared {
+        Some(cache) => exchange::shared(head, rules, (route, cache), target, headers, variant),
+        None => exchange::private(head, context, target, headers, variant),
+    };
+    let mut headers = base();
     for name in &personalize.remove_headers {
         headers.remove(name);
     }
@@ -228,74 +246,29 @@ fn personalized(
             codes.push("template-absent");
         }
     }
-    add_variant_headers(&mut headers, &variant);
-    let primary = exchange(head, rules, route, &personalize.backend, path, query, headers, variant, shared);
-    let fallback = fallback(head, rules, route, personalize, &primary, shared);
+    let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
+    headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
+    let body = BodyPlan::of(rules, route, context, values.decision, &variant);
+    if let Some(body) = &body {
+        body.prepare(&mut headers);
+    }
+    let primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    let fallback = fallback_target(head, personalize).and_then(|target| {
+        let exchange = send(target, base(), Variant::default());
+        let differs = exchange.url != primary.url || exchange.backend != primary.backend;
+        differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
+    });
     let privacy = match &shared {
-        _ if identifies => Privacy::NoStore,
+        _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
         Some(cache) if cache.stored.downstream == Downstream::Origin => Privacy::Origin,
         _ => Privacy::Private,
     };
-    FetchPlan { route: Some(route.id.clone()), primary, fallback, privacy, codes }
+    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, privacy, codes }
 }
 
-/// The client's own request on a personalized route: what is left when the personalized one can't be made.
-fn generic(head: &RequestHead, route: &Route, personalize: &Personalize) -> FetchPlan {
-    let mut plan = passthrough(head);
-    plan.route = Some(route.id.clone());
-    plan.primary.caching = Caching::Pass;
-    plan.primary.backend.clone_from(&personalize.fallback.backend);
-    plan.privacy = Privacy::Private;
-    plan
-}
-
-#[allow(clippy::too_many_arguments)]
-fn exchange(
-    head: &RequestHead,
-    rules: &RuleSet,
-    route: &Route,
-    backend: &str,
-    path: String,
-    query: Option<String>,
-    mut headers: HeaderMap,
-    variant: Variant,
-    shared: Option<&Cache>,
-) -> Exchange {
-    let url = url(head, &path, query.as_deref());
-    let caching = match shared {
-        None => {
-            headers = private_headers(head, headers);
-            Caching::Pass
-        }
-        Some(cache) => {
-            let canonical = Canonical { backend, method: head.method.as_str(), url: &url, headers: &headers };
-            let caching = Caching::Keyed {
-                key: canonical.key(),
-                ttl: cache.stored.ttl,
-                stale_while_revalidate: cache.stored.stale_while_revalidate,
-                stale_if_error: cache.stored.stale_if_error,
-                surrogate_keys: surrogate_keys(rules, route, cache, &variant),
-            };
-            add_hop_headers(head, &mut headers);
-            caching
-        }
-    };
-    Exchange { backend: backend.to_owned(), method: head.method.clone(), url, path, headers, caching, variant }
-}
-
-/// The planned fallback: the route's own, else the client's own path where the personalized request asks for another.
-fn fallback(
-    head: &RequestHead,
-    rules: &RuleSet,
-    route: &Route,
-    personalize: &Personalize,
-    primary: &Exchange,
-    shared: Option<&Cache>,
-) -> Option<FallbackPlan> {
-    // A request that may have done something is not made twice (RFC 9110 section 9.2.2).
-    if !head.is_safe() {
-        return None;
-    }
+/// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110
+/// section 9.2.2).
+fn fallback_target<'p>(head: &RequestHead, personalize: &'p Personalize) -> Option<Target<'p>> {
     let planned = &personalize.fallback;
     let (path, query) = match planned.path.as_deref() {
         Some(target) => match target.split_once('?') {
@@ -304,81 +277,7 @@ fn fallback(
         },
         None => (head.path.clone(), head.query.clone()),
     };
-    let headers = match shared {
-        Some(cache) => canonical_headers(head, cache),
-        None => head.headers.clone(),
-    };
-    let exchange = exchange(head, rules, route, &planned.backend, path, query, headers, Variant::default(), shared);
-    let differs = exchange.url != primary.url || exchange.backend != primary.backend;
-    differs.then(|| FallbackPlan { exchange, statuses: planned.statuses.clone() })
-}
-
-/// What a shared request carries of the client's: what the route names, and the encoding.
-fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let encoding = ["br", "gzip"].into_iter().find(|coding| accepts_encoding(&head.headers, coding));
-    if let Some(coding) = encoding {
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
-    }
-    for name in &cache.key_headers {
-        for value in head.headers.get_all(name) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
-    let cookies = head.headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let named: Vec<&[u8]> = cache.key_cookies.iter().filter_map(|name| cookie_pair(cookies, name)).collect();
-    if !named.is_empty()
-        && let Ok(value) = HeaderValue::from_bytes(&named.join(&b"; "[..]))
-    {
-        headers.insert(header::COOKIE, value);
-    }
-    headers
-}
-
-/// The first pair called `name`, as the client wrote it.
-fn cookie_pair<'c>(cookies: &'c [u8], name: &str) -> Option<&'c [u8]> {
-    cookies
-        .split(|byte| *byte == b';')
-        .map(<[u8]>::trim_ascii)
-        .find(|pair| pair.split(|byte| *byte == b'=').next().is_some_and(|found| found.trim_ascii() == name.as_bytes()))
-}
-
-/// What a request that nobody shares carries on top: where it came from.
-fn private_headers(head: &RequestHead, mut headers: HeaderMap) -> HeaderMap {
-    if let Some(address) = head.address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
-        headers.insert("x-forwarded-for", address);
-    }
-    add_hop_headers(head, &mut headers);
-    headers
-}
-
-/// `Edge-Variant`, and beside it the headers that origins know, for those dimensions that are in it.
-fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
-    const NAMED: [(&str, &str); 4] = [
-        ("region", "x-geo-region"),
-        ("country", "x-geo-country"),
-        (values::DEVICE_TYPE, "x-device-type"),
-        ("network", "x-network"),
-    ];
-    if variant.is_empty() {
-        return;
-    }
-    for (dimension, name) in NAMED {
-        if let Some(value) = variant.get(dimension).and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-    if let Ok(value) = HeaderValue::from_str(&variant.header()) {
-        headers.insert(HeaderName::from_static("edge-variant"), value);
-    }
-}
-
-fn surrogate_keys(rules: &RuleSet, route: &Route, cache: &Cache, variant: &Variant) -> String {
-    let revision = rules.revision.as_deref().map(|revision| format!("revision-{revision}"));
-    let keys = cache.stored.surrogate_keys.iter().cloned();
-    let keys: Vec<String> =
-        keys.chain([format!("route-{}", route.id)]).chain(revision).chain(variant.surrogate_keys()).collect();
-    keys.join(" ")
+    head.is_safe().then_some(Target { backend: &planned.backend, path, query })
 }
 
 fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {
@@ -398,19 +297,4 @@ fn redirect_location(template: &Template, values: &PlanValues<'_>) -> Option<Hea
         return None;
     }
     HeaderValue::from_str(&location).ok()
-}
-
-fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {
-    let mut url = String::with_capacity(
-        head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + query.map_or(0, str::len),
-    );
-    url.push_str(&head.scheme);
-    url.push_str("://");
-    url.push_str(&head.authority);
-    url.push_str(path);
-    if let Some(query) = query {
-        url.push('?');
-        url.push_str(query);
-    }
-    url
 }

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
+use crate::condition::{Attributes, Value};
 use crate::plan::variant::Variant;
 use crate::platform::{Endpoint, Platform};
 use crate::rules::Fault;
@@ -56,6 +57,14 @@ pub struct DecisionLine<'a> {
     pub backend_path: Option<&'a str>,
     /// Why the fallback was taken.
     pub fallback: Option<String>,
+    /// How good the session was; `null` where nobody looked.
+    pub session: Option<&'a str>,
+    /// Its age in seconds.
+    pub session_age: Option<u64>,
+    /// Milliseconds that it took.
+    pub session_ms: Option<u64>,
+    /// Whether a signed preview was on.
+    pub preview: bool,
     /// Codes of what went wrong.
     pub errors: Vec<&'a str>,
     /// The sandbox's first request.
@@ -94,6 +103,60 @@ struct ErrorLine<'a> {
     revision: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a Fault>,
+}
+
+/// A line of `exposures`: one for each arm that a visitor was shown by assignment. Its columns are those that GrowthBook's
+/// assignment query reads (`docs/EXPERIMENTS.md`).
+#[derive(Debug, Serialize)]
+pub struct ExposureLine<'a> {
+    /// [`SCHEMA`].
+    pub v: u32,
+    /// When (RFC 3339, UTC).
+    pub timestamp: &'a str,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The revision of the rules.
+    pub revision: Option<&'a str>,
+    /// The experiment's key.
+    pub experiment_id: &'a str,
+    /// The arm's key.
+    pub variation_id: &'a str,
+    /// The arm's index.
+    pub variation: usize,
+    /// The feature whose rule ran the experiment.
+    pub feature_id: Option<&'a str>,
+    /// Which attribute was hashed.
+    pub unit_type: &'a str,
+    /// Its value's pseudonym.
+    pub unit_id: String,
+    /// Whether the arm was remembered.
+    pub sticky: bool,
+    /// Attributes that settings allow here.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The attributes among `allowed` that are scalars. Ids are never among them.
+pub fn allowed_attributes(
+    context: &dyn Attributes,
+    allowed: &[String],
+) -> serde_json::Map<String, serde_json::Value> {
+    let identifying = ["id", "userId", "visitorId", "url", "query", "session"];
+    let mut attributes = serde_json::Map::new();
+    for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {
+        let value = match context.attribute(name) {
+            Some(Value::String(text)) => text.into_owned().into(),
+            Some(Value::Bool(truth)) => truth.into(),
+            Some(Value::Number(number)) => serde_json::json!(number),
+            Some(Value::Json(_) | Value::Null) | None => continue,
+        };
+        attributes.insert(name.clone(), value);
+    }
+    attributes
+}
+
+/// Writes the line of an exposure.
+pub fn exposure<P: Platform>(platform: &P, line: &ExposureLine<'_>) {
+    write(platform, Endpoint::Exposures, line);
 }
 
 /// Writes the line of a request.

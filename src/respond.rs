@@ -1,5 +1,6 @@
 //! Respond: the answer's head, honest to every cache below; the body streams.
 
+pub mod body;
 pub mod cache_control;
 pub mod conditional;
 pub mod error_page;

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod canary;
+pub mod definitions;
 pub mod dictionary;
 pub mod fault;
 pub mod manifest;

@@ -1,360 +1,170 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
-use std::time::Duration;
+mod reserved;
+mod resolve;
+mod visit;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::Method;
 
-use crate::admit::{self, Refusal, RequestHead, Reserved};
-use crate::context::Context;
-use crate::context::cookies::Cookies;
-use crate::context::visitor::VisitorSettings;
+use crate::admit;
+use crate::context::gather::{self, Kept};
 use crate::decide::{self, Decision};
-use crate::fetch::{self, Fetched};
-use crate::plan::variant::Variant;
-use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy};
-use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
-use crate::record::{self, DecisionLine, VariantMap};
+use crate::fetch;
+use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
+use crate::platform::{Caching, ClientRequest, Platform, Response};
+use crate::record;
+use crate::respond::body::{Treatment, send_html, send_json, treat};
 use crate::respond::{self, conditional, error_page};
-use crate::rules::cache::Notes;
-use crate::rules::{Arm, RuleCache, RuleSet, Rules};
+use crate::rules::route::Needs;
+use crate::rules::settings::Settings;
+use crate::rules::{RuleCache, RuleSet, Rules};
+use visit::{Sent, Visit};
 
-/// What a sandbox keeps from one request to the next: compiled rules, and nothing of a visitor.
+/// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     rules: RuleCache,
+    kept: Kept,
     served: u64,
-}
-
-/// How far the request has come, for the record.
-struct Progress<'p, P: Platform> {
-    platform: &'p P,
-    started: Duration,
-    vcpu_started: Option<u64>,
-    time: String,
-    cold: bool,
-    rules_took: Duration,
-    notes: Notes,
-    arm: Option<Arm>,
-}
-
-impl<P: Platform> Progress<'_, P> {
-    fn elapsed(&self) -> Duration {
-        self.platform.uptime().saturating_sub(self.started)
-    }
-}
-
-/// What was sent, for the record.
-#[derive(Default)]
-struct Sent<'a> {
-    status: u16,
-    bytes: Option<u64>,
-    route: Option<&'a str>,
-    exchange: Option<&'a plan::Exchange>,
-    variant: Option<&'a Variant>,
-    fallback: Option<fetch::FallbackReason>,
-    origin: Option<Duration>,
-    codes: Vec<&'a str>,
 }
 
 /// Serves one request: sends the answer, then writes the log lines.
 pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: ClientRequest<P::Body>) {
-    let mut progress = Progress {
-        platform,
-        started: platform.uptime(),
-        vcpu_started: platform.vcpu_ms(),
-        time: String::new(),
-        cold: sandbox.served == 0,
-        rules_took: Duration::ZERO,
-        notes: Notes::default(),
-        arm: None,
-    };
+    let is_cold = sandbox.served == 0;
     sandbox.served += 1;
-    let now = platform.now();
     let head = match admit::admit(&mut request, [platform.random(), platform.random()]) {
         Ok(head) => head,
-        Err(refusal) => return refuse(&mut progress, &refusal, now),
+        Err(refusal) => return reserved::refuse(platform, &refusal),
     };
-    if let Some(reserved) = head.reserved {
-        return answer_reserved(&progress, sandbox, &head, reserved);
+    let mut visit = Visit::begin(platform, head, is_cold);
+    if let Some(path) = visit.head.reserved {
+        return reserved::answer(&visit, sandbox, request, path);
     }
-
-    let staging = platform.runtime().is_staging;
-    let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, progress.started, Some(&head));
-    progress.notes = notes;
-    progress.rules_took = progress.elapsed();
+    let (rules, notes) = resolve::for_visitor(&visit, sandbox);
+    visit.notes = notes;
+    visit.rules_took = visit.elapsed();
     match rules {
         Rules::Set(served) => {
-            progress.arm = Some(served.arm);
-            personalize(&mut progress, &head, request.body, &served.set, now);
+            visit.arm = Some(served.arm);
+            personalize(&mut visit, sandbox, &served.set, request.body);
         }
         Rules::Off | Rules::Unusable => {
-            let mut plan = plan::passthrough(&head);
-            exchange(&mut progress, &head, request.body, &mut plan, None, None, now);
+            let plan = plan::passthrough(&visit.head, &Settings::default());
+            exchange(&mut visit, None, plan, request.body);
         }
     }
 }
 
-/// The rules of a request. A visitor is told from others by the id in the visitor's cookie; without one, a canary takes all or not.
-fn resolve<P: Platform>(
-    platform: &P,
-    rules: &mut RuleCache,
-    staging: bool,
-    uptime: Duration,
-    head: Option<&RequestHead>,
-) -> (Rules, Notes) {
-    let kv = |key: &str| {
-        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
-        Ok(found.map(|value| value.bytes))
-    };
-    let unit = |_: &RuleSet| {
-        let cookies = Cookies::of(&head?.headers);
-        VisitorSettings::default().read(&cookies).map(|id| id.to_string())
-    };
-    rules.resolve(&mut |key| platform.config(key), &mut { kv }, staging, uptime, unit)
-}
-
-fn personalize<P: Platform>(
-    progress: &mut Progress<'_, P>,
-    head: &RequestHead,
-    body: P::Body,
-    rules: &RuleSet,
-    now: time::OffsetDateTime,
-) {
-    let candidates = rules.routes.candidates(&head.normal_path);
-    progress.notes.faults.extend(rules.routes.take_faults());
-    if candidates.is_empty() {
-        let mut plan = plan::passthrough(head);
-        return exchange(progress, head, body, &mut plan, Some(rules), None, now);
+/// From the facts to the answer.
+fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rules: &RuleSet, body: P::Body) {
+    let platform = visit.platform;
+    let preview = gather::take_preview(platform, &mut visit.head, &rules.settings, &mut sandbox.kept);
+    visit.codes.extend(preview.code);
+    let candidates = rules.routes.candidates(&visit.head.normal_path);
+    visit.notes.faults.extend(rules.routes.take_faults());
+    let mut possible =
+        candidates.iter().filter(|candidate| decide::excluded(candidate, &visit.head, visit.now).is_none()).peekable();
+    if possible.peek().is_none() {
+        let plan = plan::passthrough(&visit.head, &rules.settings);
+        return exchange(visit, Some(rules), plan, body);
     }
-    let context = Context::gather(progress.platform, head, rules, now);
-    let decision: Decision = decide::decide(rules, candidates, head, &context, None);
-    match plan::plan(head, rules, &context, &decision) {
-        Plan::Fetch(mut plan) => exchange(progress, head, body, &mut plan, Some(rules), Some(&context), now),
-        Plan::Answer(plan) => answer(progress, head, plan, rules, &context, now),
+    let experiments = !rules.definitions.experiments.is_empty();
+    let needs = possible.map(|candidate| candidate.route.needs).reduce(Needs::and).unwrap_or_default();
+    let needs = Needs { person: needs.person || experiments, keeps: needs.keeps || experiments, ..needs };
+    let context = gather::gather(platform, &visit.head, rules, needs, preview.claims, &mut sandbox.kept);
+    let decision: Decision = decide::decide(rules, candidates, &visit.head, &context, None);
+    let plan = plan::plan(&visit.head, rules, &context, &decision);
+    if decision.route.is_some() {
+        let token = preview.token.as_deref();
+        visit.cookies = personal::cookies(&rules.settings, &context, &decision, token, preview.ends);
+    }
+    if !decision.exposures.is_empty() {
+        visit.log_key = sandbox.kept.keys.identity(platform).log_key().cloned();
+        // Ids go into logs as pseudonyms, or not at all.
+        visit.codes.extend(visit.log_key.is_none().then_some("exposure-no-key"));
+    }
+    visit.context = Some(context);
+    visit.decision = decision;
+    match plan {
+        Plan::Fetch(plan) => exchange(visit, Some(rules), *plan, body),
+        Plan::Answer(plan) => answer(visit, rules, plan),
     }
 }
 
 /// Fetches, responds and records.
-fn exchange<P: Platform>(
-    progress: &mut Progress<'_, P>,
-    head: &RequestHead,
-    body: P::Body,
-    plan: &mut FetchPlan,
-    rules: Option<&RuleSet>,
-    context: Option<&Context>,
-    now: time::OffsetDateTime,
-) {
+fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut plan: FetchPlan, body: P::Body) {
     // A body goes with the methods that have one; an empty one on a GET would make it look chunked.
-    let body = (!matches!(head.method, Method::GET | Method::HEAD)).then_some(body);
-    let fetched = fetch::fetch(progress.platform, plan, body);
-    let Fetched { response, exchange, fallback, first_byte } = fetched;
-    let mut codes: Vec<&str> = plan.codes.clone();
-    let mut response = response.unwrap_or_else(|error| {
-        codes.push(fetch::send_code(error));
-        let (status, (headers, body)) = {
+    let body = (!matches!(visit.head.method, Method::GET | Method::HEAD)).then_some(body);
+    let fetched = fetch::fetch(visit.platform, &mut plan, body);
+    let exchange = fetched.exchange;
+    visit.codes.append(&mut plan.codes);
+    let mut response = match fetched.response {
+        Ok(response) => response,
+        Err(error) => {
+            visit.codes.push(fetch::send_code(error));
+            // What was not shown is no exposure, and nothing to remember.
+            visit.forget_arms();
             let status = error_page::status_for(error);
-            (status, error_page::page(status, &head.request_id))
-        };
-        Response { status, headers, body: P::Body::from(body.into_bytes()) }
-    });
+            let (headers, body) = error_page::page(status, &visit.head.request_id);
+            Response { status, headers, body: P::Body::from(body.into_bytes()) }
+        }
+    };
+    let mut treatment = Treatment::Untouched;
+    if fetched.fallback.is_some() {
+        visit.forget_arms();
+    } else if let Some(body) = &plan.body {
+        let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
+        treatment = found;
+        visit.codes.extend(code);
+    }
     if matches!(exchange.caching, Caching::Keyed { .. })
-        && conditional::is_not_modified(&head.method, &head.headers, response.status, &response.headers)
+        && conditional::is_not_modified(&visit.head.method, &visit.head.headers, response.status, &response.headers)
     {
-        response.status = StatusCode::NOT_MODIFIED;
+        response.status = http::StatusCode::NOT_MODIFIED;
         conditional::to_not_modified(&mut response.headers);
         response.body = P::Body::from(Vec::new());
+        treatment = Treatment::Untouched;
     }
-    respond::shape(response.status, &mut response.headers, &exchange.variant, plan.privacy);
+    visit.add_own_headers(&mut response.headers);
+    respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
     respond::add_revision(&mut response.headers, rules.and_then(|rules| rules.revision.as_deref()), plan.privacy);
-    let timing = Timing { rules: progress.rules_took, origin: Some(first_byte), total: progress.elapsed() };
-    add_server_timing(&mut response.headers, rules, timing);
-    let mut sent = Sent {
+    visit.add_server_timing(rules, &mut response.headers, Some(fetched.first_byte));
+    let sent = Sent {
         status: response.status.as_u16(),
         bytes: record::content_length(&response.headers),
         route: plan.route.as_deref(),
         variant: Some(&exchange.variant),
         exchange: Some(&exchange),
-        fallback,
-        origin: Some(first_byte),
-        codes: Vec::new(),
+        fallback: fetched.fallback,
+        origin: Some(fetched.first_byte),
     };
-    sent.codes = codes;
-    progress.platform.respond(response);
-    finish(progress, head, rules, context, sent, now);
+    let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
+    let code = match (treatment, &plan.body) {
+        (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
+        (Treatment::Json, Some(body)) => send_json(visit.platform, body, &limits, response),
+        (Treatment::Untouched, _) | (_, None) => {
+            visit.platform.respond(response);
+            None
+        }
+    };
+    visit.codes.extend(code);
+    visit.record(rules, &sent);
 }
 
 /// Answers without a backend, and records.
-fn answer<P: Platform>(
-    progress: &mut Progress<'_, P>,
-    head: &RequestHead,
-    mut plan: AnswerPlan,
-    rules: &RuleSet,
-    context: &Context,
-    now: time::OffsetDateTime,
-) {
-    respond::shape(plan.status, &mut plan.headers, &plan.variant, plan.privacy);
+fn answer<P: Platform>(visit: &mut Visit<'_, P>, rules: &RuleSet, mut plan: AnswerPlan) {
+    visit.add_own_headers(&mut plan.headers);
+    respond::shape(plan.status, &mut plan.headers, &plan.variant, visit.privacy(plan.privacy));
     respond::add_revision(&mut plan.headers, rules.revision.as_deref(), plan.privacy);
-    let timing = Timing { rules: progress.rules_took, origin: None, total: progress.elapsed() };
-    add_server_timing(&mut plan.headers, Some(rules), timing);
-    let body = if head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
-    let bytes = u64::try_from(body.len()).ok();
+    visit.add_server_timing(Some(rules), &mut plan.headers, None);
+    let body = if visit.head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
     let sent = Sent {
         status: plan.status.as_u16(),
-        bytes,
+        bytes: u64::try_from(body.len()).ok(),
         route: Some(&plan.route),
         variant: Some(&plan.variant),
         ..Sent::default()
     };
-    progress.platform.respond(Response { status: plan.status, headers: plan.headers, body: body.into() });
-    finish(progress, head, Some(rules), Some(context), sent, now);
-}
-
-/// After the answer: log lines. They delay nobody.
-fn finish<P: Platform>(
-    progress: &mut Progress<'_, P>,
-    head: &RequestHead,
-    rules: Option<&RuleSet>,
-    context: Option<&Context>,
-    sent: Sent<'_>,
-    now: time::OffsetDateTime,
-) {
-    let platform = progress.platform;
-    let total = progress.elapsed();
-    let revision = rules.and_then(|rules| rules.revision.as_deref());
-    let mut codes = sent.codes;
-    if progress.notes.store_error.is_some() {
-        codes.push("config-store");
-    }
-    if progress.cold
-        && let Some(rules) = rules.filter(|rules| !rules.is_checked)
-    {
-        // Rules that no request has come near are compiled now, so that a mistake is named before it is met.
-        rules.routes.all().for_each(drop);
-        progress.notes.faults.extend(rules.routes.take_faults());
-    }
-    progress.time = record::timestamp(now);
-    record::errors(platform, &progress.time, &head.request_id, revision, &progress.notes.faults, &codes);
-    let sample = rules.map_or(1.0, |rules| rules.settings.log.sample);
-    if !record::is_sampled(&head.request_id, sample) {
-        return;
-    }
-    let runtime = platform.runtime();
-    let line = DecisionLine {
-        v: record::SCHEMA,
-        time: progress.time.clone(),
-        request_id: &head.request_id,
-        trace_id: &head.trace.trace_id,
-        pop: &runtime.pop,
-        service_version: runtime.service_version,
-        revision,
-        arm: progress.arm,
-        route: sent.route,
-        method: head.method.as_str(),
-        path: record::bounded(&head.path),
-        status: sent.status,
-        region: context.map(|context| context.region.id.as_str()),
-        country: context.and_then(Context::country),
-        variant: VariantMap(sent.variant),
-        cache_key: sent.exchange.and_then(fetch::key_hex),
-        backend: sent.exchange.map(|exchange| exchange.backend.as_str()),
-        backend_path: sent.exchange.map(|exchange| record::bounded(&exchange.path)),
-        fallback: sent.fallback.map(fetch::FallbackReason::code),
-        errors: codes,
-        cold: progress.cold,
-        lookups: progress.notes.lookups,
-        total_ms: milliseconds(total),
-        rules_ms: milliseconds(progress.rules_took),
-        origin_ms: sent.origin.map(milliseconds),
-        vcpu_ms: platform.vcpu_ms().zip(progress.vcpu_started).map(|(now, then)| now.saturating_sub(then)),
-        bytes: sent.bytes,
-    };
-    record::decision(platform, &line);
-}
-
-struct Timing {
-    rules: Duration,
-    origin: Option<Duration>,
-    total: Duration,
-}
-
-/// `Server-Timing` (W3C) where settings ask for it.
-fn add_server_timing(headers: &mut HeaderMap, rules: Option<&RuleSet>, timing: Timing) {
-    if !rules.is_some_and(|rules| rules.settings.log.server_timing) {
-        return;
-    }
-    let mut value = format!("edge;dur={:.3}, rules;dur={:.3}", milliseconds(timing.total), milliseconds(timing.rules));
-    if let Some(origin) = timing.origin {
-        value.push_str(&format!(", origin;dur={:.3}", milliseconds(origin)));
-    }
-    if let Ok(value) = HeaderValue::from_str(&value) {
-        headers.append("server-timing", value);
-    }
-}
-
-fn refuse<P: Platform>(progress: &mut Progress<'_, P>, refusal: &Refusal, now: time::OffsetDateTime) {
-    let (mut headers, body) = error_page::page(refusal.status, &refusal.request_id);
-    if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    }
-    let platform = progress.platform;
-    platform.respond(Response { status: refusal.status, headers, body: body.into_bytes().into() });
-    record::errors(platform, &record::timestamp(now), &refusal.request_id, None, &[], &[refusal.code]);
-}
-
-/// Answers a reserved path (design.md section 6).
-fn answer_reserved<P: Platform>(
-    progress: &Progress<'_, P>,
-    sandbox: &mut Sandbox,
-    head: &RequestHead,
-    reserved: Reserved,
-) {
-    let platform = progress.platform;
-    let readable = matches!(head.method, Method::GET | Method::HEAD);
-    let (status, mut headers, body) = match reserved {
-        Reserved::Health if readable => {
-            let (headers, body) = health(platform, sandbox, progress.started, &head.request_id);
-            (StatusCode::OK, headers, body)
-        }
-        Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => {
-            let (headers, body) = error_page::page(StatusCode::NOT_FOUND, &head.request_id);
-            (StatusCode::NOT_FOUND, headers, body)
-        }
-    };
-    respond::shape(status, &mut headers, &Variant::default(), Privacy::Transparent);
-    let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
-    platform.respond(Response { status, headers, body: body.into() });
-}
-
-/// Status, revision and service version; works with every store missing.
-fn health<P: Platform>(platform: &P, sandbox: &mut Sandbox, uptime: Duration, request_id: &str) -> (HeaderMap, String) {
-    let runtime = platform.runtime();
-    let (rules, notes) = resolve(platform, &mut sandbox.rules, runtime.is_staging, uptime, None);
-    let (state, revision) = match &rules {
-        Rules::Set(served) => ("personalizing", served.set.revision.clone()),
-        Rules::Off => ("disabled", None),
-        Rules::Unusable => ("passthrough", None),
-    };
-    // A probe can be the first to meet a faulty dictionary: it names it as any request would.
-    let time = record::timestamp(platform.now());
-    record::errors(platform, &time, request_id, revision.as_deref(), &notes.faults, &[]);
-    let body = serde_json::json!({
-        "status": "ok",
-        "rules": state,
-        "revision": revision,
-        "config_store": if notes.store_error.is_some() { "unavailable" } else { "ok" },
-        "service_version": runtime.service_version,
-        "pop": runtime.pop,
-    });
-    let headers = HeaderMap::from_iter([
-        (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ]);
-    (headers, body.to_string())
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    // Microseconds are as fine as the log needs.
-    #[allow(clippy::cast_precision_loss)]
-    let micros = duration.as_micros() as f64;
-    micros / 1_000.0
+    visit.platform.respond(Response { status: plan.status, headers: plan.headers, body: body.into() });
+    visit.record(Some(rules), &sent);
 }

@@ -1,13 +1,14 @@
-//! What the visitor looked at, what is in the cart: read at the edge, fed by the central backend, never invented here.
+//! What the visitor looked at, what is in the cart: read at the edge, fed by the central backend, never invented
+//! here.
 //!
 //! ```text
 //! start → (other work) → finish: fresh? stale? ask session_api within the budget → Outcome
 //!                                                       └→ WriteBack, performed after the visitor was answered
 //! ```
 //!
-//! The waiting is bounded by `settings.session.budget_ms`, with two exceptions that the SDK doesn't let us bound: a KV look-up
-//! already started (measured as [`Timing::kv_ms`]), and one read from the session API's body, which ends at the latest when the backend's
-//! `between_bytes_timeout` does.
+//! The waiting is bounded by `settings.session.budget_ms`, with two exceptions that the SDK doesn't let us bound: a
+//! KV look-up already started (measured as [`Timing::kv_ms`]), and one read from the session API's body, which ends
+//! at the latest when the backend's `between_bytes_timeout` does.
 
 pub mod breaker;
 pub mod join;
@@ -61,16 +62,16 @@ impl Subject {
         }
     }
 
-    /// The key in the KV store `sessions`. `|`, which identity providers use and KV keys may not hold, is written `%7C`; `%` is in
-    /// no id, so two ids never share a key.
+    /// The key in the KV store `sessions`. `|`, which identity providers use and KV keys may not hold, is written
+    /// `%7C`; `%` is in no id, so two ids never share a key.
     #[must_use]
     pub fn kv_key(&self) -> String {
         format!("{}/{}", self.kind(), self.id().replace('|', "%7C"))
     }
 }
 
-/// Whose records a request may read, in the order of their weight: none without permission to identify, else the one that
-/// `which` names if it is there, else the other; or both.
+/// Whose records a request may read, in the order of their weight: none without permission to identify, else the one
+/// that `which` names if it is there, else the other; or both.
 #[must_use]
 pub fn subjects(
     permissions: Permissions,

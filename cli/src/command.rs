@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, diff, disable, enable, explain, promote, prune, push, rollback, schema, status,
+    canary, check, conformance, diff, disable, enable, explain, promote, prune, push, rollback, schema, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -45,6 +45,7 @@ enum Command {
     Disable(disable::Options),
     Prune(prune::Options),
     Schema(schema::Options),
+    Conformance(conformance::Arguments),
 }
 
 /// Runs what was asked for.
@@ -62,5 +63,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Disable(options) => disable::run(options),
         Command::Prune(options) => prune::run(options),
         Command::Schema(options) => schema::run(options),
+        Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

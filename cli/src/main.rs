@@ -6,6 +6,7 @@
 mod canary;
 mod check;
 mod command;
+mod conformance;
 mod diff;
 mod disable;
 mod enable;

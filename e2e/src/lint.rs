@@ -80,3 +80,57 @@ fn private(why: &str, answer: &Answer, found: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+        Answer {
+            status,
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
+            body: body.as_bytes().to_vec(),
+            complete: true,
+            first_byte: Duration::ZERO,
+            arrivals: Vec::new(),
+            total: Duration::ZERO,
+        }
+    }
+
+    fn found(answer: &Answer, known_as: &[&str]) -> usize {
+        let identity = known_as.iter().map(|text| (*text).to_owned()).collect();
+        violations(answer, &Expectation { identity, transparent: false }).len()
+    }
+
+    #[test]
+    fn a_cookie_on_a_shareable_answer_is_found() {
+        let shareable =
+            [("Set-Cookie", "a=1"), ("Cache-Control", "public, s-maxage=60"), ("Surrogate-Control", "max-age=9")];
+        assert_eq!(found(&answer(200, &shareable, ""), &[]), 5);
+        assert_eq!(found(&answer(200, &[("Set-Cookie", "a=1"), ("Cache-Control", "private, no-store")], ""), &[]), 0);
+    }
+
+    #[test]
+    fn an_identity_in_a_shareable_body_or_header_is_found() {
+        assert_eq!(found(&answer(200, &[("Cache-Control", "private")], "hello u-77"), &["u-77"]), 1);
+        assert_eq!(found(&answer(200, &[("X-Greeting", "u-77")], ""), &["u-77"]), 2);
+        assert_eq!(found(&answer(200, &[], "hello you"), &["u-77"]), 0);
+    }
+
+    #[test]
+    fn a_variant_without_vary_is_found() {
+        let variant = ("Edge-Variant", "region=\"APAC\"");
+        assert_eq!(found(&answer(200, &[variant, ("Vary", "Origin")], ""), &[]), 1);
+        assert_eq!(found(&answer(200, &[variant, ("Vary", "Origin"), ("Vary", "Edge-Variant")], ""), &[]), 1);
+        assert_eq!(found(&answer(200, &[variant, ("vary", "Origin, edge-variant")], ""), &[]), 0);
+    }
+
+    #[test]
+    fn the_edges_own_error_must_not_be_stored_and_must_not_show_the_inside() {
+        assert_eq!(found(&answer(502, &[], "thread panicked at src/plan.rs:7"), &[]), 3);
+        assert_eq!(found(&answer(502, &[("Cache-Control", "no-store")], "Something went wrong."), &[]), 0);
+        assert_eq!(found(&answer(503, &[(MARK, "shop")], "The shop says 503"), &[]), 0);
+    }
+}

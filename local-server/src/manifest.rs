@@ -66,6 +66,15 @@ impl Manifest {
         store.insert("file".to_owned(), file.display().to_string().into());
     }
 
+    /// Writes a config store's entries into the manifest: they are read once, and can't be edited later.
+    pub fn fixed_config_store<'a>(&mut self, name: &str, entries: impl IntoIterator<Item = (&'a String, &'a String)>) {
+        let contents: Table = entries.into_iter().map(|(entry, text)| (entry.clone(), text.as_str().into())).collect();
+        let store = self.table(&["config_stores", name]);
+        store.clear();
+        store.insert("format".to_owned(), "inline-toml".into());
+        store.insert("contents".to_owned(), Value::Table(contents));
+    }
+
     /// Adds a KV entry.
     pub fn kv(&mut self, store: &str, key: &str, data: &str) {
         self.push("kv_stores", store, key, data);

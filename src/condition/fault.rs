@@ -14,10 +14,7 @@ pub struct Fault {
 impl Fault {
     /// A fault at the root.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            pointer: String::new(),
-            message: message.into(),
-        }
+        Self { pointer: String::new(), message: message.into() }
     }
 
     /// The fault of a value that isn't what was expected there.
@@ -56,10 +53,7 @@ fn describe(json: &serde_json::Value) -> String {
         serde_json::Value::Bool(truth) => truth.to_string(),
         serde_json::Value::Number(number) => format!("the number {number}"),
         serde_json::Value::String(text) if text.chars().count() > LONGEST => {
-            format!(
-                "the string {:?}…",
-                text.chars().take(LONGEST).collect::<String>()
-            )
+            format!("the string {:?}…", text.chars().take(LONGEST).collect::<String>())
         }
         serde_json::Value::String(text) => format!("the string {text:?}"),
         serde_json::Value::Array(_) => "an array".to_owned(),

@@ -128,9 +128,7 @@ impl<'a> Actual<'a> {
             // The order of keys counts, as it does in the text.
             (Self::Object(serde_json::Value::Object(a)), serde_json::Value::Object(b)) => {
                 a.len() == b.len()
-                    && a.iter().zip(b).all(|((a_key, a), (b_key, b))| {
-                        a_key == b_key && Actual::from(a).same_json(b)
-                    })
+                    && a.iter().zip(b).all(|((a_key, a), (b_key, b))| a_key == b_key && Actual::from(a).same_json(b))
             }
             (a, b) => a.strictly_equals(Actual::from(b)),
         }
@@ -153,20 +151,12 @@ impl Primitive<'_> {
 
 /// JavaScript orders texts by UTF-16 code units, which differs from the order of characters above U+FFFF.
 pub(super) fn compare_text(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() {
-        a.cmp(b)
-    } else {
-        a.encode_utf16().cmp(b.encode_utf16())
-    }
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 
 /// `text.toLowerCase() === folded`, where `folded` is in lower case already.
 pub(super) fn equals_folded(text: &str, folded: &str) -> bool {
-    if text.is_ascii() && folded.is_ascii() {
-        text.eq_ignore_ascii_case(folded)
-    } else {
-        text.to_lowercase() == folded
-    }
+    if text.is_ascii() && folded.is_ascii() { text.eq_ignore_ascii_case(folded) } else { text.to_lowercase() == folded }
 }
 
 /// `Number(text)`
@@ -185,10 +175,7 @@ fn string_to_number(text: &str) -> f64 {
         "Infinity" | "+Infinity" => f64::INFINITY,
         "-Infinity" => f64::NEG_INFINITY,
         // Rust also reads "inf" and "nan", which JavaScript doesn't.
-        _ if text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) =>
-        {
+        _ if text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) => {
             text.parse().unwrap_or(f64::NAN)
         }
         _ => f64::NAN,
@@ -201,9 +188,7 @@ fn digits_to_number(digits: &str, radix: u32) -> f64 {
     }
     digits
         .chars()
-        .try_fold(0.0, |sum, c| {
-            Some(sum * f64::from(radix) + f64::from(c.to_digit(radix)?))
-        })
+        .try_fold(0.0, |sum, c| Some(sum * f64::from(radix) + f64::from(c.to_digit(radix)?)))
         .unwrap_or(f64::NAN)
 }
 
@@ -218,20 +203,12 @@ pub fn number_to_string(number: f64) -> String {
     } else if number.is_nan() {
         "NaN".to_owned()
     } else if number.is_infinite() {
-        if number > 0.0 {
-            "Infinity".to_owned()
-        } else {
-            "-Infinity".to_owned()
-        }
+        if number > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() }
     } else if (1e-6..1e21).contains(&size) {
         number.to_string()
     } else {
         let text = format!("{number:e}");
-        if size >= 1e21 {
-            text.replace('e', "e+")
-        } else {
-            text
-        }
+        if size >= 1e21 { text.replace('e', "e+") } else { text }
     }
 }
 

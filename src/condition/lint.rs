@@ -12,11 +12,7 @@ const TYPES: [&str; 6] = ["string", "number", "boolean", "array", "object", "nul
 /// patterns that never match, operands of the wrong type, and, where `groups` are given, groups that don't exist).
 #[must_use]
 pub fn lint(json: &Json, groups: Option<&Groups>) -> Vec<Fault> {
-    let mut lint = Lint {
-        groups,
-        at: Vec::new(),
-        faults: Vec::new(),
-    };
+    let mut lint = Lint { groups, at: Vec::new(), faults: Vec::new() };
     lint.condition(json);
     lint.faults
 }
@@ -66,9 +62,7 @@ impl Lint<'_> {
     fn conditions(&mut self, json: &Json) {
         match json {
             Json::Array(items) if items.is_empty() => {
-                self.report(Fault::new(
-                    "expected at least one condition, but found an empty array",
-                ));
+                self.report(Fault::new("expected at least one condition, but found an empty array"));
             }
             Json::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -102,9 +96,7 @@ impl Lint<'_> {
             }
             "$eq" | "$ne" => {}
             "$lt" | "$lte" | "$gt" | "$gte" if operand.is_number() || operand.is_string() => {}
-            "$lt" | "$lte" | "$gt" | "$gte" => {
-                self.report(Fault::expected("a number or text", operand))
-            }
+            "$lt" | "$lte" | "$gt" | "$gte" => self.report(Fault::expected("a number or text", operand)),
             "$veq" | "$vne" | "$vlt" | "$vlte" | "$vgt" | "$vgte" if operand.is_string() => {}
             "$veq" | "$vne" | "$vlt" | "$vlte" | "$vgt" | "$vgte" => {
                 self.report(Fault::expected("a version in quotes", operand));
@@ -112,9 +104,7 @@ impl Lint<'_> {
             "$exists" if operand.is_boolean() => {}
             "$exists" => self.report(Fault::expected("true or false", operand)),
             "$in" | "$nin" | "$ini" | "$nini" if operand.is_array() => {}
-            "$in" | "$nin" | "$ini" | "$nini" => {
-                self.report(Fault::expected("an array of values", operand))
-            }
+            "$in" | "$nin" | "$ini" | "$nini" => self.report(Fault::expected("an array of values", operand)),
             "$inGroup" | "$notInGroup" => self.group(operand),
             "$all" | "$alli" => match operand {
                 Json::Array(items) => {
@@ -131,13 +121,10 @@ impl Lint<'_> {
             "$size" | "$not" => self.test(operand),
             "$regex" | "$regexi" => self.pattern(operand),
             "$type" if operand.as_str().is_some_and(|name| TYPES.contains(&name)) => {}
-            "$type" => self.report(Fault::expected(
-                &format!("one of {}", TYPES.join(", ")),
-                operand,
-            )),
-            unknown => self.report(Fault::new(format!(
-                "expected an operator, but found {unknown:?}, which never holds"
-            ))),
+            "$type" => self.report(Fault::expected(&format!("one of {}", TYPES.join(", ")), operand)),
+            unknown => {
+                self.report(Fault::new(format!("expected an operator, but found {unknown:?}, which never holds")))
+            }
         }
     }
 
@@ -145,7 +132,9 @@ impl Lint<'_> {
         match operand {
             Json::String(name) => {
                 if self.groups.is_some_and(|groups| !groups.contains(name)) {
-                    self.report(Fault::new(format!("expected the name of a segment, but found {name:?}, and there is none of that name")));
+                    self.report(Fault::new(format!(
+                        "expected the name of a segment, but found {name:?}, and there is none of that name"
+                    )));
                 }
             }
             other => self.report(Fault::expected("the name of a segment", other)),

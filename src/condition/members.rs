@@ -39,9 +39,7 @@ impl Members {
     /// Whether the value is in the list or, if it is a list itself, one of its elements is.
     pub(super) fn contain(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one(Actual::from(item))),
             one => self.contain_one(one),
         }
     }
@@ -49,23 +47,15 @@ impl Members {
     /// The same for a list prepared by [`folded`](Self::folded).
     pub(super) fn contain_folded(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::Array(items) => items
-                .iter()
-                .any(|item| self.contain_one_folded(Actual::from(item))),
+            Actual::Array(items) => items.iter().any(|item| self.contain_one_folded(Actual::from(item))),
             one => self.contain_one_folded(one),
         }
     }
 
     fn contain_one(&self, actual: Actual<'_>) -> bool {
         match actual {
-            Actual::String(text) => self
-                .texts
-                .binary_search_by(|member| (**member).cmp(text))
-                .is_ok(),
-            other => self
-                .others
-                .iter()
-                .any(|member| other.strictly_equals(Actual::from(member))),
+            Actual::String(text) => self.texts.binary_search_by(|member| (**member).cmp(text)).is_ok(),
+            other => self.others.iter().any(|member| other.strictly_equals(Actual::from(member))),
         }
     }
 
@@ -82,35 +72,47 @@ impl Members {
 /// The groups (GrowthBook: saved groups; here: segments) that `$inGroup` and `$notInGroup` refer to. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
-    by_name: HashMap<Box<str>, Members>,
+    /// `None` for a group without usable values.
+    by_name: HashMap<Box<str>, Option<Members>, fnv::FnvBuildHasher>,
 }
 
 impl Groups {
-    /// Reads groups from the payload's `savedGroups`: an object of lists. A group that isn't a list is left out and named in
-    /// the faults; the rest serve.
+    /// Reads groups from the payload's `savedGroups`: an object of lists, or of objects with `"type": "list"` and the list as `values`. A group of another
+    /// form is named in the faults, and nobody is in it or out of it; the rest serve.
     #[must_use]
     pub fn from_json(json: &serde_json::Value) -> (Self, Vec<Fault>) {
         let mut groups = Self::default();
-        let mut faults = Vec::new();
-        match json {
-            serde_json::Value::Object(entries) => {
-                for (name, items) in entries {
-                    match items {
-                        serde_json::Value::Array(items) => groups.insert(name, items),
-                        other => {
-                            faults.push(Fault::expected("an array of values", other).under(name))
-                        }
-                    }
-                }
-            }
-            other => faults.push(Fault::expected("an object of groups", other)),
-        }
+        let faults = groups.add_missing(json);
         (groups, faults)
+    }
+
+    /// Adds those groups of a `savedGroups` that there are none of the same name of yet; returns the faults of those left out.
+    pub fn add_missing(&mut self, json: &serde_json::Value) -> Vec<Fault> {
+        let serde_json::Value::Object(entries) = json else {
+            return vec![Fault::expected("an object of groups", json)];
+        };
+        let mut faults = Vec::new();
+        for (name, group) in
+            entries.iter().filter(|(name, _)| !self.by_name.contains_key(name.as_str())).collect::<Vec<_>>()
+        {
+            let values = match group {
+                serde_json::Value::Object(members) if members.get("type").is_some_and(|kind| kind == "list") => {
+                    members.get("values").unwrap_or(group)
+                }
+                other => other,
+            };
+            let values = values.as_array();
+            if values.is_none() {
+                faults.push(Fault::expected("an array of values", group).under(name));
+            }
+            self.by_name.insert(name.as_str().into(), values.map(|values| Members::new(values)));
+        }
+        faults
     }
 
     /// Adds a group, or replaces the one of that name.
     pub fn insert(&mut self, name: &str, items: &[serde_json::Value]) {
-        self.by_name.insert(name.into(), Members::new(items));
+        self.by_name.insert(name.into(), Some(Members::new(items)));
     }
 
     /// Whether there is a group of that name.
@@ -119,8 +121,12 @@ impl Groups {
         self.by_name.contains_key(name)
     }
 
-    /// The members of a group.
-    pub(super) fn get(&self, name: &str) -> Option<&Members> {
-        self.by_name.get(name)
+    /// Whether a value is in a group; `None` for a group without usable values, of which nothing can be said: `$notInGroup` must not let everybody pass.
+    /// A group that doesn't exist is an empty one.
+    pub(super) fn look_up(&self, name: &str, actual: Actual<'_>) -> Option<bool> {
+        match self.by_name.get(name) {
+            Some(members) => members.as_ref().map(|members| members.contain(actual)),
+            None => Some(false),
+        }
     }
 }

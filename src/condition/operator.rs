@@ -31,20 +31,11 @@ pub(super) enum Test {
 #[derive(Debug, Clone)]
 pub(super) enum Operator {
     /// `$eq`, `$ne` (negated).
-    Equal {
-        operand: serde_json::Value,
-        negated: bool,
-    },
+    Equal { operand: serde_json::Value, negated: bool },
     /// `$lt`, `$lte`, `$gt`, `$gte`.
-    Compare {
-        comparison: Comparison,
-        operand: serde_json::Value,
-    },
+    Compare { comparison: Comparison, operand: serde_json::Value },
     /// `$veq`, `$vne`, `$vlt`, `$vlte`, `$vgt`, `$vgte`.
-    Version {
-        comparison: Comparison,
-        padded: Box<str>,
-    },
+    Version { comparison: Comparison, padded: Box<str> },
     /// `$exists`.
     Exists(bool),
     /// `$in`, `$nin`.
@@ -122,9 +113,8 @@ impl Test {
             serde_json::Value::String(text) => Self::Text(text.as_str().into()),
             serde_json::Value::Object(entries) if is_operators(entries) => {
                 let operators = entries.iter();
-                let operators = operators.map(|(name, operand)| {
-                    Operator::compile(name, operand).map_err(|fault| fault.under(name))
-                });
+                let operators = operators
+                    .map(|(name, operand)| Operator::compile(name, operand).map_err(|fault| fault.under(name)));
                 Self::Operators(operators.collect::<Result<_, _>>()?)
             }
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => Self::Json(json.clone()),
@@ -141,9 +131,7 @@ impl Test {
             Self::Truth(truth) => !matches!(actual, Actual::Null) && actual.is_truthy() == *truth,
             Self::Null => matches!(actual, Actual::Null),
             Self::Json(json) => actual.same_json(json),
-            Self::Operators(operators) => operators
-                .iter()
-                .all(|operator| operator.holds(actual, groups)),
+            Self::Operators(operators) => operators.iter().all(|operator| operator.holds(actual, groups)),
         }
     }
 
@@ -166,48 +154,29 @@ impl Test {
 impl Operator {
     fn compile(name: &str, operand: &serde_json::Value) -> Result<Self, Fault> {
         if let Some(comparison) = name.strip_prefix("$v").and_then(Comparison::named) {
-            return Ok(Self::Version {
-                comparison,
-                padded: padded(Actual::from(operand)).into(),
-            });
+            return Ok(Self::Version { comparison, padded: padded(Actual::from(operand)).into() });
         }
         let insensitive = name.ends_with('i');
         Ok(match name {
-            "$eq" => Self::Equal {
-                operand: operand.clone(),
-                negated: false,
-            },
-            "$ne" => Self::Equal {
-                operand: operand.clone(),
-                negated: true,
-            },
+            "$eq" => Self::Equal { operand: operand.clone(), negated: false },
+            "$ne" => Self::Equal { operand: operand.clone(), negated: true },
             "$lt" | "$lte" | "$gt" | "$gte" => {
                 let comparison = name.strip_prefix('$').and_then(Comparison::named);
-                comparison.map_or(Self::Never, |comparison| Self::Compare {
-                    comparison,
-                    operand: operand.clone(),
-                })
+                comparison.map_or(Self::Never, |comparison| Self::Compare { comparison, operand: operand.clone() })
             }
             "$exists" => Self::Exists(Actual::from(operand).is_truthy()),
-            "$in" | "$nin" => operand.as_array().map_or(Self::Never, |items| Self::In {
-                members: Members::new(items),
-                negated: name == "$nin",
-            }),
-            "$ini" | "$nini" => operand
+            "$in" | "$nin" => operand
                 .as_array()
-                .map_or(Self::Never, |items| Self::InFolded {
-                    members: Members::folded(items),
-                    negated: name == "$nini",
-                }),
-            "$inGroup" | "$notInGroup" => Self::InGroup {
-                name: Actual::from(operand).to_text().into(),
-                negated: name == "$notInGroup",
-            },
+                .map_or(Self::Never, |items| Self::In { members: Members::new(items), negated: name == "$nin" }),
+            "$ini" | "$nini" => operand.as_array().map_or(Self::Never, |items| Self::InFolded {
+                members: Members::folded(items),
+                negated: name == "$nini",
+            }),
+            "$inGroup" | "$notInGroup" => {
+                Self::InGroup { name: Actual::from(operand).to_text().into(), negated: name == "$notInGroup" }
+            }
             "$all" | "$alli" => match operand {
-                serde_json::Value::Array(items) => Self::All {
-                    tests: compile_tests(items, insensitive)?,
-                    insensitive,
-                },
+                serde_json::Value::Array(items) => Self::All { tests: compile_tests(items, insensitive)?, insensitive },
                 _ => Self::Never,
             },
             "$elemMatch" => match operand {
@@ -218,62 +187,38 @@ impl Operator {
             },
             "$size" => Self::Size(Box::new(Test::compile(operand)?)),
             "$not" => Self::Not(Box::new(Test::compile(operand)?)),
-            "$regex" | "$regexi" => Self::Pattern(
-                operand
-                    .as_str()
-                    .map_or_else(Pattern::never, |source| Pattern::new(source, insensitive)),
-            ),
-            "$type" => operand
-                .as_str()
-                .map_or(Self::Never, |name| Self::Type(name.into())),
+            "$regex" | "$regexi" => {
+                Self::Pattern(operand.as_str().map_or_else(Pattern::never, |source| Pattern::new(source, insensitive)))
+            }
+            "$type" => operand.as_str().map_or(Self::Never, |name| Self::Type(name.into())),
             _ => Self::Never,
         })
     }
 
     fn holds(&self, actual: Actual<'_>, groups: &Groups) -> bool {
         match self {
-            Self::Equal { operand, negated } => {
-                actual.strictly_equals(Actual::from(operand)) != *negated
+            Self::Equal { operand, negated } => actual.strictly_equals(Actual::from(operand)) != *negated,
+            Self::Compare { comparison, operand } => {
+                actual.compare(Actual::from(operand)).is_some_and(|ordering| comparison.accepts(ordering))
             }
-            Self::Compare {
-                comparison,
-                operand,
-            } => actual
-                .compare(Actual::from(operand))
-                .is_some_and(|ordering| comparison.accepts(ordering)),
-            Self::Version {
-                comparison,
-                padded: operand,
-            } => comparison.accepts(compare_text(&padded(actual), operand)),
+            Self::Version { comparison, padded: operand } => comparison.accepts(compare_text(&padded(actual), operand)),
             Self::Exists(exists) => !matches!(actual, Actual::Null) == *exists,
             Self::In { members, negated } => members.contain(actual) != *negated,
             Self::InFolded { members, negated } => members.contain_folded(actual) != *negated,
-            Self::InGroup { name, negated } => {
-                groups
-                    .get(name)
-                    .is_some_and(|members| members.contain(actual))
-                    != *negated
-            }
+            Self::InGroup { name, negated } => groups.look_up(name, actual).is_some_and(|found| found != *negated),
             Self::All { tests, insensitive } => {
                 let Actual::Array(items) = actual else {
                     return false;
                 };
                 tests.iter().all(|test| {
-                    items
-                        .iter()
-                        .map(Actual::from)
-                        .any(|item| match insensitive {
-                            true => test.holds_folded(item, groups),
-                            false => test.holds(item, groups),
-                        })
+                    items.iter().map(Actual::from).any(|item| match insensitive {
+                        true => test.holds_folded(item, groups),
+                        false => test.holds(item, groups),
+                    })
                 })
             }
-            Self::ElementTest(test) => {
-                any_element(actual, |item| test.holds(Actual::from(item), groups))
-            }
-            Self::ElementCondition(condition) => {
-                any_element(actual, |item| condition.matches(item, groups))
-            }
+            Self::ElementTest(test) => any_element(actual, |item| test.holds(Actual::from(item), groups)),
+            Self::ElementCondition(condition) => any_element(actual, |item| condition.matches(item, groups)),
             Self::Size(test) => {
                 matches!(actual, Actual::Array(items) if test.holds(length(items), groups))
             }
@@ -293,8 +238,9 @@ fn compile_tests(items: &[serde_json::Value], insensitive: bool) -> Result<Vec<T
     tests.collect()
 }
 
-/// Whether some element passes; elements that are falsy in JavaScript's sense never do (specification: `elemMatch`).
+/// Whether some element passes; `null` never does. (Specification: `elemMatch`. Its first wording passed over every falsy element; the SDKs in use test 0, `false` and the
+/// empty text too.)
 fn any_element(actual: Actual<'_>, passes: impl Fn(&serde_json::Value) -> bool) -> bool {
     matches!(actual, Actual::Array(items)
-        if items.iter().any(|item| Actual::from(item).is_truthy() && passes(item)))
+        if items.iter().any(|item| !item.is_null() && passes(item)))
 }

@@ -13,10 +13,7 @@ pub(super) struct Path {
 
 impl Path {
     pub(super) fn new(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            name: text.find('.').unwrap_or(text.len()),
-        }
+        Self { text: text.into(), name: text.find('.').unwrap_or(text.len()) }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -29,11 +26,7 @@ impl Path {
     }
 
     /// Calls `test` with what is at the path; with `null` where nothing is.
-    pub(super) fn with_value(
-        &self,
-        attributes: &dyn Attributes,
-        test: impl FnOnce(Actual<'_>) -> bool,
-    ) -> bool {
+    pub(super) fn with_value(&self, attributes: &dyn Attributes, test: impl FnOnce(Actual<'_>) -> bool) -> bool {
         let Some(value) = attributes.attribute(self.attribute()) else {
             return test(Actual::Null);
         };
@@ -48,9 +41,7 @@ impl Path {
             let next = match json {
                 serde_json::Value::Object(entries) => entries.get(step),
                 // In JavaScript the length of a list is a member of it; a number has none itself.
-                serde_json::Value::Array(items)
-                    if step == "length" && steps.clone().next().is_none() =>
-                {
+                serde_json::Value::Array(items) if step == "length" && steps.clone().next().is_none() => {
                     return test(length(items));
                 }
                 serde_json::Value::Array(items) => index(step).and_then(|index| items.get(index)),
@@ -67,8 +58,7 @@ impl Path {
 
 /// The index that a step spells, in the one spelling that JavaScript takes for an index.
 fn index(step: &str) -> Option<usize> {
-    let canonical =
-        step == "0" || (!step.starts_with('0') && step.bytes().all(|b| b.is_ascii_digit()));
+    let canonical = step == "0" || (!step.starts_with('0') && step.bytes().all(|b| b.is_ascii_digit()));
     if canonical { step.parse().ok() } else { None }
 }
 

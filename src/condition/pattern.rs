@@ -17,9 +17,7 @@ pub(crate) struct Pattern {
 impl Pattern {
     /// Compiles a pattern; one that can't be compiled never matches.
     pub(crate) fn new(source: &str, insensitive: bool) -> Self {
-        Self {
-            regex: Self::compile(source, insensitive).ok(),
-        }
+        Self { regex: Self::compile(source, insensitive).ok() }
     }
 
     /// For a place where no pattern stands.
@@ -29,23 +27,16 @@ impl Pattern {
 
     /// Why a pattern never matches.
     pub(crate) fn check(source: &str) -> Result<(), String> {
-        Self::compile(source, false)
-            .map(drop)
-            .map_err(|error| error.to_string())
+        Self::compile(source, false).map(drop).map_err(|error| error.to_string())
     }
 
     fn compile(source: &str, insensitive: bool) -> Result<Regex, regex_lite::Error> {
-        RegexBuilder::new(&translate(source))
-            .case_insensitive(insensitive)
-            .size_limit(LARGEST_PROGRAM)
-            .build()
+        RegexBuilder::new(&translate(source)).case_insensitive(insensitive).size_limit(LARGEST_PROGRAM).build()
     }
 
     /// Whether the pattern is found anywhere in the text.
     pub(crate) fn is_found_in(&self, text: &str) -> bool {
-        self.regex
-            .as_ref()
-            .is_some_and(|regex| regex.is_match(text))
+        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
     }
 }
 

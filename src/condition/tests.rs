@@ -3,9 +3,7 @@ use serde_json::{Value as Json, json};
 use super::{Condition, Groups, lint};
 
 fn holds(condition: &Json, attributes: &Json) -> bool {
-    Condition::compile(condition)
-        .unwrap()
-        .matches(attributes, &Groups::default())
+    Condition::compile(condition).unwrap().matches(attributes, &Groups::default())
 }
 
 #[test]
@@ -17,10 +15,7 @@ fn the_empty_condition_holds_for_everybody() {
 #[test]
 fn an_absent_attribute_is_null() {
     assert!(holds(&json!({ "a.b": null }), &json!({ "a": 5 })));
-    assert!(holds(
-        &json!({ "a": { "$exists": false } }),
-        &json!({ "a": null })
-    ));
+    assert!(holds(&json!({ "a": { "$exists": false } }), &json!({ "a": null })));
     // To the letter: JavaScript makes 0 of null, and "null" of it as text.
     assert!(holds(&json!({ "a": 0 }), &json!({})));
     assert!(holds(&json!({ "a": "null" }), &json!({})));
@@ -34,19 +29,10 @@ fn a_text_is_compared_with_a_number_as_javascript_does() {
     assert!(holds(&json!({ "n": 255 }), &json!({ "n": "0xff" })));
     assert!(holds(&json!({ "n": 1 }), &json!({ "n": true })));
     assert!(!holds(&json!({ "n": { "$eq": 8 } }), &json!({ "n": "8" })));
-    assert!(!holds(
-        &json!({ "n": { "$gt": 1 } }),
-        &json!({ "n": "inf" })
-    ));
-    assert!(!holds(
-        &json!({ "n": { "$lte": 1 } }),
-        &json!({ "n": "one" })
-    ));
+    assert!(!holds(&json!({ "n": { "$gt": 1 } }), &json!({ "n": "inf" })));
+    assert!(!holds(&json!({ "n": { "$lte": 1 } }), &json!({ "n": "one" })));
     // Two texts are compared as texts, even if both look like numbers.
-    assert!(holds(
-        &json!({ "n": { "$lt": "9" } }),
-        &json!({ "n": "10" })
-    ));
+    assert!(holds(&json!({ "n": { "$lt": "9" } }), &json!({ "n": "10" })));
     assert!(holds(&json!({ "n": "1,2" }), &json!({ "n": [1, 2] })));
     assert!(holds(&json!({ "n": "1e+21" }), &json!({ "n": 1e21 })));
     assert!(holds(&json!({ "n": "1e-7" }), &json!({ "n": 1e-7 })));
@@ -55,10 +41,7 @@ fn a_text_is_compared_with_a_number_as_javascript_does() {
 #[test]
 fn texts_are_ordered_by_utf_16_code_units() {
     // U+FF5E is after U+1F600 in JavaScript, before it in Rust.
-    assert!(holds(
-        &json!({ "t": { "$gt": "\u{1f600}" } }),
-        &json!({ "t": "\u{ff5e}" })
-    ));
+    assert!(holds(&json!({ "t": { "$gt": "\u{1f600}" } }), &json!({ "t": "\u{ff5e}" })));
 }
 
 #[test]
@@ -73,10 +56,7 @@ fn a_path_walks_into_lists() {
     let attributes = json!({ "cart": { "items": [{ "sku": "x" }, { "sku": "y" }] } });
     assert!(holds(&json!({ "cart.items.1.sku": "y" }), &attributes));
     assert!(!holds(&json!({ "cart.items.01.sku": "y" }), &attributes));
-    assert!(holds(
-        &json!({ "cart.items.length": { "$gt": 1 } }),
-        &attributes
-    ));
+    assert!(holds(&json!({ "cart.items.length": { "$gt": 1 } }), &attributes));
     assert!(holds(&json!({ "cart.items.length.x": null }), &attributes));
 }
 
@@ -99,14 +79,8 @@ fn a_hostile_pattern_is_matched_in_linear_time() {
 
 #[test]
 fn brackets_read_as_in_javascript() {
-    assert!(holds(
-        &json!({ "p": { "$regex": "^[[&~/]+$" } }),
-        &json!({ "p": "[&~/" })
-    ));
-    assert!(holds(
-        &json!({ "p": { "$regex": "^/a\\/b$" } }),
-        &json!({ "p": "/a/b" })
-    ));
+    assert!(holds(&json!({ "p": { "$regex": "^[[&~/]+$" } }), &json!({ "p": "[&~/" })));
+    assert!(holds(&json!({ "p": { "$regex": "^/a\\/b$" } }), &json!({ "p": "/a/b" })));
 }
 
 #[test]
@@ -116,52 +90,26 @@ fn the_attributes_of_a_condition_can_be_listed() {
         "$nor": [{ "deviceType": "bot" }], "$and": [{ "country": { "$ne": "FR" } }]
     });
     let condition = Condition::compile(&condition).unwrap();
-    assert_eq!(
-        condition.attributes_used().collect::<Vec<_>>(),
-        ["country", "deviceType", "session"]
-    );
+    assert_eq!(condition.attributes_used().collect::<Vec<_>>(), ["country", "deviceType", "session"]);
 }
 
 #[test]
 fn the_clause_that_blocks_is_named() {
-    let condition =
-        Condition::compile(&json!({ "country": "US", "a.b": 1, "$or": [{ "x": 1 }] })).unwrap();
+    let condition = Condition::compile(&json!({ "country": "US", "a.b": 1, "$or": [{ "x": 1 }] })).unwrap();
     let groups = Groups::default();
-    assert_eq!(
-        condition.blocked_by(&json!({ "country": "US" }), &groups),
-        Some("a.b")
-    );
-    assert_eq!(
-        condition.blocked_by(&json!({ "country": "US", "a": { "b": 1 } }), &groups),
-        Some("$or")
-    );
-    assert_eq!(
-        condition.blocked_by(
-            &json!({ "country": "US", "a": { "b": 1 }, "x": 1 }),
-            &groups
-        ),
-        None
-    );
+    assert_eq!(condition.blocked_by(&json!({ "country": "US" }), &groups), Some("a.b"));
+    assert_eq!(condition.blocked_by(&json!({ "country": "US", "a": { "b": 1 } }), &groups), Some("$or"));
+    assert_eq!(condition.blocked_by(&json!({ "country": "US", "a": { "b": 1 }, "x": 1 }), &groups), None);
 }
 
 #[test]
 fn a_fault_says_what_was_expected_where() {
     let fault = Condition::compile(&json!({ "$or": [{ "a": 1 }, 5] })).unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "/$or/1: expected a condition (an object), but found the number 5"
-    );
-    let fault =
-        Condition::compile(&json!({ "a/b": { "$not": { "$elemMatch": null } } })).unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "/a~1b/$not/$elemMatch: expected a condition (an object), but found null"
-    );
+    assert_eq!(fault.to_string(), "/$or/1: expected a condition (an object), but found the number 5");
+    let fault = Condition::compile(&json!({ "a/b": { "$not": { "$elemMatch": null } } })).unwrap_err();
+    assert_eq!(fault.to_string(), "/a~1b/$not/$elemMatch: expected a condition (an object), but found null");
     let fault = Condition::compile(&json!({ "$and": {} })).unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "/$and: expected an array of conditions, but found an object"
-    );
+    assert_eq!(fault.to_string(), "/$and: expected an array of conditions, but found an object");
 }
 
 #[test]

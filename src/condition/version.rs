@@ -17,9 +17,7 @@ pub(super) fn padded(value: Actual<'_>) -> String {
 fn pad(version: &str) -> String {
     let version = version.strip_prefix('v').unwrap_or(version);
     // Build metadata doesn't count (Semantic Versioning 2.0.0, section 10).
-    let version = version
-        .split_once('+')
-        .map_or(version, |(version, _build)| version);
+    let version = version.split_once('+').map_or(version, |(version, _build)| version);
     let mut padded = String::with_capacity(version.len() + 4 * WIDTH);
     let mut parts = 0;
     for part in version.split(['-', '.']) {

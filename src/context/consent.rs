@@ -1,5 +1,5 @@
-//! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from them is
-//! [`policy`](super::policy)'s.
+//! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from
+//! them is [`policy`](super::policy)'s.
 
 pub mod tcf;
 
@@ -15,13 +15,13 @@ use super::cookies::Cookies;
 /// Bytes of a consent cookie that are looked at; a user agent need not send more (6265bis, section 5.6).
 const LONGEST_CONSENT: usize = 4096;
 
-/// Countries and territories where reading or storing an id takes consent first: the European Economic Area with the outermost
-/// regions and Åland (ePrivacy directive 2002/58/EC, article 5(3)), the United Kingdom with its islands and Gibraltar (PECR,
-/// regulation 6, and local law) and Switzerland, whose visitors expect the same.
+/// Countries and territories where reading or storing an id takes consent first: the European Economic Area with the
+/// outermost regions and Åland (ePrivacy directive 2002/58/EC, article 5(3)), the United Kingdom with its islands and
+/// Gibraltar (PECR, regulation 6, and local law) and Switzerland, whose visitors expect the same.
 const OPT_IN: &[&str] = &[
-    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT",
-    "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK", "IS", "LI", "NO", "AX", "BL",
-    "GF", "GP", "MF", "MQ", "RE", "YT", "GB", "GG", "GI", "IM", "JE", "CH",
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+    "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK", "IS", "LI", "NO", "AX", "BL", "GF", "GP", "MF", "MQ", "RE", "YT",
+    "GB", "GG", "GI", "IM", "JE", "CH",
 ];
 
 /// Codes that geolocation data uses where the country isn't known: anonymous proxies, satellite providers, "Europe",
@@ -62,7 +62,8 @@ pub struct ConsentSettings {
     pub countries: Option<Vec<String>>,
 }
 
-/// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode it.
+/// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode
+/// it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConsentCookie {
@@ -80,17 +81,14 @@ pub struct ConsentCookie {
 pub struct TcfCookie {
     /// The cookie's name.
     pub cookie: String,
-    /// The purposes (1 to 24) that must all be consented to. By default 1 (store and read on a device), 5 and 6 (create and
-    /// use profiles to personalise content) and 8 (measure content performance).
+    /// The purposes (1 to 24) that must all be consented to. By default 1 (store and read on a device), 5 and 6
+    /// (create and use profiles to personalise content) and 8 (measure content performance).
     pub purposes: Vec<u8>,
 }
 
 impl Default for TcfCookie {
     fn default() -> Self {
-        Self {
-            cookie: "euconsent-v2".to_owned(),
-            purposes: vec![1, 5, 6, 8],
-        }
+        Self { cookie: "euconsent-v2".to_owned(), purposes: vec![1, 5, 6, 8] }
     }
 }
 
@@ -110,14 +108,15 @@ struct CookieRule {
 }
 
 impl ConsentRules {
-    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says what is
-    /// wrong, one sentence each.
+    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says
+    /// what is wrong, one sentence each.
     #[must_use]
     pub fn compile(settings: &ConsentSettings) -> (Self, Vec<String>) {
         let mut faults = Vec::new();
         let cookie = settings.cookie.as_ref().map(|cookie| {
             if cookie.value.is_none() && cookie.pattern.is_none() {
-                faults.push("consent.cookie: expected a value or a pattern that means yes, but found neither".to_owned());
+                faults
+                    .push("consent.cookie: expected a value or a pattern that means yes, but found neither".to_owned());
             }
             let pattern = cookie.pattern.as_ref().and_then(|pattern| match Regex::new(pattern) {
                 Ok(regex) => Some(regex),
@@ -131,58 +130,34 @@ impl ConsentRules {
             CookieRule { name: cookie.name.clone(), value: cookie.value.clone(), pattern }
         });
         if let Some(tcf) = &settings.tcf
-            && (tcf.purposes.is_empty()
-                || tcf
-                    .purposes
-                    .iter()
-                    .any(|purpose| !(1..=24).contains(purpose)))
+            && (tcf.purposes.is_empty() || tcf.purposes.iter().any(|purpose| !(1..=24).contains(purpose)))
         {
-            faults.push(format!(
-                "consent.tcf.purposes: expected numbers from 1 to 24, but found {:?}",
-                tcf.purposes
-            ));
+            faults.push(format!("consent.tcf.purposes: expected numbers from 1 to 24, but found {:?}", tcf.purposes));
         }
         for country in settings.countries.iter().flatten() {
-            let known = country == "*"
-                || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
+            let known = country == "*" || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
             if !known {
                 faults.push(format!(
                     "consent.countries: expected two upper-case letters (ISO 3166-1) or `*`, but found `{country}`"
                 ));
             }
         }
-        (
-            Self {
-                cookie,
-                tcf: settings.tcf.clone(),
-                countries: settings.countries.clone(),
-            },
-            faults,
-        )
+        (Self { cookie, tcf: settings.tcf.clone(), countries: settings.countries.clone() }, faults)
     }
 
     /// What the visitor said by the cookies. One refusal outweighs any yes; what can't be read is a refusal.
     #[must_use]
     pub fn consent(&self, cookies: &Cookies<'_>) -> Consent {
-        let own = self
-            .cookie
-            .as_ref()
-            .map_or(Consent::Silent, |rule| rule.read(cookies));
-        let tcf =
-            self.tcf
-                .as_ref()
-                .map_or(Consent::Silent, |rule| match cookies.bytes(&rule.cookie) {
-                    None => Consent::Silent,
-                    Some(text) => match tcf::purposes(text) {
-                        Ok(purposes)
-                            if !rule.purposes.is_empty()
-                                && rule.purposes.iter().all(|p| purposes.contains(*p)) =>
-                        {
-                            Consent::Granted
-                        }
-                        _ => Consent::Refused,
-                    },
-                });
+        let own = self.cookie.as_ref().map_or(Consent::Silent, |rule| rule.read(cookies));
+        let tcf = self.tcf.as_ref().map_or(Consent::Silent, |rule| match cookies.bytes(&rule.cookie) {
+            None => Consent::Silent,
+            Some(text) => match tcf::purposes(text) {
+                Ok(purposes) if !rule.purposes.is_empty() && rule.purposes.iter().all(|p| purposes.contains(*p)) => {
+                    Consent::Granted
+                }
+                _ => Consent::Refused,
+            },
+        });
         match (own, tcf) {
             (Consent::Refused, _) | (_, Consent::Refused) => Consent::Refused,
             (Consent::Granted, _) | (_, Consent::Granted) => Consent::Granted,
@@ -194,9 +169,7 @@ impl ConsentRules {
     #[must_use]
     pub fn jurisdiction(&self, country: Option<&str>) -> Jurisdiction {
         let Some(country) = country.filter(|code| {
-            code.len() == 2
-                && code.bytes().all(|byte| byte.is_ascii_uppercase())
-                && !NO_COUNTRY.contains(code)
+            code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && !NO_COUNTRY.contains(code)
         }) else {
             return Jurisdiction::Unknown;
         };
@@ -204,11 +177,7 @@ impl ConsentRules {
             Some(listed) => listed.iter().any(|code| code == country || code == "*"),
             None => OPT_IN.contains(&country),
         };
-        if opt_in {
-            Jurisdiction::OptIn
-        } else {
-            Jurisdiction::OptOut
-        }
+        if opt_in { Jurisdiction::OptIn } else { Jurisdiction::OptOut }
     }
 }
 
@@ -221,30 +190,17 @@ impl CookieRule {
             return Consent::Refused;
         }
         let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
-        let yes = self
-            .value
-            .as_deref()
-            .is_some_and(|expected| expected == value)
-            || self
-                .pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(&value));
-        if yes {
-            Consent::Granted
-        } else {
-            Consent::Refused
-        }
+        let yes = self.value.as_deref().is_some_and(|expected| expected == value)
+            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value));
+        if yes { Consent::Granted } else { Consent::Refused }
     }
 }
 
-/// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among several
-/// lines one is enough.
+/// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among
+/// several lines one is enough.
 #[must_use]
 pub fn global_privacy_control(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("sec-gpc")
-        .into_iter()
-        .any(|value| value.as_bytes().trim_ascii() == b"1")
+    headers.get_all("sec-gpc").into_iter().any(|value| value.as_bytes().trim_ascii() == b"1")
 }
 
 #[cfg(test)]
@@ -275,20 +231,8 @@ mod tests {
         assert_eq!(consent(by_value, "cc="), Consent::Refused);
         assert_eq!(consent(by_value, "other=yes"), Consent::Silent);
         let by_pattern = r#"{"cookie":{"name":"CookieConsent","pattern":"\"statistics\":true|statistics:true"}}"#;
-        assert_eq!(
-            consent(
-                by_pattern,
-                "CookieConsent={necessary:true%2Cstatistics:true}"
-            ),
-            Consent::Granted
-        );
-        assert_eq!(
-            consent(
-                by_pattern,
-                "CookieConsent={necessary:true%2Cstatistics:false}"
-            ),
-            Consent::Refused
-        );
+        assert_eq!(consent(by_pattern, "CookieConsent={necessary:true%2Cstatistics:true}"), Consent::Granted);
+        assert_eq!(consent(by_pattern, "CookieConsent={necessary:true%2Cstatistics:false}"), Consent::Refused);
         let long = format!("CookieConsent=statistics:true{}", "x".repeat(5000));
         assert_eq!(consent(by_pattern, &long), Consent::Refused);
     }
@@ -297,61 +241,29 @@ mod tests {
     fn one_refusal_outweighs_any_yes() {
         // The core segment of IAB's own example: purposes 1, 2 and 3.
         let tcf = "COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA";
-        let settings =
-            r#"{"cookie":{"name":"cc","value":"1"},"tcf":{"cookie":"t","purposes":[1,3]}}"#;
-        assert_eq!(
-            consent(settings, &format!("cc=1; t={tcf}")),
-            Consent::Granted
-        );
+        let settings = r#"{"cookie":{"name":"cc","value":"1"},"tcf":{"cookie":"t","purposes":[1,3]}}"#;
+        assert_eq!(consent(settings, &format!("cc=1; t={tcf}")), Consent::Granted);
         assert_eq!(consent(settings, &format!("t={tcf}")), Consent::Granted);
         assert_eq!(consent(settings, "cc=1"), Consent::Granted);
-        assert_eq!(
-            consent(settings, &format!("cc=0; t={tcf}")),
-            Consent::Refused
-        );
+        assert_eq!(consent(settings, &format!("cc=0; t={tcf}")), Consent::Refused);
         assert_eq!(consent(settings, "cc=1; t=broken!"), Consent::Refused);
         let more = r#"{"tcf":{"cookie":"t","purposes":[1,4]}}"#;
         assert_eq!(consent(more, &format!("t={tcf}")), Consent::Refused);
         let defaults = r#"{"tcf":{}}"#;
-        assert_eq!(
-            consent(defaults, &format!("euconsent-v2={tcf}")),
-            Consent::Refused,
-            "5, 6 and 8 are missing"
-        );
+        assert_eq!(consent(defaults, &format!("euconsent-v2={tcf}")), Consent::Refused, "5, 6 and 8 are missing");
     }
 
     #[test]
     fn an_unknown_country_is_unknown_and_not_free() {
         let rules = ConsentRules::default();
         for country in ["DE", "GB", "CH", "NO", "RE"] {
-            assert_eq!(
-                rules.jurisdiction(Some(country)),
-                Jurisdiction::OptIn,
-                "{country}"
-            );
+            assert_eq!(rules.jurisdiction(Some(country)), Jurisdiction::OptIn, "{country}");
         }
         for country in ["US", "JP", "BR"] {
-            assert_eq!(
-                rules.jurisdiction(Some(country)),
-                Jurisdiction::OptOut,
-                "{country}"
-            );
+            assert_eq!(rules.jurisdiction(Some(country)), Jurisdiction::OptOut, "{country}");
         }
-        for country in [
-            None,
-            Some(""),
-            Some("us"),
-            Some("XX"),
-            Some("EU"),
-            Some("**"),
-            Some("USA"),
-            Some("É"),
-        ] {
-            assert_eq!(
-                rules.jurisdiction(country),
-                Jurisdiction::Unknown,
-                "{country:?}"
-            );
+        for country in [None, Some(""), Some("us"), Some("XX"), Some("EU"), Some("**"), Some("USA"), Some("É")] {
+            assert_eq!(rules.jurisdiction(country), Jurisdiction::Unknown, "{country:?}");
         }
         let settings: ConsentSettings = serde_json::from_str(r#"{"countries":["US"]}"#).unwrap();
         let (own, _) = ConsentRules::compile(&settings);
@@ -359,10 +271,7 @@ mod tests {
         assert_eq!(own.jurisdiction(Some("DE")), Jurisdiction::OptOut);
         assert_eq!(own.jurisdiction(None), Jurisdiction::Unknown);
         let settings: ConsentSettings = serde_json::from_str(r#"{"countries":["*"]}"#).unwrap();
-        assert_eq!(
-            ConsentRules::compile(&settings).0.jurisdiction(Some("JP")),
-            Jurisdiction::OptIn
-        );
+        assert_eq!(ConsentRules::compile(&settings).0.jurisdiction(Some("JP")), Jurisdiction::OptIn);
     }
 
     #[test]

@@ -27,8 +27,8 @@ impl<'a> Cookies<'a> {
         Self(headers)
     }
 
-    /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double quotes
-    /// around a value (RFC 6265, section 4.1.1).
+    /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double
+    /// quotes around a value (RFC 6265, section 4.1.1).
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.0
             .get_all(header::COOKIE)
@@ -46,24 +46,18 @@ impl<'a> Cookies<'a> {
     /// The first value of the cookie `name` (names are case-sensitive), as bytes.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|(found, _)| *found == name.as_bytes())
-            .map(|(_, value)| value)
+        self.iter().find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// The first value of the cookie `name`; `None` also where it isn't UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.bytes(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        self.bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
-    value
-        .strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or(value)
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 /// When a browser sends a cookie along with requests from other sites (6265bis, section 5.5.7).
@@ -104,8 +98,8 @@ pub struct SetCookie<'a> {
 }
 
 impl SetCookie<'_> {
-    /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break out
-    /// of its place.
+    /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break
+    /// out of its place.
     #[must_use]
     pub fn render(&self) -> Option<HeaderValue> {
         let sound = is_token(self.name)
@@ -124,27 +118,19 @@ impl SetCookie<'_> {
         if let Some(seconds) = self.max_age {
             let _ = write!(text, "; Max-Age={}", seconds.min(LONGEST_LIFE));
         }
-        let _ = write!(
-            text,
-            "; Secure; HttpOnly; SameSite={}",
-            self.same_site.as_str()
-        );
+        let _ = write!(text, "; Secure; HttpOnly; SameSite={}", self.same_site.as_str());
         HeaderValue::try_from(text).ok()
     }
 }
 
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Whether a text is a token (RFC 9110, section 5.6.2), and so may name a cookie.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// Whether a byte may stand in a cookie's value without quotes (RFC 6265, section 4.1.1).
@@ -152,15 +138,13 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-/// Whether a text may stand as a cookie's domain: host labels (RFC 1123, section 2.1), without the leading dot that user
-/// agents ignore.
+/// Whether a text may stand as a cookie's domain: host labels (RFC 1123, section 2.1), without the leading dot that
+/// user agents ignore.
 fn is_domain(text: &str) -> bool {
     text.len() <= 253.min(LARGEST_ATTRIBUTE)
         && text.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
@@ -191,8 +175,7 @@ mod tests {
 
     #[test]
     fn broken_pairs_hide_nothing() {
-        let headers =
-            headers(&[b";;=x; nothing; \xff\xfe=\xff; ok=\"a=b\"; bad=\xff; A=upper; q=\""]);
+        let headers = headers(&[b";;=x; nothing; \xff\xfe=\xff; ok=\"a=b\"; bad=\xff; A=upper; q=\""]);
         let cookies = Cookies::of(&headers);
         assert_eq!(cookies.get("ok"), Some("a=b"));
         assert_eq!(cookies.get("bad"), None);
@@ -215,27 +198,13 @@ mod tests {
             cookie.render().unwrap(),
             "ep_vid=00ff; Path=/; Domain=shop.example; Max-Age=34560000; Secure; HttpOnly; SameSite=None"
         );
-        let session = SetCookie {
-            domain: None,
-            max_age: None,
-            same_site: SameSite::Lax,
-            ..cookie
-        };
-        assert_eq!(
-            session.render().unwrap(),
-            "ep_vid=00ff; Path=/; Secure; HttpOnly; SameSite=Lax"
-        );
+        let session = SetCookie { domain: None, max_age: None, same_site: SameSite::Lax, ..cookie };
+        assert_eq!(session.render().unwrap(), "ep_vid=00ff; Path=/; Secure; HttpOnly; SameSite=Lax");
     }
 
     #[test]
     fn nothing_breaks_out_of_a_cookie() {
-        let good = SetCookie {
-            name: "n",
-            value: "v",
-            domain: None,
-            max_age: None,
-            same_site: SameSite::Lax,
-        };
+        let good = SetCookie { name: "n", value: "v", domain: None, max_age: None, same_site: SameSite::Lax };
         for value in ["a;b", "a b", "a\r\nX: y", "a\"", "a,b", "a\\b", "é", "\0"] {
             assert!(SetCookie { value, ..good }.render().is_none(), "{value:?}");
         }
@@ -243,32 +212,9 @@ mod tests {
             assert!(SetCookie { name, ..good }.render().is_none(), "{name:?}");
         }
         for domain in ["", ".x", "x.", "a b", "x;Path=/", "-x.y", "x\r\n"] {
-            assert!(
-                SetCookie {
-                    domain: Some(domain),
-                    ..good
-                }
-                .render()
-                .is_none(),
-                "{domain:?}"
-            );
+            assert!(SetCookie { domain: Some(domain), ..good }.render().is_none(), "{domain:?}");
         }
-        assert!(
-            SetCookie {
-                name: "__host-x",
-                domain: Some("a.b"),
-                ..good
-            }
-            .render()
-            .is_none()
-        );
-        assert!(
-            SetCookie {
-                value: &"x".repeat(LARGEST_PAIR),
-                ..good
-            }
-            .render()
-            .is_none()
-        );
+        assert!(SetCookie { name: "__host-x", domain: Some("a.b"), ..good }.render().is_none());
+        assert!(SetCookie { value: &"x".repeat(LARGEST_PAIR), ..good }.render().is_none());
     }
 }

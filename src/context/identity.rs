@@ -29,8 +29,8 @@ const PSEUDONYM_BYTES: usize = 16;
 /// A user's id: 1 to 128 bytes of `A–Z a–z 0–9 . _ @ : + - |`, and not dots alone.
 ///
 /// The alphabet holds UUIDs, numbers, e-mail addresses, telephone numbers and the ids of identity providers
-/// (`auth0|507f`), and nothing that could end a path segment, a header, a parameter or a line. Whether the id is *proven* is
-/// [`Identity`]'s to say.
+/// (`auth0|507f`), and nothing that could end a path segment, a header, a parameter or a line. Whether the id is
+/// *proven* is [`Identity`]'s to say.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 
@@ -39,9 +39,7 @@ impl UserId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let sound = (1..=LONGEST_USER_ID).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._@:+-|".contains(&byte))
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@:+-|".contains(&byte))
             && text.bytes().any(|byte| byte != b'.');
         sound.then(|| Self(text.to_owned()))
     }
@@ -143,11 +141,7 @@ pub struct IdentitySettings {
 
 impl Default for IdentitySettings {
     fn default() -> Self {
-        Self {
-            header: true,
-            tolerance: 300,
-            jwt: None,
-        }
+        Self { header: true, tolerance: 300, jwt: None }
     }
 }
 
@@ -169,8 +163,8 @@ pub struct JwtSettings {
     pub algorithms: Vec<Algorithm>,
     /// The issuer that `iss` must name.
     pub issuer: Option<String>,
-    /// The audiences of which `aud` must name one. Without any, a token that has an `aud` is for somebody else (RFC 7519,
-    /// section 4.1.3).
+    /// The audiences of which `aud` must name one. Without any, a token that has an `aud` is for somebody else (RFC
+    /// 7519, section 4.1.3).
     pub audience: Vec<String>,
     /// The claim that holds the user id.
     pub claim: String,
@@ -197,8 +191,8 @@ impl Default for JwtSettings {
 
 /// Who makes the request with these headers, at `now`.
 ///
-/// `X-User-ID` is looked at first, then the JWT cookie, then the bearer token. The first proof that holds wins; where none
-/// does, the first fault is told.
+/// `X-User-ID` is looked at first, then the JWT cookie, then the bearer token. The first proof that holds wins; where
+/// none does, the first fault is told.
 #[must_use]
 pub fn identify(
     headers: &HeaderMap,
@@ -207,19 +201,12 @@ pub fn identify(
     now: OffsetDateTime,
 ) -> Identity {
     let now = now.unix_timestamp();
-    let signed = || {
-        settings
-            .header
-            .then(|| header::verify(headers, keys, settings.tolerance(), now))
-            .flatten()
-    };
+    let signed = || settings.header.then(|| header::verify(headers, keys, settings.tolerance(), now)).flatten();
     let jwt = settings.jwt.as_ref();
     let token = |token: &str, jwt: &JwtSettings| claims::verify(token, keys, jwt, now);
     let cookie = || {
         let jwt = jwt?;
-        let value = Cookies::of(headers)
-            .get(jwt.cookie.as_deref()?)
-            .filter(|value| !value.is_empty())?;
+        let value = Cookies::of(headers).get(jwt.cookie.as_deref()?).filter(|value| !value.is_empty())?;
         Some(token(value, jwt))
     };
     let bearer = || {
@@ -227,8 +214,7 @@ pub fn identify(
         Some(token(bearer_token(headers)?, jwt))
     };
     let mut fault = None;
-    let proofs: [&dyn Fn() -> Option<Result<UserId, IdentityFault>>; 3] =
-        [&signed, &cookie, &bearer];
+    let proofs: [&dyn Fn() -> Option<Result<UserId, IdentityFault>>; 3] = [&signed, &cookie, &bearer];
     for proof in proofs {
         match proof() {
             Some(Ok(user)) => return Identity::Proven(user),
@@ -246,21 +232,14 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
         return None;
     };
     let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
 }
 
-/// The name under which an id appears in logs: HMAC-SHA256 under a key that logs don't have, cut to 16 bytes, as hexadecimal.
-/// `kind` (`user`, `visitor`) keeps equal texts of two kinds apart.
+/// The name under which an id appears in logs: HMAC-SHA256 under a key that logs don't have, cut to 16 bytes, as
+/// hexadecimal. `kind` (`user`, `visitor`) keeps equal texts of two kinds apart.
 #[must_use]
 pub fn pseudonym(key: &MacKey, kind: &str, id: &str) -> String {
-    let tag = key.tag(&[
-        b"edge-personalizer log id ",
-        kind.as_bytes(),
-        b" ",
-        id.as_bytes(),
-    ]);
+    let tag = key.tag(&[b"edge-personalizer log id ", kind.as_bytes(), b" ", id.as_bytes()]);
     to_hex(tag.get(..PSEUDONYM_BYTES).unwrap_or_default())
 }
 

@@ -33,19 +33,9 @@ pub struct Permissions {
 
 impl Permissions {
     /// Nothing at all.
-    pub const NONE: Self = Self {
-        identify: false,
-        bucket: false,
-        expose: false,
-        store: false,
-    };
+    pub const NONE: Self = Self { identify: false, bucket: false, expose: false, store: false };
     /// Everything.
-    pub const ALL: Self = Self {
-        identify: true,
-        bucket: true,
-        expose: true,
-        store: true,
-    };
+    pub const ALL: Self = Self { identify: true, bucket: true, expose: true, store: true };
 }
 
 /// What may be done with a visitor in these circumstances. In order:
@@ -65,11 +55,7 @@ pub fn permissions(of: Circumstances) -> Permissions {
     if of.bot || of.global_privacy_control || !agreed {
         Permissions::NONE
     } else if of.preview {
-        Permissions {
-            expose: false,
-            store: false,
-            ..Permissions::ALL
-        }
+        Permissions { expose: false, store: false, ..Permissions::ALL }
     } else {
         Permissions::ALL
     }
@@ -103,37 +89,21 @@ Unknown      Silent   yes | ----   ----    ---- ----
 ";
 
     fn letters(of: Permissions) -> String {
-        [
-            (of.identify, 'I'),
-            (of.bucket, 'B'),
-            (of.expose, 'E'),
-            (of.store, 'S'),
-        ]
-        .map(|(may, letter)| if may { letter } else { '-' })
-        .iter()
-        .collect()
+        [(of.identify, 'I'), (of.bucket, 'B'), (of.expose, 'E'), (of.store, 'S')]
+            .map(|(may, letter)| if may { letter } else { '-' })
+            .iter()
+            .collect()
     }
 
     #[test]
     fn the_policy_table_holds_in_every_cell() {
-        let mut printed =
-            "jurisdiction consent  gpc | person preview bot  bot+preview\n".to_owned();
+        let mut printed = "jurisdiction consent  gpc | person preview bot  bot+preview\n".to_owned();
         let mut cells = 0;
-        for jurisdiction in [
-            Jurisdiction::OptIn,
-            Jurisdiction::OptOut,
-            Jurisdiction::Unknown,
-        ] {
+        for jurisdiction in [Jurisdiction::OptIn, Jurisdiction::OptOut, Jurisdiction::Unknown] {
             for consent in [Consent::Granted, Consent::Refused, Consent::Silent] {
                 for global_privacy_control in [false, true] {
                     let cell = |bot, preview| {
-                        let of = Circumstances {
-                            jurisdiction,
-                            consent,
-                            global_privacy_control,
-                            bot,
-                            preview,
-                        };
+                        let of = Circumstances { jurisdiction, consent, global_privacy_control, bot, preview };
                         letters(permissions(of))
                     };
                     let line = format!(

@@ -1,7 +1,8 @@
-//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as exposure.
+//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as
+//! exposure.
 //!
-//! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the query
-//! parameter `edge_preview`, then lives in the session cookie `ep_preview`.
+//! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the
+//! query parameter `edge_preview`, then lives in the session cookie `ep_preview`.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,8 @@ pub const LONGEST_LIFE: i64 = 31 * 86_400;
 /// Keys that are tried.
 const MOST_KEYS: usize = 8;
 
-/// What the signature covers before the claims, so that a signature made with the same key for another purpose is none
-/// here.
+/// What the signature covers before the claims, so that a signature made with the same key for another purpose is
+/// none here.
 const CONTEXT: &[u8] = b"edge-personalizer preview 1.";
 
 /// What a preview forces.
@@ -89,33 +90,18 @@ pub fn sign(claims: &PreviewClaims, key: &MacKey) -> Option<String> {
 /// # Errors
 ///
 /// The token is malformed, not signed by any of the keys, or out of its time.
-pub fn verify(
-    token: &str,
-    keys: &[MacKey],
-    now: OffsetDateTime,
-) -> Result<PreviewClaims, PreviewError> {
+pub fn verify(token: &str, keys: &[MacKey], now: OffsetDateTime) -> Result<PreviewClaims, PreviewError> {
     if token.len() > LONGEST_TOKEN {
         return Err(PreviewError::Malformed);
     }
-    let (claims, tag) = token
-        .strip_prefix("1.")
-        .and_then(|rest| rest.split_once('.'))
-        .ok_or(PreviewError::Malformed)?;
-    let tag = URL_SAFE_NO_PAD
-        .decode(tag)
-        .map_err(|_| PreviewError::Malformed)?;
-    if !keys
-        .iter()
-        .take(MOST_KEYS)
-        .any(|key| key.verify(&[CONTEXT, claims.as_bytes()], &tag))
-    {
+    let (claims, tag) =
+        token.strip_prefix("1.").and_then(|rest| rest.split_once('.')).ok_or(PreviewError::Malformed)?;
+    let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| PreviewError::Malformed)?;
+    if !keys.iter().take(MOST_KEYS).any(|key| key.verify(&[CONTEXT, claims.as_bytes()], &tag)) {
         return Err(PreviewError::Signature);
     }
-    let json = URL_SAFE_NO_PAD
-        .decode(claims)
-        .map_err(|_| PreviewError::Malformed)?;
-    let claims: PreviewClaims =
-        serde_json::from_slice(&json).map_err(|_| PreviewError::Malformed)?;
+    let json = URL_SAFE_NO_PAD.decode(claims).map_err(|_| PreviewError::Malformed)?;
+    let claims: PreviewClaims = serde_json::from_slice(&json).map_err(|_| PreviewError::Malformed)?;
     let left = claims.exp.saturating_sub(now.unix_timestamp());
     if left <= 0 {
         Err(PreviewError::Expired)
@@ -126,18 +112,14 @@ pub fn verify(
     }
 }
 
-/// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are left
-/// out.
+/// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are
+/// left out.
 #[must_use]
 pub fn keys(secret: &[u8]) -> Vec<MacKey> {
     let secret = secret.trim_ascii();
     if secret.first() == Some(&b'[') {
         let texts: Vec<String> = serde_json::from_slice(secret).unwrap_or_default();
-        texts
-            .iter()
-            .take(MOST_KEYS)
-            .filter_map(|text| MacKey::new(text.as_bytes()))
-            .collect()
+        texts.iter().take(MOST_KEYS).filter_map(|text| MacKey::new(text.as_bytes())).collect()
     } else {
         MacKey::new(secret).into_iter().collect()
     }
@@ -146,27 +128,13 @@ pub fn keys(secret: &[u8]) -> Vec<MacKey> {
 /// The `Set-Cookie` value that keeps a verified `token` until the browser closes.
 #[must_use]
 pub fn set_cookie(token: &str) -> Option<HeaderValue> {
-    SetCookie {
-        name: COOKIE,
-        value: token,
-        domain: None,
-        max_age: None,
-        same_site: SameSite::Lax,
-    }
-    .render()
+    SetCookie { name: COOKIE, value: token, domain: None, max_age: None, same_site: SameSite::Lax }.render()
 }
 
 /// The `Set-Cookie` value that ends a preview.
 #[must_use]
 pub fn remove_cookie() -> Option<HeaderValue> {
-    SetCookie {
-        name: COOKIE,
-        value: "",
-        domain: None,
-        max_age: Some(0),
-        same_site: SameSite::Lax,
-    }
-    .render()
+    SetCookie { name: COOKIE, value: "", domain: None, max_age: Some(0), same_site: SameSite::Lax }.render()
 }
 
 #[cfg(test)]
@@ -195,37 +163,14 @@ mod tests {
     #[test]
     fn a_signed_link_shows_what_it_claims_until_it_expires() {
         let token = sign(&claims(), &key(1)).unwrap();
-        assert!(
-            token
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
-            "{token}"
-        );
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{token}");
         assert_eq!(verify(&token, &[key(2), key(1)], at(NOW)), Ok(claims()));
         assert_eq!(verify(&token, &[key(1)], at(NOW + 3599)), Ok(claims()));
-        assert_eq!(
-            verify(&token, &[key(1)], at(NOW + 3600)),
-            Err(PreviewError::Expired)
-        );
-        assert_eq!(
-            verify(&token, &[key(2)], at(NOW)),
-            Err(PreviewError::Signature)
-        );
+        assert_eq!(verify(&token, &[key(1)], at(NOW + 3600)), Err(PreviewError::Expired));
+        assert_eq!(verify(&token, &[key(2)], at(NOW)), Err(PreviewError::Signature));
         assert_eq!(verify(&token, &[], at(NOW)), Err(PreviewError::Signature));
-        assert!(
-            set_cookie(&token)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with("ep_preview=1.")
-        );
-        assert!(
-            remove_cookie()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .contains("Max-Age=0")
-        );
+        assert!(set_cookie(&token).unwrap().to_str().unwrap().starts_with("ep_preview=1."));
+        assert!(remove_cookie().unwrap().to_str().unwrap().contains("Max-Age=0"));
     }
 
     #[test]
@@ -256,10 +201,7 @@ mod tests {
             let token = sign(&PreviewClaims { exp, ..claims() }, &key(1)).unwrap();
             assert_eq!(verify(&token, &[key(1)], at(NOW)), Err(expected));
         }
-        let large = PreviewClaims {
-            region: Some("x".repeat(3000)),
-            ..claims()
-        };
+        let large = PreviewClaims { region: Some("x".repeat(3000)), ..claims() };
         assert_eq!(sign(&large, &key(1)), None);
         for text in ["", "1.", "1..", "2.a.b", "off", &"1.".repeat(2000)] {
             assert!(verify(text, &[key(1)], at(NOW)).is_err());

@@ -2,8 +2,8 @@
 //! specification 0.8.0, "Sticky bucketing").
 //!
 //! The cookie holds `1.<base64url of JSON>`. The JSON maps `attributeName||attributeValue` to that document's
-//! assignments, themselves a map of `<experiment key>__<bucket version>` to a variation's key. Whole keys are compared,
-//! never prefixes: `menu__0` and `menu_underline__0` are two experiments.
+//! assignments, themselves a map of `<experiment key>__<bucket version>` to a variation's key. Whole keys are
+//! compared, never prefixes: `menu__0` and `menu_underline__0` are two experiments.
 
 use std::collections::BTreeMap;
 
@@ -39,30 +39,19 @@ impl StickyDocuments {
 
     /// Every document: key (`attributeName||attributeValue`) and assignments.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Assignments)> {
-        self.0
-            .iter()
-            .map(|(key, assignments)| (key.as_str(), assignments))
+        self.0.iter().map(|(key, assignments)| (key.as_str(), assignments))
     }
 
     /// Keeps one assignment. Returns whether anything changed, and so whether the cookie must be sent; what doesn't
     /// fit the limits is not kept.
-    pub fn assign(
-        &mut self,
-        attribute: &str,
-        value: &str,
-        experiment: &str,
-        variation: &str,
-    ) -> bool {
+    pub fn assign(&mut self, attribute: &str, value: &str, experiment: &str, variation: &str) -> bool {
         let key = document_key(attribute, value);
         let fits = is_document_key(&key) && is_key(experiment) && is_key(variation);
         if !fits || (!self.0.contains_key(&key) && self.0.len() >= MOST_DOCUMENTS) {
             return false;
         }
         let assignments = self.0.entry(key).or_default();
-        if assignments
-            .get(experiment)
-            .is_some_and(|kept| kept == variation)
-        {
+        if assignments.get(experiment).is_some_and(|kept| kept == variation) {
             return false;
         }
         assignments.insert(experiment.to_owned(), variation.to_owned());
@@ -71,11 +60,7 @@ impl StickyDocuments {
 
     /// Drops the documents of anyone else who used this browser: only those of the given attribute values stay.
     pub fn retain(&mut self, current: &[(&str, &str)]) {
-        self.0.retain(|key, _| {
-            current
-                .iter()
-                .any(|(attribute, value)| *key == document_key(attribute, value))
-        });
+        self.0.retain(|key, _| current.iter().any(|(attribute, value)| *key == document_key(attribute, value)));
     }
 
     /// Reads a cookie's value. Anything but a well-formed document set gives an empty one: a visitor is then bucketed
@@ -116,9 +101,7 @@ fn document_key(attribute: &str, value: &str) -> String {
 
 fn is_document_key(key: &str) -> bool {
     is_key(key)
-        && key
-            .split_once(SEPARATOR)
-            .is_some_and(|(attribute, value)| !attribute.is_empty() && !value.is_empty())
+        && key.split_once(SEPARATOR).is_some_and(|(attribute, value)| !attribute.is_empty() && !value.is_empty())
 }
 
 fn is_key(text: &str) -> bool {
@@ -143,13 +126,7 @@ pub struct StickySettings {
 
 impl Default for StickySettings {
     fn default() -> Self {
-        Self {
-            cookie: "ep_sticky".to_owned(),
-            domain: None,
-            days: 180,
-            same_site: SameSite::Lax,
-            max_bytes: 2048,
-        }
+        Self { cookie: "ep_sticky".to_owned(), domain: None, days: 180, same_site: SameSite::Lax, max_bytes: 2048 }
     }
 }
 
@@ -188,24 +165,12 @@ mod tests {
         let mut documents = StickyDocuments::default();
         assert!(documents.assign("id", "ü||1", "menu__0", "control"));
         assert!(documents.assign("id", "ü||1", "menu_underline__0", "1"));
-        assert!(
-            !documents.assign("id", "ü||1", "menu__0", "control"),
-            "nothing new"
-        );
+        assert!(!documents.assign("id", "ü||1", "menu__0", "control"), "nothing new");
         assert!(documents.assign("visitorId", "abc", "menu__0", "2"));
         let settings = StickySettings::default();
         let set = settings.set_cookie(&documents).unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::COOKIE,
-            set.to_str()
-                .unwrap()
-                .split(';')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap(),
-        );
+        headers.insert(header::COOKIE, set.to_str().unwrap().split(';').next().unwrap().parse().unwrap());
         let read = settings.read(&Cookies::of(&headers));
         assert_eq!(read, documents);
         assert_eq!(read.get("id", "ü||1").unwrap()["menu__0"], "control");
@@ -219,10 +184,7 @@ mod tests {
         documents.assign("id", "alice", "menu__0", "1");
         documents.assign("id", "bob", "menu__0", "2");
         documents.retain(&[("id", "bob"), ("visitorId", "v")]);
-        assert_eq!(
-            documents.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            ["id||bob"]
-        );
+        assert_eq!(documents.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["id||bob"]);
     }
 
     #[test]
@@ -241,11 +203,7 @@ mod tests {
             encode("{\"id||\":{\"a__0\":\"x\"}}"),
             encode("{\"id||1\":{\"a__0\":\"\\r\\n\"}}"),
         ] {
-            assert_eq!(
-                StickyDocuments::decode(&bad),
-                StickyDocuments::default(),
-                "{bad}"
-            );
+            assert_eq!(StickyDocuments::decode(&bad), StickyDocuments::default(), "{bad}");
         }
         let mut documents = StickyDocuments::default();
         for n in 0..200 {

@@ -21,14 +21,11 @@ impl VisitorId {
         Self(bits)
     }
 
-    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so that
-    /// it can't be two visitors.
+    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so
+    /// that it can't be two visitors.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == DIGITS
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if !digits {
             return None;
         }
@@ -65,12 +62,7 @@ pub struct VisitorSettings {
 
 impl Default for VisitorSettings {
     fn default() -> Self {
-        Self {
-            cookie: "ep_vid".to_owned(),
-            domain: None,
-            days: 180,
-            same_site: SameSite::Lax,
-        }
+        Self { cookie: "ep_vid".to_owned(), domain: None, days: 180, same_site: SameSite::Lax }
     }
 }
 
@@ -150,25 +142,14 @@ mod tests {
     #[test]
     fn settings_may_name_the_cookie_and_wrong_ones_are_noticed() {
         let settings: VisitorSettings =
-            serde_json::from_str(r#"{"cookie":"__Host-v","days":9999,"same_site":"Strict"}"#)
-                .unwrap();
+            serde_json::from_str(r#"{"cookie":"__Host-v","days":9999,"same_site":"Strict"}"#).unwrap();
         assert!(settings.is_usable());
         let set = settings.set_cookie(VisitorId::from_random(1)).unwrap();
         assert!(set.to_str().unwrap().contains("Max-Age=34560000"));
-        let wrong = VisitorSettings {
-            cookie: "a b".to_owned(),
-            ..VisitorSettings::default()
-        };
+        let wrong = VisitorSettings { cookie: "a b".to_owned(), ..VisitorSettings::default() };
         assert!(!wrong.is_usable());
         assert!(wrong.set_cookie(VisitorId::from_random(1)).is_none());
-        assert!(
-            settings
-                .remove_cookie()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .contains("Max-Age=0")
-        );
+        assert!(settings.remove_cookie().unwrap().to_str().unwrap().contains("Max-Age=0"));
     }
 
     #[test]

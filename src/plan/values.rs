@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::variant::Variant;
 use crate::context::Context;
+use crate::decide::Decision;
 use crate::rules::path::Captures;
 use crate::rules::template::{Source, Template, Values};
 
@@ -17,6 +18,8 @@ pub struct PlanValues<'a> {
     pub context: &'a Context,
     /// What the route's path captured.
     pub captures: &'a Captures,
+    /// What was decided.
+    pub decision: &'a Decision,
 }
 
 impl Values for PlanValues<'_> {
@@ -28,17 +31,25 @@ impl Values for PlanValues<'_> {
             Source::Language => self.context.language.as_deref().map(Cow::Borrowed),
             Source::PathParameter(name) => self.captures.parameter(name),
             Source::PathRest => self.captures.rest().map(Cow::Borrowed),
-            Source::DeviceType
-            | Source::Network
-            | Source::Feature(_)
-            | Source::Experiment(_)
-            | Source::UserId
-            | Source::Session(_) => None,
+            Source::Feature(key) => self.decision.feature(key)?.text.as_deref().map(Cow::Borrowed),
+            Source::Experiment(key) => self.decision.experiment(key)?.text.as_deref().map(Cow::Borrowed),
+            Source::UserId => self.context.person.user().map(|user| Cow::Borrowed(user.as_str())),
+            Source::Session(path) => session_value(self.context.session_json()?, path),
+            Source::DeviceType | Source::Network => None,
         }
     }
 }
 
 impl PlanValues<'_> {
+    /// Adds what was decided of features and experiments.
+    pub fn add_arms(&self, variant: &mut Variant) {
+        for shown in &self.decision.shown {
+            if let Some(text) = &shown.text {
+                variant.add_arm(&shown.key, text);
+            }
+        }
+    }
+
     /// Adds the dimensions that `templates` use to the variant. The path is part of the URL already.
     pub fn add_dimensions<'t>(&self, templates: impl Iterator<Item = &'t Template>, variant: &mut Variant) {
         for source in templates.flat_map(Template::sources) {
@@ -52,8 +63,11 @@ impl PlanValues<'_> {
                 Source::Language => "language",
                 Source::DeviceType => DEVICE_TYPE,
                 Source::Network => "network",
-                Source::Feature(key) | Source::Experiment(key) => key,
-                Source::PathParameter(_) | Source::PathRest | Source::UserId | Source::Session(_) => continue,
+                // Features and experiments are in the variant already, whether a template names them or not.
+                Source::Feature(_)
+                | Source::Experiment(_)
+                | Source::PathParameter(_)
+                | Source::PathRest | Source::UserId | Source::Session(_) => continue,
             };
             if let Some(value) = self.value(source) {
                 variant.add(dimension, &value);
@@ -64,5 +78,18 @@ impl PlanValues<'_> {
     /// Whether a template makes the request one visitor's own.
     pub fn identify<'t>(&self, mut templates: impl Iterator<Item = &'t Template>) -> bool {
         templates.any(|template| template.sources().any(|source| matches!(source, Source::UserId | Source::Session(_))))
+    }
+}
+
+/// A scalar of the session at a dotted path.
+fn session_value<'s>(session: &'s serde_json::Value, path: &str) -> Option<Cow<'s, str>> {
+    let step = |value: &'s serde_json::Value, name: &str| match value {
+        serde_json::Value::Array(list) => list.get(name.parse::<usize>().ok()?),
+        other => other.get(name),
+    };
+    match path.split('.').try_fold(session, step)? {
+        serde_json::Value::String(text) => Some(Cow::Borrowed(text)),
+        scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some(Cow::Owned(scalar.to_string())),
+        _ => None,
     }
 }

@@ -1,14 +1,18 @@
 //! A route, compiled: names parsed, templates and conditions prepared, times in nanoseconds.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::path::Pattern;
-use super::stored::{self, Action, QueryPolicy};
+use super::stored::{self, Action, OnMiss, QueryPolicy, SessionUse};
 use super::template::{Source, Template};
 use crate::admit::headers::is_reserved;
 use crate::condition::Condition;
+use crate::plan::body::BodyRules;
 
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";
@@ -36,8 +40,47 @@ pub struct Route {
     pub schedule: Schedule,
     /// What happens.
     pub action: CompiledAction,
-    /// Features that the answer depends on.
-    pub features: Vec<String>,
+    /// Features that the answer depends on: those that are listed, and those that templates name. Sorted.
+    pub feature_keys: Vec<String>,
+    /// Experiments of their own, likewise.
+    pub experiment_keys: Vec<String>,
+    /// What of the session the route uses.
+    pub session: Option<SessionUse>,
+    /// What has to be known before the route can be decided.
+    pub needs: Needs,
+    /// Operations on pages, as stored.
+    pub html: Vec<serde_json::Value>,
+    /// Edits of JSON answers, as stored.
+    pub json: Option<serde_json::Value>,
+    /// Both, compiled when a request first comes near: they need the rule set's templates.
+    pub body: OnceCell<Rc<BodyRules>>,
+}
+
+/// What has to be known of a visitor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Who asks.
+    pub person: bool,
+    /// The same the next time: a new visitor gets an id.
+    pub keeps: bool,
+    /// The session.
+    pub session: bool,
+    /// Where the session isn't fresh, the origin is told instead of the central backend asked.
+    pub origin_on_miss: bool,
+}
+
+impl Needs {
+    /// What this and `other` need together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            person: self.person || other.person,
+            keeps: self.keeps || other.keeps,
+            session: self.session || other.session,
+            // Asking is the safer of the two: whoever gets the route has what it needs.
+            origin_on_miss: (self.origin_on_miss || !self.session) && (other.origin_on_miss || !other.session),
+        }
+    }
 }
 
 /// From (inclusive) until (exclusive).
@@ -175,7 +218,7 @@ impl Route {
             ));
         }
         let action = compile_action(&stored, &pattern)?;
-        Ok(Self {
+        let mut route = Self {
             id: stored.id,
             pattern,
             enabled: stored.enabled,
@@ -184,8 +227,68 @@ impl Route {
             when,
             schedule,
             action,
-            features: stored.features,
-        })
+            feature_keys: stored.features,
+            experiment_keys: stored.experiments,
+            session: stored.session,
+            needs: Needs::default(),
+            html: stored.html,
+            json: stored.json,
+            body: OnceCell::new(),
+        };
+        let (mut features, mut experiments) = (Vec::new(), Vec::new());
+        for source in route.templates().into_iter().flat_map(Template::sources) {
+            match source {
+                Source::Feature(key) => features.push(key.clone()),
+                Source::Experiment(key) => experiments.push(key.clone()),
+                _ => {}
+            }
+        }
+        for (keys, more) in [(&mut route.feature_keys, features), (&mut route.experiment_keys, experiments)] {
+            keys.extend(more);
+            keys.sort();
+            keys.dedup();
+        }
+        route.needs = route.needs();
+        Ok(route)
+    }
+
+    fn needs(&self) -> Needs {
+        let reads = |names: &[&str]| {
+            self.when.as_ref().is_some_and(|when| when.attributes_used().any(|name| names.contains(&name)))
+        };
+        let templates = self.templates();
+        let fills = |wanted: fn(&Source) -> bool| templates.iter().any(|template| template.sources().any(wanted));
+        let session = self.session.is_some()
+            || reads(&["session", "segments"])
+            || fills(|source| matches!(source, Source::Session(_)))
+            || self.html.iter().chain(&self.json).any(|operation| operation.to_string().contains("session"));
+        let bucketed = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
+        let keeps = session || bucketed || reads(&["id", "visitorId"]);
+        let named = fills(|source| matches!(source, Source::UserId)) || reads(&["userId", "loggedIn"]);
+        // An origin that is asked for one visitor is told who it is, where that is proven.
+        let private = matches!(&self.action, CompiledAction::Personalize(personalize) if personalize.cache.is_none());
+        let origin_on_miss = self.session.as_ref().is_some_and(|session| session.on_miss == OnMiss::Origin);
+        Needs { person: keeps || named || private, keeps, session, origin_on_miss }
+    }
+
+    /// Whether requests are rewritten and decided.
+    pub fn is_personalized(&self) -> bool {
+        matches!(self.action, CompiledAction::Personalize(_))
+    }
+
+    /// Whether the page's visual experiments run here.
+    pub fn runs_visual_experiments(&self) -> bool {
+        !self.html.is_empty()
+    }
+
+    /// Whether bodies are rewritten.
+    pub fn rewrites_bodies(&self) -> bool {
+        !self.html.is_empty() || self.json.is_some()
+    }
+
+    /// Whether the answer may hold something of the visitor's session.
+    pub fn shows_session(&self) -> bool {
+        self.rewrites_bodies() && self.needs.session
     }
 
     /// Whether the route is for `host` (lower case, without port).

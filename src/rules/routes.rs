@@ -161,6 +161,11 @@ impl Routes {
         slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.pointer.clone())))
     }
 
+    /// Adds faults that were found while a route was used.
+    pub fn note(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.found_late.borrow_mut().extend(faults);
+    }
+
     /// The faults found since the last call in routes that were needed.
     pub fn take_faults(&self) -> Vec<Fault> {
         self.found_late.take()

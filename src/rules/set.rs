@@ -1,8 +1,10 @@
 //! A rule set: the dictionaries of one revision, compiled.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::definitions;
 use super::dictionary::{DICTIONARIES, ReadError, Reader, part_name};
 use super::fault::Fault;
 use super::pack::Pack;
@@ -10,9 +12,12 @@ use super::regions::Regions;
 use super::routes::Routes;
 use super::settings::Settings;
 use crate::condition::Groups;
+use crate::context::consent::ConsentRules;
+use crate::growthbook::Definitions;
+use crate::transform::template::Templates;
 
 /// The compiled dictionaries of one revision. What didn't change from one reading to the next is shared.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
     /// The revision; `None` for entries at their bare names.
     pub revision: Option<String>,
@@ -22,8 +27,12 @@ pub struct RuleSet {
     pub regions: Rc<Regions>,
     /// Routes.
     pub routes: Rc<Routes>,
-    /// Segments, for `$inGroup`.
-    pub groups: Rc<Groups>,
+    /// How consent is learnt.
+    pub consent: Rc<ConsentRules>,
+    /// Features, experiments and segments.
+    pub definitions: Rc<Definitions>,
+    /// Templates of pages; compiled as routes come to use them.
+    pub templates: Rc<RefCell<Templates>>,
     /// Whether the command line checked the rules before it pushed them: the edge needn't look for mistakes that no request meets.
     pub is_checked: bool,
 }
@@ -98,28 +107,48 @@ impl RuleSet {
             Some(set) => Rc::clone(&set.regions),
             None => Rc::new(first("regions").map(|text| Regions::read(text, faults)).unwrap_or_default()),
         };
-        let routes = match unchanged("routes") {
-            Some(set) => Rc::clone(&set.routes),
-            None => Rc::new(Routes::read(texts.of("routes"), faults)),
+        let consent = match unchanged("settings") {
+            Some(set) => Rc::clone(&set.consent),
+            None => {
+                let (consent, messages) = ConsentRules::compile(&settings.consent);
+                faults.extend(messages.into_iter().map(|message| Fault::new("settings", "/consent", message)));
+                Rc::new(consent)
+            }
         };
-        Self {
-            revision: revision.map(str::to_owned),
-            settings,
-            regions,
-            routes,
-            groups: Rc::default(),
-            is_checked: false,
-        }
+        let kept = ["features", "experiments", "segments"].map(unchanged);
+        let definitions = match kept {
+            [Some(set), Some(_), Some(_)] => Rc::clone(&set.definitions),
+            _ => Rc::new(definitions::read(texts, faults)),
+        };
+        // Routes hold templates that are compiled already: both are read anew where one has changed.
+        let (routes, templates) = match (unchanged("routes"), unchanged("templates")) {
+            (Some(set), Some(_)) => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
+            _ => {
+                let templates = Templates::new(definitions::templates(texts, faults));
+                (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
+            }
+        };
+        let (revision, is_checked) = (revision.map(str::to_owned), false);
+        Self { revision, settings, regions, routes, consent, definitions, templates, is_checked }
     }
 
-    /// The set of a KV value: small dictionaries are compiled, routes only as requests come near them.
+    /// The set of a KV value: the small dictionaries are compiled; routes and features only as requests come near them.
     pub fn from_pack(revision: &str, pack: Pack, faults: &mut Vec<Fault>) -> Self {
         let mut texts = Texts::default();
         for name in DICTIONARIES {
             texts.set(name, pack.dictionary(name).map(str::to_owned).into_iter().collect());
         }
         let mut set = Self::compile(Some(revision), &texts, None, faults);
+        // Nobody else holds them yet.
+        if let Some(definitions) = Rc::get_mut(&mut set.definitions) {
+            definitions.features.add_filed(pack.features());
+        }
         set.routes = Rc::new(Routes::from_pack(Rc::new(pack)));
         set
+    }
+
+    /// Segments, for `$inGroup`.
+    pub fn groups(&self) -> &Groups {
+        &self.definitions.groups
     }
 }

@@ -3,6 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::fault::{self, Fault};
+use crate::context::consent::ConsentSettings;
+use crate::context::identity::IdentitySettings;
+use crate::context::sticky::StickySettings;
+use crate::context::visitor::VisitorSettings;
+use crate::replication::ReplicationSettings;
+use crate::session::SessionSettings;
 
 /// Where a client may choose its own region (`X-Geo-Region`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +21,40 @@ pub enum RegionOverride {
     Any,
 }
 
+/// Who may see another arm or region than their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PreviewMode {
+    /// Nobody.
+    Off,
+    /// Who holds a signed link (`personalizer preview`).
+    #[default]
+    Signed,
+    /// Everybody, by query (`?hero=1`, as the GrowthBook specification has it): for local development only.
+    Open,
+}
+
+/// How an arm that leads to another URL is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedirectMode {
+    /// The origin is asked for the other path, the visitor's address bar stays: no exposure is lost on the way.
+    #[default]
+    Rewrite,
+    /// The visitor is sent there with a 302.
+    Redirect,
+}
+
+/// A GrowthBook SDK payload in the KV store `rules`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrowthBookSettings {
+    /// The key under which GrowthBook's Fastly KV webhook writes it.
+    pub kv_key: String,
+    /// The secret that holds the decryption key, where the payload is encrypted.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
 /// What is logged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,11 +63,29 @@ pub struct LogSettings {
     pub sample: f64,
     /// Whether answers carry `Server-Timing`.
     pub server_timing: bool,
+    /// Attributes that an exposure's line may carry: `country`, `deviceType`, ….
+    pub exposure_attributes: Vec<String>,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { sample: 1.0, server_timing: false }
+        Self { sample: 1.0, server_timing: false, exposure_attributes: Vec::new() }
+    }
+}
+
+/// What a request may cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Milliseconds of vCPU after which a page streams on unrewritten; the platform stops a request at 50.
+    pub vcpu_ms: u64,
+    /// Bytes of the largest JSON answer that is edited.
+    pub json_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { vcpu_ms: 30, json_bytes: 256 * 1024 }
     }
 }
 
@@ -44,6 +102,26 @@ pub struct Settings {
     pub languages: Vec<String>,
     /// What is logged.
     pub log: LogSettings,
+    /// How a user is known.
+    pub identity: IdentitySettings,
+    /// How consent is learnt.
+    pub consent: ConsentSettings,
+    /// The cookie of a visitor who isn't logged in.
+    pub visitor: VisitorSettings,
+    /// The cookie of remembered arms.
+    pub sticky: StickySettings,
+    /// Session records.
+    pub session: SessionSettings,
+    /// What the central backend may send at once.
+    pub replication: ReplicationSettings,
+    /// Who may see another arm or region than their own.
+    pub preview: PreviewMode,
+    /// How an arm that leads to another URL is shown.
+    pub redirects: RedirectMode,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// A GrowthBook SDK payload; the dictionaries win.
+    pub growthbook: Option<GrowthBookSettings>,
 }
 
 impl Settings {

@@ -78,6 +78,18 @@ pub struct Route {
     /// Features that the answer depends on.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Experiments of their own that the answer depends on.
+    #[serde(default)]
+    pub experiments: Vec<String>,
+    /// What of the session the route uses.
+    #[serde(default)]
+    pub session: Option<SessionUse>,
+    /// Operations on pages: see `docs/PERSONALIZING.md`.
+    #[serde(default)]
+    pub html: Vec<serde_json::Value>,
+    /// Edits of JSON answers: see `docs/PERSONALIZING.md`.
+    #[serde(default)]
+    pub json: Option<serde_json::Value>,
     /// With it the answer is shared by all with the same canonical request.
     #[serde(default)]
     pub cache: Option<Cache>,
@@ -94,6 +106,48 @@ pub struct Route {
 
 fn enabled() -> bool {
     true
+}
+
+/// A list of the session that can be sent to the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionPart {
+    /// SKUs looked at, the newest first.
+    RecentViews,
+    /// SKUs in the cart.
+    Cart,
+    /// Categories by weight, the heaviest first.
+    Affinity,
+}
+
+/// What is done where the record at the edge isn't fresh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMiss {
+    /// The central backend is asked, within the budget.
+    #[default]
+    Ask,
+    /// The origin is told `Edge-Session: miss`, and personalizes.
+    Origin,
+}
+
+/// What of the session a route uses. A request that carries some of it is one visitor's own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionUse {
+    /// What is done where the record at the edge isn't fresh.
+    pub on_miss: OnMiss,
+    /// Query parameters, each with a list of the session, comma-separated.
+    pub query: BTreeMap<String, SessionPart>,
+    /// Lists in the JSON of header `Edge-Session-Data`.
+    pub header: Vec<SessionPart>,
+}
+
+impl SessionUse {
+    /// Whether some of the session goes to the origin.
+    pub fn is_sent(&self) -> bool {
+        !self.query.is_empty() || !self.header.is_empty()
+    }
 }
 
 /// From when until when, RFC 3339; `until` is not included.

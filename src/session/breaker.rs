@@ -1,4 +1,5 @@
-//! A circuit breaker for the session API, kept for the sandbox's life: a central backend that is down is not asked by every visitor.
+//! A circuit breaker for the session API, kept for the sandbox's life: a central backend that is down is not asked by
+//! every visitor.
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ impl Breaker {
         *self = Self::default();
     }
 
-    /// It didn't. From the settings' number of failures in a row on, nobody asks for a while; then one question decides whether the next
-    /// while begins.
+    /// It didn't. From the settings' number of failures in a row on, nobody asks for a while; then one question
+    /// decides whether the next while begins.
     pub fn failed(&mut self, uptime: Duration, settings: &SessionSettings) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= settings.breaker_failures.max(1) {

@@ -1,5 +1,5 @@
-//! A small platform for this crate's tests: a KV store and a session API that fail, stall and lie on demand, and a clock that only moves
-//! when somebody waits.
+//! A small platform for this crate's tests: a KV store and a session API that fail, stall and lie on demand, and a
+//! clock that only moves when somebody waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

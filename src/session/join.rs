@@ -2,8 +2,9 @@
 
 use super::record::Record;
 
-/// Both records together. Views are put in the order of time, the undated ones after their dated neighbours' record; carts, segments, weights
-/// and attributes are united, and where both have the same SKU, category or name, `first` (the user's) counts.
+/// Both records together. Views are put in the order of time, the undated ones after their dated neighbours' record;
+/// carts, segments, weights and attributes are united, and where both have the same SKU, category or name, `first`
+/// (the user's) counts.
 #[must_use]
 pub fn joined(first: Record, second: Record) -> Record {
     let mut both = first;

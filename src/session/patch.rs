@@ -22,8 +22,8 @@ pub enum Change<T> {
     Set(T),
 }
 
-/// What happens to the fields of a record. In the two maps every entry stands for itself; `None` removes it (the semantics of RFC
-/// 7396, JSON Merge Patch, one level deep).
+/// What happens to the fields of a record. In the two maps every entry stands for itself; `None` removes it (the
+/// semantics of RFC 7396, JSON Merge Patch, one level deep).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Patch {
     /// What was looked at, the newest first.
@@ -54,8 +54,9 @@ impl std::fmt::Display for Issue {
 }
 
 impl Patch {
-    /// Reads the known fields of a record's JSON as far as they go, within `limits`; unknown ones are ignored. What can't be used is left
-    /// out and named in `issues`: a strict reader refuses the record then, a lenient one goes on.
+    /// Reads the known fields of a record's JSON as far as they go, within `limits`; unknown ones are ignored. What
+    /// can't be used is left out and named in `issues`: a strict reader refuses the record then, a lenient one goes
+    /// on.
     #[must_use]
     pub fn read(object: &Map<String, Value>, limits: &Limits, issues: &mut Vec<Issue>) -> Self {
         let limits = limits.bounded();

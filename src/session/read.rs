@@ -155,7 +155,8 @@ impl Outcome {
     }
 }
 
-/// The value of `Edge-Session`: the state and the age, a Structured Fields item (RFC 9651, section 3.3), as `fresh;age=12`.
+/// The value of `Edge-Session`: the state and the age, a Structured Fields item (RFC 9651, section 3.3), as
+/// `fresh;age=12`.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.state.as_str())?;
@@ -171,7 +172,8 @@ pub struct Started<P: Platform> {
     lookups: Vec<(Subject, Result<P::PendingKv, StoreError>)>,
 }
 
-/// Starts looking up the records of `subjects` (see [`subjects`](super::subjects)). Call it as soon as they are known.
+/// Starts looking up the records of `subjects` (see [`subjects`](super::subjects)). Call it as soon as they are
+/// known.
 pub fn start<P: Platform>(platform: &P, subjects: Vec<Subject>) -> Started<P> {
     let lookups = subjects
         .into_iter()
@@ -193,8 +195,8 @@ struct Found {
     central: Option<Result<(), SessionFault>>,
 }
 
-/// Finishes the look-ups. Where a record isn't fresh, the central backend is asked (if `on_miss` and the settings say so) within what is left
-/// of the budget, which starts now.
+/// Finishes the look-ups. Where a record isn't fresh, the central backend is asked (if `on_miss` and the settings say
+/// so) within what is left of the budget, which starts now.
 pub fn finish<P: Platform>(
     platform: &P,
     started: Started<P>,

@@ -29,7 +29,8 @@ pub struct CartItem {
     pub price: Option<f64>,
 }
 
-/// A session. Everything in it is data from elsewhere: whoever puts a part into a header, a URL or a page encodes it for there.
+/// A session. Everything in it is data from elsewhere: whoever puts a part into a header, a URL or a page encodes it
+/// for there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     /// When the central backend last changed it, in milliseconds since 1970.
@@ -58,8 +59,8 @@ impl Record {
     }
 
     /// The attribute `session` of conditions and templates: `recent_views` as a list of SKUs, `cart` as a list of
-    /// `{sku, quantity, price?}`, `cart_skus`, `cart_quantity` (pieces), `cart_value` (where every price is known), `affinity`,
-    /// `top_affinity` (the heaviest category), `segments`, `attributes`.
+    /// `{sku, quantity, price?}`, `cart_skus`, `cart_quantity` (pieces), `cart_value` (where every price is known),
+    /// `affinity`, `top_affinity` (the heaviest category), `segments`, `attributes`.
     #[must_use]
     pub fn to_attribute(&self) -> Value {
         let skus = |skus: &mut dyn Iterator<Item = &String>| {
@@ -126,8 +127,8 @@ pub(super) fn cart_json(item: &CartItem) -> Value {
     Value::Object(json)
 }
 
-/// A point in time: whole milliseconds since 1970, which is what we write, or RFC 3339, which people do. `None` outside the years
-/// 1970 to 9999.
+/// A point in time: whole milliseconds since 1970, which is what we write, or RFC 3339, which people do. `None`
+/// outside the years 1970 to 9999.
 #[must_use]
 pub fn time_ms(value: &Value) -> Option<i64> {
     let ms = match value {

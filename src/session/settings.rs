@@ -44,7 +44,8 @@ pub struct SessionSettings {
     pub ttl: u32,
     /// Seconds for which a delete is remembered, so that a late update can't bring the user back.
     pub tombstone_ttl: u32,
-    /// The path to ask the central backend, `{kind}` and `{id}` filled in (`/sessions/{kind}/{id}`). Nobody is asked without one.
+    /// The path to ask the central backend, `{kind}` and `{id}` filled in (`/sessions/{kind}/{id}`). Nobody is asked
+    /// without one.
     pub path: Option<String>,
     /// The backend to ask.
     pub backend: String,

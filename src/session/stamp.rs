@@ -17,8 +17,8 @@ pub enum Action {
     Delete,
 }
 
-/// The kinds of updates, in the order in which they count at the same instant: a change made in the same millisecond as the record's
-/// creation came after it, and a delete is never undone by a tie.
+/// The kinds of updates, in the order in which they count at the same instant: a change made in the same millisecond
+/// as the record's creation came after it, and a delete is never undone by a tie.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     #[default]
@@ -27,8 +27,8 @@ pub(super) enum Rank {
     Delete,
 }
 
-/// An update's place in the order: by time, then by kind, then by a digest of its content, so that two different updates are never
-/// equal and a repeated one always is.
+/// An update's place in the order: by time, then by kind, then by a digest of its content, so that two different
+/// updates are never equal and a repeated one always is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
     ms: i64,

@@ -4,8 +4,8 @@ use super::settings::{Limits, SessionSettings};
 use super::stored::Stored;
 use crate::platform::{Kv, KvValue, KvWrite, KvWritten, Platform, StoreError};
 
-/// Writes that are tried on one record, each after reading again. Losing four races for one visitor's record within a few milliseconds means
-/// that the sender had better wait.
+/// Writes that are tried on one record, each after reading again. Losing four races for one visitor's record within a
+/// few milliseconds means that the sender had better wait.
 const MOST_ATTEMPTS: usize = 4;
 /// Seconds that a record is kept at least: the KV store takes no shorter life.
 const SHORTEST_TTL: u32 = 60;
@@ -66,8 +66,8 @@ pub enum ChangeError {
     Contended,
 }
 
-/// Makes `change` to the record at `key`: on `known` where that is still what is stored, else on what is read anew. `change` says whether
-/// there is anything to write.
+/// Makes `change` to the record at `key`: on `known` where that is still what is stored, else on what is read anew.
+/// `change` says whether there is anything to write.
 ///
 /// # Errors
 ///

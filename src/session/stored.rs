@@ -8,15 +8,19 @@
 //!   "sync": { "base": "<stamp>", "fields": { "cart": "<stamp>", "attributes/tier": "<stamp>" } } }
 //! ```
 //!
-//! Every field (and in `affinity` and `attributes` every entry) is a register in which the update with the greatest [`Stamp`] wins; a put and a
-//! delete set all of them. The greatest of a set doesn't depend on the order in which the set is seen, nor on repeats: so all orders of arrival
-//! end in the same record. `base` is the last put or delete; `fields` names what is newer. A record written by somebody else needs no
-//! `sync`: it is then a put at its `updated_at`.
+//! Every field (and in `affinity` and `attributes` every entry) is a register in which the update with the greatest
+//! [`Stamp`] wins; a put and a delete set all of them. The greatest of a set doesn't depend on the order in which the
+//! set is seen, nor on repeats: so all orders of arrival end in the same record. `base` is the last put or delete;
+//! `fields` names what is newer. A record written by somebody else needs no `sync`: it is then a put at its
+//! `updated_at`.
+
+mod registers;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use self::registers::{Entries, Register};
 use super::patch::{Change, Issue, Patch};
 use super::record::{CartItem, Record, View, cart_json, time_ms, view_json};
 use super::settings::Limits;
@@ -24,91 +28,6 @@ use super::stamp::{Action, Stamp, Update};
 
 /// The version written. Others are read as far as they go.
 const VERSION: u64 = 1;
-
-/// A field that is set as a whole.
-#[derive(Debug, Clone, PartialEq)]
-struct Register<T> {
-    stamp: Stamp,
-    value: Option<T>,
-}
-
-impl<T> Default for Register<T> {
-    fn default() -> Self {
-        Self {
-            stamp: Stamp::NEVER,
-            value: None,
-        }
-    }
-}
-
-impl<T> Register<T> {
-    fn set(&mut self, stamp: Stamp, value: Option<T>) -> bool {
-        let newer = stamp > self.stamp;
-        if newer {
-            *self = Self { stamp, value };
-        }
-        newer
-    }
-}
-
-/// A field whose entries are set one by one. An entry without a value was removed, which must be remembered as long as an older update may
-/// still arrive: until the whole field is set again, or [`cut`](Entries::cut) lets go of it.
-#[derive(Debug, Clone, PartialEq)]
-struct Entries<T> {
-    floor: Stamp,
-    entries: BTreeMap<String, Register<T>>,
-}
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self {
-            floor: Stamp::NEVER,
-            entries: BTreeMap::new(),
-        }
-    }
-}
-
-impl<T> Entries<T> {
-    /// Removes everything older than `stamp`, now and for the future.
-    fn clear(&mut self, stamp: Stamp) -> bool {
-        let newer = stamp > self.floor;
-        if newer {
-            self.floor = stamp;
-            self.entries.retain(|_, entry| entry.stamp >= stamp);
-        }
-        newer
-    }
-
-    fn set(&mut self, stamp: Stamp, name: String, value: Option<T>) -> bool {
-        // Equal to the floor: the put that is the floor sets its own entries.
-        stamp >= self.floor && self.entries.entry(name).or_default().set(stamp, value)
-    }
-
-    /// Keeps the `limit` newest entries, removed ones included.
-    ///
-    /// Whatever is let go of has `limit` newer ones beside it. Those only ever get newer, or go all at once under a floor that is newer than
-    /// what was let go of: so it would be let go of in every other order too, and the orders still agree.
-    fn cut(&mut self, limit: usize) {
-        if self.entries.len() <= limit {
-            return;
-        }
-        let mut newest: Vec<(Stamp, String)> = self
-            .entries
-            .iter()
-            .map(|(name, entry)| (entry.stamp, name.clone()))
-            .collect();
-        newest.sort_by(|a, b| b.cmp(a));
-        for (_, name) in newest.split_off(limit) {
-            self.entries.remove(&name);
-        }
-    }
-
-    fn live(&self) -> impl Iterator<Item = (&String, &T)> {
-        self.entries
-            .iter()
-            .filter_map(|(name, entry)| Some((name, entry.value.as_ref()?)))
-    }
-}
 
 /// A record with what is needed to update it. The empty one is a record that doesn't exist.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -180,10 +99,10 @@ impl Stored {
         for name in fields.into_iter().flat_map(Map::keys) {
             match name.split_once('/') {
                 Some(("affinity", entry)) => {
-                    drop(stored.affinity.set(stamp(name), entry.to_owned(), None))
+                    let _ = stored.affinity.set(stamp(name), entry.to_owned(), None);
                 }
                 Some(("attributes", entry)) => {
-                    drop(stored.attributes.set(stamp(name), entry.to_owned(), None))
+                    let _ = stored.attributes.set(stamp(name), entry.to_owned(), None);
                 }
                 _ => {}
             }
@@ -355,7 +274,8 @@ impl Stored {
         .ms()
     }
 
-    /// Since when nothing is known of the record, in milliseconds since 1970: the later of the newest update and the last question.
+    /// Since when nothing is known of the record, in milliseconds since 1970: the later of the newest update and the
+    /// last question.
     #[must_use]
     pub fn known_at(&self) -> i64 {
         self.updated_at().max(self.checked_at)

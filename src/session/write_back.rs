@@ -11,7 +11,8 @@ pub struct WriteBack {
     pub(super) key: String,
     pub(super) update: Option<Update>,
     pub(super) checked_at: i64,
-    /// What was read before, so that an undisturbed write needs no second look-up; `None` where the store didn't answer.
+    /// What was read before, so that an undisturbed write needs no second look-up; `None` where the store didn't
+    /// answer.
     pub(super) known: Option<Known>,
 }
 

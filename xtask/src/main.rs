@@ -1,5 +1,6 @@
 //! `cargo xtask`: serves, tests and measures the service. Each command does its own set-up.
 
+mod bench;
 mod command;
 mod fastly_cli;
 mod project;
@@ -23,6 +24,7 @@ struct Arguments {
 enum Task {
     Serve(serve::Options),
     Test(test::Options),
+    Bench(bench::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Task::Serve(options) => serve::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS

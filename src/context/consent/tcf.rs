@@ -1,16 +1,16 @@
-//! The core segment of an IAB TCF consent string, as far as the purposes (IAB Europe, Transparency & Consent Framework,
-//! "Consent string and vendor list formats v2", "The core string").
+//! The core segment of an IAB TCF consent string, as far as the purposes (IAB Europe, Transparency & Consent
+//! Framework, "Consent string and vendor list formats v2", "The core string").
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Bytes of a string that is read at all. The core segment of a real one, with every vendor, stays below 2,000.
 const LONGEST: usize = 4096;
-/// Bits before `PurposesConsent`: version 6, created 36, updated 36, CMP id 12, CMP version 12, screen 6, language 12, vendor list
-/// version 12, policy version 6, service-specific 1, non-standard texts 1, special features 12.
+/// Bits before `PurposesConsent`: version 6, created 36, updated 36, CMP id 12, CMP version 12, screen 6, language
+/// 12, vendor list version 12, policy version 6, service-specific 1, non-standard texts 1, special features 12.
 const PURPOSES_AT: usize = 152;
-/// Bits before the vendor section: after the purposes come 24 of legitimate interest, 1 of purpose-one treatment, 12 of the
-/// publisher's country.
+/// Bits before the vendor section: after the purposes come 24 of legitimate interest, 1 of purpose-one treatment, 12
+/// of the publisher's country.
 const CORE_BITS: usize = PURPOSES_AT + 24 + 24 + 1 + 12;
 /// The only version of the format in use; version 1 ended in 2020.
 const VERSION: u8 = 2;
@@ -54,13 +54,8 @@ pub fn purposes(text: &[u8]) -> Result<Purposes, TcfError> {
     // fill up an octet need not be zero there.
     let needed = CORE_BITS.div_ceil(24) * 4;
     let head = core.get(..needed).unwrap_or(core);
-    let bytes = URL_SAFE_NO_PAD
-        .decode(head)
-        .map_err(|_| TcfError::NotBase64)?;
-    if !core
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    {
+    let bytes = URL_SAFE_NO_PAD.decode(head).map_err(|_| TcfError::NotBase64)?;
+    if !core.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Err(TcfError::NotBase64);
     }
     if bytes.first().map(|byte| byte >> 2) != Some(VERSION) {
@@ -70,9 +65,7 @@ pub fn purposes(text: &[u8]) -> Result<Purposes, TcfError> {
         return Err(TcfError::TooShort);
     }
     match bytes.get(PURPOSES_AT / 8..PURPOSES_AT / 8 + 3) {
-        Some([a, b, c]) => Ok(Purposes(
-            u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c),
-        )),
+        Some([a, b, c]) => Ok(Purposes(u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c))),
         _ => Err(TcfError::TooShort),
     }
 }
@@ -95,10 +88,8 @@ mod tests {
             bits[PURPOSES_AT + usize::from(*purpose) - 1] = true;
         }
         bits.resize(232, false);
-        let bytes: Vec<u8> = bits
-            .chunks(8)
-            .map(|octet| octet.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
-            .collect();
+        let bytes: Vec<u8> =
+            bits.chunks(8).map(|octet| octet.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -118,11 +109,7 @@ mod tests {
     #[test]
     fn what_is_not_a_version_2_string_is_an_error() {
         assert_eq!(listed(""), Err(TcfError::Version));
-        assert_eq!(
-            listed("BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA"),
-            Err(TcfError::Version),
-            "version 1"
-        );
+        assert_eq!(listed("BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA"), Err(TcfError::Version), "version 1");
         assert_eq!(listed("C***"), Err(TcfError::NotBase64));
         assert_eq!(listed(&"C".repeat(5000)), Err(TcfError::TooLong));
         let core = EXAMPLE.split('.').next().unwrap();

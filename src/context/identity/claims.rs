@@ -18,8 +18,7 @@ pub(super) fn verify(
         return Err(IdentityFault::Malformed);
     }
     let payload = jws::verify(token, keys, &settings.algorithms)?;
-    let claims: Map<String, Value> =
-        serde_json::from_slice(&payload).map_err(|_| IdentityFault::Malformed)?;
+    let claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| IdentityFault::Malformed)?;
     let leeway = i64::from(settings.leeway.min(MOST_TOLERANCE));
     // A token without an end would outlive every password change.
     let expires = date(&claims, "exp")?.ok_or(IdentityFault::Malformed)?;
@@ -37,11 +36,7 @@ pub(super) fn verify(
     if !is_for_us(claims.get("aud"), &settings.audience) {
         return Err(IdentityFault::Audience);
     }
-    claims
-        .get(&settings.claim)
-        .and_then(Value::as_str)
-        .and_then(UserId::parse)
-        .ok_or(IdentityFault::UserId)
+    claims.get(&settings.claim).and_then(Value::as_str).and_then(UserId::parse).ok_or(IdentityFault::UserId)
 }
 
 /// A `NumericDate` in seconds, fractions cut off (RFC 7519, section 2).
@@ -54,19 +49,12 @@ fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Identity
     }
     // `as` saturates; JSON has no NaN.
     #[allow(clippy::cast_possible_truncation)]
-    value
-        .as_f64()
-        .map(|seconds| Some(seconds as i64))
-        .ok_or(IdentityFault::Malformed)
+    value.as_f64().map(|seconds| Some(seconds as i64)).ok_or(IdentityFault::Malformed)
 }
 
 /// Whether `aud`, one text or a list of them, names one of our audiences.
 fn is_for_us(aud: Option<&Value>, ours: &[String]) -> bool {
-    let known = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|name| ours.iter().any(|own| own == name))
-    };
+    let known = |value: &Value| value.as_str().is_some_and(|name| ours.iter().any(|own| own == name));
     match aud {
         None => ours.is_empty(),
         Some(Value::Array(names)) => names.iter().any(known),

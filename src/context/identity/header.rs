@@ -1,7 +1,7 @@
 //! `X-User-ID` with `X-User-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<user id>">`.
 //!
-//! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a decimal digit
-//! run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
+//! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a
+//! decimal digit run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
 
 use http::HeaderMap;
 
@@ -24,10 +24,7 @@ const MOST_DIGITS: usize = 11;
 #[must_use]
 pub fn sign(key: &MacKey, user: &UserId, now: u64) -> String {
     let time = now.to_string();
-    format!(
-        "t={time},v1={}",
-        to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()]))
-    )
+    format!("t={time},v1={}", to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()])))
 }
 
 /// The user that the headers prove; `None` where they name none.
@@ -82,8 +79,7 @@ fn parse(text: &str) -> Option<(&str, Vec<Vec<u8>>)> {
     for part in text.split(',') {
         match part.trim_ascii().split_once('=')? {
             ("t", value) => {
-                let digits = (1..=MOST_DIGITS).contains(&value.len())
-                    && value.bytes().all(|b| b.is_ascii_digit());
+                let digits = (1..=MOST_DIGITS).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
                 if time.is_some() || !digits {
                     return None;
                 }

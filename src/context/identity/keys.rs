@@ -1,7 +1,7 @@
 //! The secret `identity`: the keys that prove a user.
 //!
-//! A bare text is one HMAC key. A JSON document is a list of keys, by itself or under `keys` (so that a JWK set, RFC 7517, section 5,
-//! can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms:
+//! A bare text is one HMAC key. A JSON document is a list of keys, by itself or under `keys` (so that a JWK set, RFC
+//! 7517, section 5, can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms:
 //!
 //! ```json
 //! { "keys": [ { "kid": "2026-11", "alg": "HS256", "secret": "<base64>" },
@@ -27,13 +27,11 @@ const MOST_KEYS: usize = 8;
 const SHORTEST_HS256: usize = 32;
 /// DER before the 65 bytes of an uncompressed P-256 point in a `SubjectPublicKeyInfo` (RFC 5480, section 2).
 const P256_SPKI: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 /// DER before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410, section 4).
-const ED25519_SPKI: &[u8] = &[
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -117,10 +115,7 @@ pub struct KeyFault {
 
 impl KeyFault {
     fn of_document(reason: &'static str) -> Self {
-        Self {
-            index: None,
-            reason,
-        }
+        Self { index: None, reason }
     }
 }
 
@@ -152,44 +147,20 @@ impl IdentityKeys {
     pub fn parse(secret: &[u8]) -> (Self, Vec<KeyFault>) {
         let secret = secret.trim_ascii();
         match secret.first() {
-            None => (
-                Self::default(),
-                vec![KeyFault::of_document(
-                    "expected a key, but found an empty secret",
-                )],
-            ),
+            None => (Self::default(), vec![KeyFault::of_document("expected a key, but found an empty secret")]),
             Some(b'{' | b'[') => match serde_json::from_slice(secret) {
                 Ok(document) => Self::from_document(&document),
-                Err(_) => (
-                    Self::default(),
-                    vec![KeyFault::of_document(
-                        "expected JSON, but found a syntax error",
-                    )],
-                ),
+                Err(_) => (Self::default(), vec![KeyFault::of_document("expected JSON, but found a syntax error")]),
             },
             Some(_) => match MacKey::new(secret) {
                 Some(key) => {
                     let log = derived(&key);
-                    let material = Material::Hmac {
-                        key,
-                        signs_jwt: secret.len() >= SHORTEST_HS256,
-                    };
-                    (
-                        Self {
-                            keys: vec![Key {
-                                kid: None,
-                                material,
-                            }],
-                            log: Some(log),
-                        },
-                        Vec::new(),
-                    )
+                    let material = Material::Hmac { key, signs_jwt: secret.len() >= SHORTEST_HS256 };
+                    (Self { keys: vec![Key { kid: None, material }], log: Some(log) }, Vec::new())
                 }
                 None => (
                     Self::default(),
-                    vec![KeyFault::of_document(
-                        "expected at least 16 bytes, but found a shorter key",
-                    )],
+                    vec![KeyFault::of_document("expected at least 16 bytes, but found a shorter key")],
                 ),
             },
         }
@@ -197,38 +168,24 @@ impl IdentityKeys {
 
     fn from_document(document: &Value) -> (Self, Vec<KeyFault>) {
         let mut faults = Vec::new();
-        let Some(entries) = document
-            .as_array()
-            .or_else(|| document.get("keys")?.as_array())
-        else {
-            let reason =
-                "expected a list of keys, by itself or under `keys`, but found something else";
+        let Some(entries) = document.as_array().or_else(|| document.get("keys")?.as_array()) else {
+            let reason = "expected a list of keys, by itself or under `keys`, but found something else";
             return (Self::default(), vec![KeyFault::of_document(reason)]);
         };
         if entries.len() > MOST_KEYS {
-            faults.push(KeyFault::of_document(
-                "expected at most 8 keys, but found more; the first 8 count",
-            ));
+            faults.push(KeyFault::of_document("expected at most 8 keys, but found more; the first 8 count"));
         }
         let mut keys = Vec::new();
         for (index, entry) in entries.iter().take(MOST_KEYS).enumerate() {
             match read_key(entry) {
                 Ok(key) => keys.push(key),
-                Err(reason) => faults.push(KeyFault {
-                    index: Some(index),
-                    reason,
-                }),
+                Err(reason) => faults.push(KeyFault { index: Some(index), reason }),
             }
         }
         let log = document.get("log").and_then(|given| {
-            let key = given
-                .as_str()
-                .and_then(decode)
-                .and_then(|bytes| MacKey::new(&bytes));
+            let key = given.as_str().and_then(decode).and_then(|bytes| MacKey::new(&bytes));
             if key.is_none() {
-                faults.push(KeyFault::of_document(
-                    "expected base64 of at least 16 bytes under `log`",
-                ));
+                faults.push(KeyFault::of_document("expected base64 of at least 16 bytes under `log`"));
             }
             key
         });
@@ -242,8 +199,8 @@ impl IdentityKeys {
         (Self { keys, log }, faults)
     }
 
-    /// The key for [`pseudonym`](super::pseudonym)s: the one under `log`, else derived from the first HMAC key. `None` where
-    /// there are public keys alone, which anyone may know: ids then don't appear in logs at all.
+    /// The key for [`pseudonym`](super::pseudonym)s: the one under `log`, else derived from the first HMAC key.
+    /// `None` where there are public keys alone, which anyone may know: ids then don't appear in logs at all.
     #[must_use]
     pub fn log_key(&self) -> Option<&MacKey> {
         self.log.as_ref()
@@ -258,14 +215,9 @@ impl IdentityKeys {
     }
 
     /// Keys that may have signed a token: of this algorithm, and with this id if both have one.
-    pub(super) fn candidates(
-        &self,
-        algorithm: Algorithm,
-        kid: Option<&str>,
-    ) -> impl Iterator<Item = &Key> {
+    pub(super) fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(move |key| {
-            key.serves(algorithm)
-                && (kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid)
+            key.serves(algorithm) && (kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid)
         })
     }
 }
@@ -278,9 +230,7 @@ fn derived(key: &MacKey) -> MacKey {
 }
 
 fn read_key(entry: &Value) -> Result<Key, &'static str> {
-    let entry = entry
-        .as_object()
-        .ok_or("expected an object, but found something else")?;
+    let entry = entry.as_object().ok_or("expected an object, but found something else")?;
     let text = |name: &str| entry.get(name).and_then(Value::as_str);
     if entry.contains_key("d") {
         return Err("expected a public key, but found a private one (`d`); keep that one at home");
@@ -289,20 +239,11 @@ fn read_key(entry: &Value) -> Result<Key, &'static str> {
         return Err("expected a key for signatures, but found another `use`");
     }
     let algorithm = match text("alg") {
-        Some(name) => {
-            Some(Algorithm::named(name).ok_or("expected alg `HS256`, `ES256` or `EdDSA`")?)
-        }
+        Some(name) => Some(Algorithm::named(name).ok_or("expected alg `HS256`, `ES256` or `EdDSA`")?),
         None => None,
     };
-    let material = if entry.contains_key("kty") {
-        jwk(entry)?
-    } else {
-        plain(entry, algorithm)?
-    };
-    let key = Key {
-        kid: text("kid").map(str::to_owned),
-        material,
-    };
+    let material = if entry.contains_key("kty") { jwk(entry)? } else { plain(entry, algorithm)? };
+    let key = Key { kid: text("kid").map(str::to_owned), material };
     match (algorithm, &key.material) {
         (None, _) | (Some(Algorithm::Hs256), Material::Hmac { .. }) => Ok(key),
         (Some(algorithm), _) if key.serves(algorithm) => Ok(key),
@@ -313,11 +254,7 @@ fn read_key(entry: &Value) -> Result<Key, &'static str> {
 /// A JSON Web Key (RFC 7517; RFC 7518, section 6; RFC 8037, section 2).
 fn jwk(entry: &Map<String, Value>) -> Result<Material, &'static str> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str);
-    let bytes = |name: &str| {
-        text(name)
-            .and_then(decode)
-            .ok_or("expected base64url in the JWK's members")
-    };
+    let bytes = |name: &str| text(name).and_then(decode).ok_or("expected base64url in the JWK's members");
     match (text("kty"), text("crv")) {
         (Some("oct"), _) => hmac(&bytes("k")?),
         (Some("EC"), Some("P-256")) => {
@@ -333,15 +270,10 @@ fn jwk(entry: &Map<String, Value>) -> Result<Material, &'static str> {
 }
 
 /// `secret` or `public`, as base64 or PEM.
-fn plain(
-    entry: &Map<String, Value>,
-    algorithm: Option<Algorithm>,
-) -> Result<Material, &'static str> {
+fn plain(entry: &Map<String, Value>, algorithm: Option<Algorithm>) -> Result<Material, &'static str> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str);
     match (algorithm, text("secret"), text("public")) {
-        (Some(Algorithm::Hs256), Some(secret), None) => {
-            hmac(&decode(secret).ok_or("expected base64 under `secret`")?)
-        }
+        (Some(Algorithm::Hs256), Some(secret), None) => hmac(&decode(secret).ok_or("expected base64 under `secret`")?),
         (Some(Algorithm::Es256), None, Some(public)) => {
             let der = public_bytes(public)?;
             p256(der.strip_prefix(P256_SPKI).unwrap_or(&der))
@@ -351,18 +283,13 @@ fn plain(
             ed25519(der.strip_prefix(ED25519_SPKI).unwrap_or(&der))
         }
         (None, ..) => Err("expected `alg`, or a JWK with `kty`"),
-        _ => {
-            Err("expected `secret` for HS256, `public` for ES256 and EdDSA, and not the other one")
-        }
+        _ => Err("expected `secret` for HS256, `public` for ES256 and EdDSA, and not the other one"),
     }
 }
 
 fn hmac(bytes: &[u8]) -> Result<Material, &'static str> {
     let key = MacKey::new(bytes).ok_or("expected at least 16 bytes, but found a shorter key")?;
-    Ok(Material::Hmac {
-        key,
-        signs_jwt: bytes.len() >= SHORTEST_HS256,
-    })
+    Ok(Material::Hmac { key, signs_jwt: bytes.len() >= SHORTEST_HS256 })
 }
 
 fn p256(point: &[u8]) -> Result<Material, &'static str> {
@@ -385,19 +312,15 @@ fn ed25519(bytes: &[u8]) -> Result<Material, &'static str> {
 fn public_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
     let text = text.trim_ascii();
     let body = match text.strip_prefix("-----BEGIN PUBLIC KEY-----") {
-        Some(rest) => rest
-            .strip_suffix("-----END PUBLIC KEY-----")
-            .ok_or("expected `-----END PUBLIC KEY-----` at the end")?,
+        Some(rest) => {
+            rest.strip_suffix("-----END PUBLIC KEY-----").ok_or("expected `-----END PUBLIC KEY-----` at the end")?
+        }
         None => text,
     };
-    decode(&body.split_ascii_whitespace().collect::<String>())
-        .ok_or("expected base64 under `public`")
+    decode(&body.split_ascii_whitespace().collect::<String>()).ok_or("expected base64 under `public`")
 }
 
 /// Base64 in either alphabet, padded or not.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    STANDARD
-        .decode(text)
-        .or_else(|_| URL_SAFE.decode(text))
-        .ok()
+    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }

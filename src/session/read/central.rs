@@ -27,7 +27,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Bytes read from a body at a time; the deadline is looked at in between.
 const CHUNK: usize = 8 * 1024;
-/// Milliseconds that the central backend's clock may be ahead. A record further in the future would win over every real update to come.
+/// Milliseconds that the central backend's clock may be ahead. A record further in the future would win over every
+/// real update to come.
 const MOST_AHEAD: i64 = 5 * 60 * 1000;
 
 /// Asks for every record that isn't fresh, all at once.
@@ -155,7 +156,8 @@ fn read<P: Platform>(
     let object: Map<String, Value> =
         serde_json::from_slice(&bytes).map_err(|_| SessionFault::Malformed)?;
     let patch = Patch::read(&object, &settings.limits, &mut Vec::new());
-    // Without a time of its own, the record counts as of the moment it was asked for: whatever happened later isn't in it.
+    // Without a time of its own, the record counts as of the moment it was asked for: whatever happened later isn't
+    // in it.
     let updated_at = object
         .get("updated_at")
         .and_then(time_ms)

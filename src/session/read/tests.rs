@@ -72,7 +72,7 @@ fn nobody_to_look_up_means_no_look_up() {
 
 /// Every state of the store × every behaviour of the session API, with the state and the source expected.
 #[test]
-fn every_fault_has_its_outcome_and_none_exceeds_the_budget() {
+fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
     use State::{Error, Fresh, Miss, Refreshed, Stale};
     let stores = [
         "fresh",

@@ -10,6 +10,8 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
     match step {
         Step::Format => {
             execute(&mut cargo(&["fmt", "--all", "--check"])?)?;
+            // A workspace of its own.
+            execute(&mut cargo(&["fmt", "--check", "--manifest-path", "benches/passthrough/Cargo.toml"])?)?;
         }
         Step::Clippy => {
             let everything = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];

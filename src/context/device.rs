@@ -1,0 +1,108 @@
+//! What the visitor holds: the platform's device record where there is one, else client hints, else the User-Agent.
+
+use http::{HeaderMap, header};
+
+use super::hints;
+use crate::platform::Device;
+
+mod user_agent;
+
+/// The class of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceClass {
+    /// A phone.
+    Mobile,
+    /// A tablet.
+    Tablet,
+    /// A computer, and whatever says nothing of itself.
+    Desktop,
+    /// A television, a box or stick at one.
+    Tv,
+    /// A crawler, a monitor, a command-line client.
+    Bot,
+}
+
+impl DeviceClass {
+    /// The attribute's value: `mobile`, `tablet`, `desktop`, `tv`, `bot`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceClass::Mobile => "mobile",
+            DeviceClass::Tablet => "tablet",
+            DeviceClass::Desktop => "desktop",
+            DeviceClass::Tv => "tv",
+            DeviceClass::Bot => "bot",
+        }
+    }
+}
+
+/// The facts about a device. Names are lower case and from a short list, so that they can shape a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceFacts {
+    /// Its class.
+    pub class: DeviceClass,
+    /// `chrome`, `safari`, `firefox`, `edge`, `opera`, `samsung`, `ie`, `other`.
+    pub browser: &'static str,
+    /// `windows`, `macos`, `ios`, `android`, `chromeos`, `linux`, `other`.
+    pub os: &'static str,
+}
+
+/// Gathers the facts about a device.
+///
+/// A bot is one whoever says so; for the rest the platform's record outranks hints, and hints the User-Agent.
+pub fn detect(headers: &HeaderMap, record: Option<&Device>) -> DeviceFacts {
+    let agent = headers
+        .get(header::USER_AGENT)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+        .unwrap_or_default();
+    let (browser, os) = (browser(headers, record, &agent), os(headers, record, &agent));
+    DeviceFacts { class: class(headers, record, &agent, os), browser, os }
+}
+
+fn class(headers: &HeaderMap, record: Option<&Device>, agent: &str, os: &str) -> DeviceClass {
+    if record.is_some_and(|record| record.is_bot == Some(true)) || user_agent::is_bot(agent) {
+        return DeviceClass::Bot;
+    }
+    record
+        .and_then(recorded)
+        .or_else(|| match hints::boolean(headers, "sec-ch-ua-mobile") {
+            Some(true) => Some(DeviceClass::Mobile),
+            // `?0` is said by desktops, tablets and televisions alike.
+            Some(false) if matches!(os, "windows" | "macos" | "linux" | "chromeos") => Some(DeviceClass::Desktop),
+            Some(false) if os == "android" && !user_agent::is_tv(agent) => Some(DeviceClass::Tablet),
+            _ => None,
+        })
+        .unwrap_or_else(|| user_agent::class(agent))
+}
+
+/// The record's own class. It may name several: the more particular one counts.
+fn recorded(record: &Device) -> Option<DeviceClass> {
+    let classes = [
+        (record.is_tv, DeviceClass::Tv),
+        (record.is_tablet, DeviceClass::Tablet),
+        (record.is_mobile, DeviceClass::Mobile),
+        (record.is_desktop, DeviceClass::Desktop),
+    ];
+    classes.into_iter().find(|(is, _)| *is == Some(true)).map(|(_, class)| class)
+}
+
+fn browser(headers: &HeaderMap, record: Option<&Device>, agent: &str) -> &'static str {
+    let recorded = record.and_then(|record| record.browser.as_deref()).and_then(user_agent::browser_named);
+    recorded
+        .or_else(|| {
+            let brands = hints::strings(headers, "sec-ch-ua");
+            // `Chromium` stands beside the browser's own brand.
+            let own = brands.iter().find_map(|brand| user_agent::browser_named(brand));
+            own.or_else(|| brands.contains(&"Chromium").then_some("chrome"))
+        })
+        .unwrap_or_else(|| user_agent::browser(agent))
+}
+
+fn os(headers: &HeaderMap, record: Option<&Device>, agent: &str) -> &'static str {
+    let recorded = record.and_then(|record| record.os.as_deref()).and_then(user_agent::os_named);
+    recorded
+        .or_else(|| hints::string(headers, "sec-ch-ua-platform").and_then(user_agent::os_named))
+        .unwrap_or_else(|| user_agent::os(agent))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! The features and experiments of a route, evaluated for one visitor.
+
+use serde_json::Value as Json;
+
+use super::Decision;
+use crate::context::Context;
+use crate::growthbook::{self, Evaluator, ExperimentResult, Source, StickyBuckets, StickyDocument};
+use crate::rules::route::Route;
+use crate::rules::settings::PreviewMode;
+use crate::rules::RuleSet;
+
+/// What a visitor gets of a feature or an experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The feature's or the experiment's key.
+    pub key: String,
+    /// The feature's value, or the arm's key, as text; `None` where there is none.
+    pub text: Option<String>,
+    /// The value as JSON.
+    pub value: Json,
+    /// Where it comes from.
+    pub source: ShownSource,
+    /// The arm, where an experiment gave the value.
+    pub arm: Option<Arm>,
+}
+
+/// Where a shown value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownSource {
+    /// A feature, and what decided its value.
+    Feature(Source),
+    /// An experiment of its own.
+    Experiment,
+}
+
+/// An arm of an experiment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arm {
+    /// The experiment's key.
+    pub experiment: String,
+    /// The arm's index.
+    pub variation: usize,
+    /// Whether the visitor takes part; those who don't get control.
+    pub in_experiment: bool,
+}
+
+/// An arm that a visitor was assigned, ready for the log but for the unit's pseudonym.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exposed {
+    /// The experiment's key.
+    pub experiment: String,
+    /// The arm's index.
+    pub variation: usize,
+    /// The arm's key.
+    pub variation_key: String,
+    /// The feature whose rule ran the experiment.
+    pub feature: Option<String>,
+    /// Which attribute was hashed.
+    pub unit_type: String,
+    /// Its value, in clear: it is hashed before it is logged.
+    pub unit: String,
+    /// Whether the arm was remembered.
+    pub sticky: bool,
+}
+
+impl Shown {
+    /// Whether this is a feature, and not an experiment of its own.
+    pub fn is_feature(&self) -> bool {
+        matches!(self.source, ShownSource::Feature(_))
+    }
+}
+
+/// Evaluates what `route` asks for.
+pub fn evaluate(
+    rules: &RuleSet,
+    route: &Route,
+    context: &Context,
+    decision: &mut Decision,
+    mut steps: Option<&mut Vec<String>>,
+) {
+    let definitions = &*rules.definitions;
+    let experiments = !definitions.experiments.is_empty() && route.is_personalized();
+    if route.feature_keys.is_empty() && route.experiment_keys.is_empty() && !experiments {
+        return;
+    }
+    let sticky = sticky_buckets(context);
+    let arguments = arguments(rules, context, sticky.as_ref());
+    let mut evaluator = match steps.as_deref_mut() {
+        Some(steps) => Evaluator::explained(definitions, &arguments, steps),
+        None => Evaluator::new(definitions, &arguments),
+    };
+    for key in &route.feature_keys {
+        let result = evaluator.feature(key);
+        decision.shown.push(Shown {
+            key: key.clone(),
+            text: as_text(result.value),
+            value: result.value.clone(),
+            source: ShownSource::Feature(result.source),
+            arm: result.experiment.as_ref().map(|(experiment, arm)| arm_of(experiment.key(), arm)),
+        });
+    }
+    let named = |key: &str| route.experiment_keys.iter().any(|named| named == key);
+    for (key, experiment) in definitions.experiments.iter() {
+        // A page's experiments find it by their URL; elsewhere they run where a route names them.
+        if experiment.redirects() || !(named(key) || route.runs_visual_experiments()) {
+            continue;
+        }
+        let result = evaluator.experiment(experiment);
+        if !result.in_experiment && !named(key) {
+            continue;
+        }
+        decision.shown.push(Shown {
+            key: key.to_owned(),
+            text: Some(result.key.clone().into_owned()),
+            value: result.value.clone(),
+            source: ShownSource::Experiment,
+            arm: Some(arm_of(key, &result)),
+        });
+    }
+    if experiments && let Some(redirect) = evaluator.redirect() {
+        decision.redirect = redirect.target.map(|target| (redirect.experiment.key().to_owned(), target));
+    }
+    let effects = evaluator.finish();
+    if context.person.permissions.expose {
+        decision.exposures = effects.exposures.iter().map(exposed).collect();
+    }
+    if context.person.permissions.store {
+        decision.sticky = effects.sticky;
+    }
+}
+
+fn arguments<'a>(
+    rules: &RuleSet,
+    context: &'a Context,
+    sticky: Option<&'a StickyBuckets>,
+) -> growthbook::Context<'a> {
+    let mut arguments = growthbook::Context::new(context, context.now);
+    arguments.url = &context.url;
+    arguments.query_overrides = rules.settings.preview == PreviewMode::Open;
+    arguments.sticky = sticky;
+    if let Some(preview) = &context.preview {
+        arguments.forced_features = preview.features.clone();
+        arguments.forced_variations =
+            preview.experiments.iter().map(|(key, variation)| (key.clone(), i64::from(*variation))).collect();
+    }
+    // Who may not be bucketed has no id to hash; forced arms need none.
+    arguments.enabled = context.person.permissions.bucket || context.preview.is_some() || arguments.query_overrides;
+    arguments
+}
+
+/// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered.
+fn sticky_buckets(context: &Context) -> Option<StickyBuckets> {
+    if !context.person.permissions.store {
+        return None;
+    }
+    let documents = context.sticky.iter().filter_map(|(key, assignments)| {
+        let (attribute_name, attribute_value) = key.split_once("||")?;
+        Some(StickyDocument {
+            attribute_name: attribute_name.to_owned(),
+            attribute_value: attribute_value.to_owned(),
+            assignments: assignments.clone(),
+        })
+    });
+    Some(StickyBuckets::belonging_to(context, documents))
+}
+
+fn arm_of(experiment: &str, result: &ExperimentResult<'_>) -> Arm {
+    Arm { experiment: experiment.to_owned(), variation: result.variation, in_experiment: result.in_experiment }
+}
+
+fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
+    Exposed {
+        experiment: exposure.experiment.to_owned(),
+        variation: exposure.variation,
+        variation_key: exposure.variation_key.clone().into_owned(),
+        feature: exposure.feature.map(str::to_owned),
+        unit_type: exposure.hash_attribute.to_owned(),
+        unit: match &exposure.hash_value {
+            crate::condition::Value::String(text) => text.clone().into_owned(),
+            crate::condition::Value::Number(number) => number.to_string(),
+            crate::condition::Value::Json(json) => json.to_string(),
+            crate::condition::Value::Bool(truth) => truth.to_string(),
+            crate::condition::Value::Null => String::new(),
+        },
+        sticky: exposure.sticky_used,
+    }
+}
+
+/// A value as templates and the variant write it.
+fn as_text(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}

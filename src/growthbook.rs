@@ -1,0 +1,53 @@
+//! Feature flags and experiments: the GrowthBook SDK specification, version 0.8.0, evaluated at the edge.
+//!
+//! A definition goes through three stages. As **stored** it is JSON in the shapes of [`stored`], which are GrowthBook's SDK
+//! payload. **Compiled** ([`Feature`], [`Experiment`], [`Bandit`]) its conditions, patterns, seeds and ranges are prepared; a [`Table`] does that for one
+//! definition at a time, when it is first asked for. **Evaluated** ([`Evaluator`]) it gives a value with its reason.
+//!
+//! An evaluation is pure: attributes, time, URL, forced arms and sticky buckets are arguments ([`Context`]); exposures and changed
+//! sticky buckets are part of the outcome ([`Effects`]). The same arguments give the same outcome in every GrowthBook SDK.
+
+mod bandit;
+mod compiled;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod conformance;
+mod decrypt;
+mod evaluate;
+mod experiment;
+mod hash;
+mod lint;
+mod payload;
+mod query_override;
+mod range;
+mod redirect;
+mod result;
+mod reweight;
+mod schedule;
+mod sticky;
+pub mod stored;
+mod table;
+mod target;
+mod trace;
+mod url;
+
+pub use bandit::Bandit;
+pub use compiled::{Experiment, Feature};
+pub use decrypt::{Undecryptable, decrypt};
+pub use evaluate::{Context, Evaluator};
+pub use hash::{Bucket, HashVersion, Seed, hash};
+pub use lint::{lint_experiment, lint_feature};
+pub use payload::Definitions;
+pub use query_override::query_override;
+pub use range::{
+    Fractions, Interval, bucket_ranges, choose_variation, equal_weights, in_namespace, in_range, weights_are_usable,
+};
+pub use redirect::Redirect;
+pub use result::{BanditLeaf, Effects, ExperimentResult, Exposure, FeatureResult, RuleId, Source};
+pub use reweight::{Piece, Reweighted, reweight};
+pub use schedule::{Moment, Schedule};
+pub use sticky::{StickyBuckets, StickyDocument};
+pub use table::{Definition, Table};
+pub use trace::{Exclusion, Step, Trace};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! When a rule holds.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::stored;
+use crate::condition::Fault;
+
+/// A span of time, closed at its start and open at its end. The default one is always.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Schedule {
+    from: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+}
+
+/// Where a moment stands to a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Not started yet.
+    Before,
+    /// Within.
+    During,
+    /// Over.
+    After,
+}
+
+impl Schedule {
+    /// Parses the two times (RFC 3339).
+    ///
+    /// # Errors
+    ///
+    /// One of them is no time.
+    pub fn compile(stored: &stored::Schedule) -> Result<Self, Fault> {
+        Ok(Self { from: parse("from", stored.from.as_deref())?, until: parse("until", stored.until.as_deref())? })
+    }
+
+    /// Where `now` stands.
+    #[must_use]
+    pub fn at(&self, now: OffsetDateTime) -> Moment {
+        if self.from.is_some_and(|from| now < from) {
+            Moment::Before
+        } else if self.until.is_some_and(|until| now >= until) {
+            Moment::After
+        } else {
+            Moment::During
+        }
+    }
+}
+
+fn parse(name: &str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Fault> {
+    let parsed = text.map(|text| {
+        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+            Fault::new(format!("expected a time such as 2026-11-27T00:00:00Z, but found {text:?}")).under(name)
+        })
+    });
+    parsed.transpose()
+}

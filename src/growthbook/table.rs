@@ -1,0 +1,270 @@
+//! Definitions by key, compiled one by one when they are first asked for.
+//!
+//! A rule set of a thousand features costs a cold request the scan of its text and the compilation of those it evaluates. A
+//! definition that can't be compiled is isolated: it has no value, its fault is kept, the others serve.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::sync::OnceLock;
+
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::condition::Fault;
+
+/// What a table holds: something compiled from its JSON.
+pub trait Definition: Sized {
+    /// Compiles a definition.
+    ///
+    /// # Errors
+    ///
+    /// The fault, its pointer relative to the definition.
+    fn compile(key: &str, json: &str) -> Result<Self, Fault>;
+}
+
+/// Definitions by key, in their order.
+pub struct Table<T> {
+    texts: Vec<Box<str>>,
+    entries: Vec<Entry<T>>,
+    positions: HashMap<Box<str>, usize, fnv::FnvBuildHasher>,
+}
+
+struct Entry<T> {
+    key: Box<str>,
+    /// Which of the texts, and where in it.
+    text: usize,
+    span: std::ops::Range<usize>,
+    compiled: OnceLock<Result<T, Fault>>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { texts: Vec::new(), entries: Vec::new(), positions: HashMap::default() }
+    }
+}
+
+impl<T> fmt::Debug for Table<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.entries.iter().map(|entry| &entry.key)).finish()
+    }
+}
+
+impl<T: Definition> Table<T> {
+    /// Adds the definitions of a JSON object (key: definition). A key that is there already keeps its definition: add the
+    /// dictionaries before the payload.
+    ///
+    /// # Errors
+    ///
+    /// The text isn't a JSON object; nothing has been added then.
+    pub fn add_object(&mut self, json: impl Into<Box<str>>) -> Result<(), Fault> {
+        self.add(json.into(), |deserializer| deserializer.deserialize_map(Spans))
+    }
+
+    /// Adds the definitions of a JSON array, whose keys are their own members `key`. Those without
+    /// a key are left out and named in the faults returned.
+    ///
+    /// # Errors
+    ///
+    /// The text isn't a JSON array; nothing has been added then.
+    pub fn add_array(&mut self, json: impl Into<Box<str>>) -> Result<Vec<Fault>, Fault> {
+        let mut faults = Vec::new();
+        self.add(json.into(), |deserializer| {
+            let items: Vec<&RawValue> = deserializer.deserialize_seq(Items)?;
+            let keyed = items.into_iter().enumerate().filter_map(|(index, item)| match key_of(item.get()) {
+                Ok(key) => Some((key, item)),
+                Err(fault) => {
+                    faults.push(fault.under(index));
+                    None
+                }
+            });
+            Ok(keyed.collect())
+        })?;
+        Ok(faults)
+    }
+
+    /// Adds definitions that were taken apart before: nothing is scanned. The first of a key counts.
+    pub fn add_filed<'d>(&mut self, definitions: impl Iterator<Item = (&'d str, &'d str)>) {
+        let mut text = String::new();
+        for (key, json) in definitions {
+            if let Slot::Vacant(slot) = self.positions.entry(key.into()) {
+                slot.insert(self.entries.len());
+                let start = text.len();
+                text.push_str(json);
+                let entry = Entry {
+                    key: key.into(),
+                    text: self.texts.len(),
+                    span: start..text.len(),
+                    compiled: OnceLock::new(),
+                };
+                self.entries.push(entry);
+            }
+        }
+        self.texts.push(text.into());
+    }
+
+    fn add(
+        &mut self,
+        text: Box<str>,
+        read: impl for<'de> FnOnce(
+            &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
+        ) -> serde_json::Result<Vec<(Box<str>, &'de RawValue)>>,
+    ) -> Result<(), Fault> {
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        let found = read(&mut deserializer).and_then(|found| deserializer.end().map(|()| found));
+        let found = found.map_err(|error| Fault::new(format!("expected definitions as JSON, but found {error}")))?;
+        let base = text.as_ptr().addr();
+        for (key, raw) in found {
+            // The raw value borrows from the text: its place there stands for it.
+            let start = raw.get().as_ptr().addr() - base;
+            let span = start..start + raw.get().len();
+            match self.positions.entry(key.clone()) {
+                Slot::Vacant(slot) => {
+                    slot.insert(self.entries.len());
+                    self.entries.push(Entry { key, text: self.texts.len(), span, compiled: OnceLock::new() });
+                }
+                // Within one text the last of a key counts, as for every reader of JSON.
+                Slot::Occupied(slot) => {
+                    if let Some(entry) =
+                        self.entries.get_mut(*slot.get()).filter(|entry| entry.text == self.texts.len())
+                    {
+                        entry.span = span;
+                    }
+                }
+            }
+        }
+        self.texts.push(text);
+        Ok(())
+    }
+
+    /// The definition of a key, compiled; its fault where it can't be.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Result<&T, &Fault>> {
+        self.get_entry(key).map(|(_, compiled)| compiled)
+    }
+
+    /// The same with the key as the table has it.
+    pub(super) fn get_entry(&self, key: &str) -> Option<(&str, Result<&T, &Fault>)> {
+        let entry = self.entries.get(*self.positions.get(key)?)?;
+        Some((&entry.key, self.compiled(entry)))
+    }
+
+    /// The JSON of a definition.
+    #[must_use]
+    pub fn json(&self, key: &str) -> Option<&str> {
+        Some(self.text(self.entries.get(*self.positions.get(key)?)?))
+    }
+
+    /// All keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| &*entry.key)
+    }
+
+    /// All definitions that can be compiled, in their order, with their keys. Compiles them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.entries.iter().filter_map(|entry| Some((&*entry.key, self.compiled(entry).ok()?)))
+    }
+
+    /// The faults of those definitions that have been asked for, each under its key: what the errors' log names.
+    pub fn faults(&self) -> impl Iterator<Item = (&str, &Fault)> {
+        self.entries.iter().filter_map(|entry| match entry.compiled.get() {
+            Some(Err(fault)) => Some((&*entry.key, fault)),
+            _ => None,
+        })
+    }
+
+    /// How many definitions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn compiled<'a>(&'a self, entry: &'a Entry<T>) -> Result<&'a T, &'a Fault> {
+        entry.compiled.get_or_init(|| T::compile(&entry.key, self.text(entry))).as_ref()
+    }
+
+    fn text(&self, entry: &Entry<T>) -> &str {
+        self.texts.get(entry.text).and_then(|text| text.get(entry.span.clone())).unwrap_or_default()
+    }
+}
+
+/// Reads JSON into one of the stored shapes. The place of a fault is looked for only once there is one.
+pub(super) fn read<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, Fault> {
+    serde_json::from_str(json).map_err(|_| match read_with_path::<T>(json) {
+        Ok(_) => Fault::new("expected JSON, but found something else"),
+        Err(error) => {
+            let steps: Vec<_> = error.path().iter().map(ToString::to_string).collect();
+            let message = strip_position(&error.inner().to_string());
+            // serde says "invalid type: string \"x\", expected f64".
+            let message = match message.rsplit_once(", expected ") {
+                Some((found, expected)) => format!("expected {expected}, but found {found}"),
+                None => format!("expected a definition, but found {message}"),
+            };
+            let step = |fault: Fault, step: &String| fault.under(step.trim_matches(['[', ']']));
+            steps.iter().rev().fold(Fault::new(message), step)
+        }
+    })
+}
+
+fn read_with_path<'de, T: serde::Deserialize<'de>>(
+    json: &'de str,
+) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+}
+
+/// The pointer says where; a line of a text that nobody sees says nothing.
+fn strip_position(message: &str) -> String {
+    message.split_once(" at line ").map_or(message, |(message, _)| message).to_owned()
+}
+
+fn key_of(json: &str) -> Result<Box<str>, Fault> {
+    #[derive(serde::Deserialize)]
+    struct Keyed {
+        key: Box<str>,
+    }
+    read::<Keyed>(json).map(|keyed| keyed.key)
+}
+
+/// Reads an object into its keys and the raw text of its values.
+struct Spans;
+
+impl<'de> Visitor<'de> for Spans {
+    type Value = Vec<(Box<str>, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            found.push(entry);
+        }
+        Ok(found)
+    }
+}
+
+/// Reads an array into the raw text of its items.
+struct Items;
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(item) = items.next_element()? {
+            found.push(item);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,201 @@
+//! One request to a backend: exactly what is sent, and under which key it is cached.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::key::Canonical;
+use super::variant::Variant;
+use super::{personal, values};
+use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
+use crate::context::{Context, preview};
+use crate::platform::Caching;
+use crate::rules::RuleSet;
+use crate::rules::route::{Cache, Route};
+use crate::rules::settings::Settings;
+
+/// One request to a backend.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The backend's name.
+    pub backend: String,
+    /// Method.
+    pub method: Method,
+    /// Scheme, host, path and query.
+    pub url: String,
+    /// The path alone, for the log.
+    pub path: String,
+    /// Exactly what is sent.
+    pub headers: HeaderMap,
+    /// How the cache treats it.
+    pub caching: Caching,
+    /// What shaped it.
+    pub variant: Variant,
+}
+
+/// Where a request goes.
+pub(super) struct Target<'a> {
+    pub backend: &'a str,
+    pub path: String,
+    pub query: Option<String>,
+}
+
+/// A request that is as the client made it, edge headers aside; the platform's cache treats it as the origin's headers say.
+pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str) -> Exchange {
+    let headers = client_headers(head, settings);
+    // A visitor's credentials make an answer the visitor's own, whatever the origin forgot to say.
+    let credentials = headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION);
+    let shareable = head.is_safe() && !credentials;
+    Exchange {
+        backend: backend.to_owned(),
+        method: head.method.clone(),
+        url: head.url(),
+        path: head.path.clone(),
+        headers: with_origin_of(head, headers),
+        caching: if shareable { Caching::Origin } else { Caching::Pass },
+        variant: Variant::default(),
+    }
+}
+
+/// A request that nobody shares: the visitor is in it as far as is known and permitted.
+pub(super) fn private(
+    head: &RequestHead,
+    context: &Context,
+    target: Target<'_>,
+    mut headers: HeaderMap,
+    variant: Variant,
+) -> Exchange {
+    add_variant_headers(&mut headers, &variant);
+    personal::add_headers(context, &mut headers);
+    let Target { backend, path, query } = target;
+    Exchange {
+        backend: backend.to_owned(),
+        method: head.method.clone(),
+        url: url(head, &path, query.as_deref()),
+        path,
+        headers: with_origin_of(head, headers),
+        caching: Caching::Pass,
+        variant,
+    }
+}
+
+/// A request that all share who make the same: everything that is sent is in the key, trace headers aside.
+pub(super) fn shared(
+    head: &RequestHead,
+    rules: &RuleSet,
+    (route, cache): (&Route, &Cache),
+    target: Target<'_>,
+    mut headers: HeaderMap,
+    variant: Variant,
+) -> Exchange {
+    add_variant_headers(&mut headers, &variant);
+    let Target { backend, path, query } = target;
+    let url = url(head, &path, query.as_deref());
+    let canonical = Canonical { backend, method: head.method.as_str(), url: &url, headers: &headers };
+    let caching = Caching::Keyed {
+        key: canonical.key(),
+        ttl: cache.stored.ttl,
+        stale_while_revalidate: cache.stored.stale_while_revalidate,
+        stale_if_error: cache.stored.stale_if_error,
+        surrogate_keys: surrogate_keys(rules, route, cache, &variant),
+    };
+    add_hop_headers(head, &mut headers);
+    Exchange { backend: backend.to_owned(), method: head.method.clone(), url, path, headers, caching, variant }
+}
+
+/// What a shared request carries of the client's: what the route names, and the encoding.
+pub(super) fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let encoding = ["br", "gzip"].into_iter().find(|coding| accepts_encoding(&head.headers, coding));
+    if let Some(coding) = encoding {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
+    }
+    for name in &cache.key_headers {
+        for value in head.headers.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let named = cookie_pairs(&head.headers).filter(|pair| {
+        let name = cookie_name(pair);
+        cache.key_cookies.iter().any(|key| key.as_bytes() == name)
+    });
+    set_cookie_pairs(&mut headers, named.collect());
+    headers
+}
+
+/// The client's own headers, without the edge's own cookies: a visitor's id must not keep the origin's pages out of the cache.
+pub(super) fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
+    let mut headers = head.headers.clone();
+    let own = [settings.visitor.cookie.as_str(), settings.sticky.cookie.as_str(), preview::COOKIE];
+    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == cookie_name(pair));
+    if cookie_pairs(&head.headers).any(is_own) {
+        headers.remove(header::COOKIE);
+        set_cookie_pairs(&mut headers, cookie_pairs(&head.headers).filter(|pair| !is_own(pair)).collect());
+    }
+    headers
+}
+
+fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let cookies = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
+    cookies.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+fn cookie_name(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {
+    if !pairs.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(&pairs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// What a request that nobody shares carries on top: where it came from.
+fn with_origin_of(head: &RequestHead, mut headers: HeaderMap) -> HeaderMap {
+    if let Some(address) = head.address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
+        headers.insert("x-forwarded-for", address);
+    }
+    add_hop_headers(head, &mut headers);
+    headers
+}
+
+/// `Edge-Variant`, and beside it the headers that origins know, for those dimensions that are in it.
+fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
+    const NAMED: [(&str, &str); 4] = [
+        ("region", "x-geo-region"),
+        ("country", "x-geo-country"),
+        (values::DEVICE_TYPE, "x-device-type"),
+        ("network", "x-network"),
+    ];
+    if variant.is_empty() {
+        return;
+    }
+    for (dimension, name) in NAMED {
+        if let Some(value) = variant.get(dimension).and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&variant.header()) {
+        headers.insert(HeaderName::from_static("edge-variant"), value);
+    }
+}
+
+fn surrogate_keys(rules: &RuleSet, route: &Route, cache: &Cache, variant: &Variant) -> String {
+    let revision = rules.revision.as_deref().map(|revision| format!("revision-{revision}"));
+    let keys = cache.stored.surrogate_keys.iter().cloned();
+    let keys = keys.chain([format!("route-{}", route.id)]).chain(revision).chain(variant.surrogate_keys());
+    keys.collect::<Vec<_>>().join(" ")
+}
+
+fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {
+    let length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + query.map_or(0, str::len);
+    let mut url = String::with_capacity(length);
+    for part in [&head.scheme, "://", &head.authority, path] {
+        url.push_str(part);
+    }
+    if let Some(query) = query {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
+}

@@ -1,0 +1,120 @@
+//! What a request says of one visitor, and what the answer has the visitor keep.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value as Json};
+
+use crate::context::sticky::StickyDocuments;
+use crate::context::{Context, preview};
+use crate::decide::Decision;
+use crate::rules::settings::Settings;
+use crate::rules::stored::SessionPart;
+use crate::session::State;
+
+/// Most members of a list that are sent: "recently viewed" shows fewer.
+const MAX_SENT: usize = 20;
+/// Most bytes of `Edge-Session-Data`: half of what a header may have.
+const MAX_DATA: usize = 4_096;
+/// The header with lists of the session.
+pub const SESSION_DATA: HeaderName = HeaderName::from_static("edge-session-data");
+
+/// `X-User-ID` where proven, `Edge-Visitor-ID` where permitted, `Edge-Session` where somebody looked.
+pub(super) fn add_headers(context: &Context, headers: &mut HeaderMap) {
+    let person = &context.person;
+    if let Some(user) = person.user().and_then(|user| HeaderValue::from_str(user.as_str()).ok()) {
+        headers.insert(HeaderName::from_static("x-user-id"), user);
+    }
+    let visitor = person.visitor.filter(|_| person.permissions.identify);
+    if let Some(visitor) = visitor.and_then(|visitor| HeaderValue::from_str(&visitor.to_string()).ok()) {
+        headers.insert(HeaderName::from_static("edge-visitor-id"), visitor);
+    }
+    if context.session.state != State::None
+        && let Ok(value) = HeaderValue::from_str(&context.session.to_string())
+    {
+        headers.insert(HeaderName::from_static("edge-session"), value);
+    }
+}
+
+/// A list of the session.
+fn list(context: &Context, part: SessionPart) -> Vec<String> {
+    let Some(record) = &context.session.record else { return Vec::new() };
+    let names: Vec<String> = match part {
+        SessionPart::RecentViews => record.recent_views.iter().map(|view| view.sku.clone()).collect(),
+        SessionPart::Cart => record.cart.iter().map(|item| item.sku.clone()).collect(),
+        SessionPart::Affinity => record.top_affinities().into_iter().map(|(name, _)| name.to_owned()).collect(),
+    };
+    names.into_iter().take(MAX_SENT).collect()
+}
+
+/// A list of the session as a query parameter's value: members encoded, commas between them. `None` for an empty one.
+pub(super) fn query_value(context: &Context, part: SessionPart) -> Option<String> {
+    let members: Vec<String> =
+        list(context, part).iter().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()).collect();
+    (!members.is_empty()).then(|| members.join(","))
+}
+
+/// Lists of the session as a header's value: JSON in ASCII. Where it grows too long, lists are left out from the last.
+pub(super) fn header_value(context: &Context, parts: &[SessionPart]) -> Option<HeaderValue> {
+    for count in (1..=parts.len()).rev() {
+        let mut json = Map::new();
+        for part in parts.iter().take(count) {
+            let name = match part {
+                SessionPart::RecentViews => "recent_views",
+                SessionPart::Cart => "cart",
+                SessionPart::Affinity => "affinity",
+            };
+            json.insert(name.to_owned(), list(context, *part).into());
+        }
+        let text = ascii(&Json::Object(json).to_string());
+        if text.len() <= MAX_DATA {
+            return HeaderValue::from_str(&text).ok();
+        }
+    }
+    None
+}
+
+/// JSON with everything beyond ASCII as `\uXXXX`.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() && character != '\x7f' {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a String can't fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+/// The `Set-Cookie` lines of an answer: the visitor's id where it is new, arms to remember, a preview that begins or ends.
+pub fn cookies(settings: &Settings, context: &Context, decision: &Decision, token: Option<&str>, ends: bool) -> Vec<HeaderValue> {
+    let person = &context.person;
+    let mut cookies = Vec::new();
+    if person.visitor_is_new && person.permissions.store {
+        cookies.extend(person.visitor.and_then(|visitor| settings.visitor.set_cookie(visitor)));
+    }
+    if person.forget_visitor {
+        cookies.extend(settings.visitor.remove_cookie());
+    }
+    let mut remembered: StickyDocuments = context.sticky.clone();
+    let mut changed = false;
+    for document in &decision.sticky {
+        for (experiment, variation) in &document.assignments {
+            let (name, value) = (&document.attribute_name, &document.attribute_value);
+            changed |= remembered.assign(name, value, experiment, variation);
+        }
+    }
+    if changed {
+        cookies.extend(settings.sticky.set_cookie(&remembered));
+    }
+    cookies.extend(token.and_then(preview::set_cookie));
+    if ends {
+        cookies.extend(preview::remove_cookie());
+    }
+    cookies
+}

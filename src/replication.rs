@@ -1,0 +1,226 @@
+//! `POST /.edge/sessions`: the central backend streams sessions to the edge.
+//!
+//! The request is signed as the Standard Webhooks specification 1.0.0 says; the body is NDJSON or a JSON array of
+//! updates, one for a user or a visitor each:
+//!
+//! ```json
+//! {"op":"put","user":"alice","updated_at":"2026-11-27T10:00:00.000Z","record":{"cart":[{"sku":"a","quantity":1}]}}
+//! {"op":"merge","user":"alice","updated_at":1795773601000,"record":{"attributes":{"tier":"gold","old":null}}}
+//! {"op":"delete","visitor":"00000000000000000000000000000abc","updated_at":1795773602000}
+//! ```
+//!
+//! Updates may come in any order and any number of times: see [`stored`](crate::session::stored). So a sender repeats
+//! a batch until it gets 200 or 422.
+//!
+//! | status | meaning |
+//! | --- | --- |
+//! | 200 | every item is stored, or was already |
+//! | 401 | the signature doesn't count; nothing was read |
+//! | 413 | too many bytes or items; send smaller batches |
+//! | 415 | another content type than NDJSON or JSON |
+//! | 422 | some items can't be used and never will be (the others are stored) |
+//! | 429 | the store throttles; send again after `Retry-After` |
+//! | 503 | the store failed, or no secret is set; send again after `Retry-After` |
+
+mod apply;
+mod items;
+pub mod webhook;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+pub use webhook::{WebhookFault, WebhookSecret, sign};
+
+use crate::platform::{Platform, StoreError};
+use crate::session::SessionSettings;
+
+/// The secret's name in the secret store.
+pub const SECRET: &str = "replication";
+/// Bytes of a body, whatever the settings say: more takes longer to check than the platform gives a request.
+pub const LARGEST_BODY: usize = 4 * 1024 * 1024;
+/// Items of a body, whatever the settings say.
+const MOST_ITEMS: usize = 1_000;
+/// Seconds after which to send again where the store failed.
+const RETRY_FAILED: u32 = 5;
+/// Seconds after which to send again where the store throttles: it takes one write a second for each key.
+const RETRY_THROTTLED: u32 = 1;
+
+/// `settings.replication`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicationSettings {
+    /// Seconds that a signature may be old, or ahead; at most 300, which is what the specification's libraries allow.
+    pub tolerance: u32,
+    /// Bytes of a body.
+    pub max_bytes: usize,
+    /// Items of a body.
+    pub max_items: usize,
+}
+
+impl Default for ReplicationSettings {
+    fn default() -> Self {
+        Self { tolerance: 300, max_bytes: 1024 * 1024, max_items: 250 }
+    }
+}
+
+impl ReplicationSettings {
+    /// Bytes of a body that are read; a caller reads one more, so that [`handle`] sees when there are too many.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes.min(LARGEST_BODY)
+    }
+
+    fn max_items(&self) -> usize {
+        self.max_items.min(MOST_ITEMS)
+    }
+}
+
+/// How many items ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Written.
+    pub stored: usize,
+    /// Repeated or superseded: nothing to write.
+    pub unchanged: usize,
+    /// Not usable, now or ever.
+    pub refused: usize,
+    /// To be sent again.
+    pub retry: usize,
+}
+
+/// The answer to the sender.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Seconds after which to send again.
+    pub retry_after: Option<u32>,
+    /// JSON: what went wrong, or what became of every item.
+    pub body: Value,
+    /// The code for the log; `None` where all went well.
+    pub code: Option<&'static str>,
+    /// How many items ended how.
+    pub counts: Counts,
+}
+
+impl Answer {
+    fn refusal(status: StatusCode, code: &'static str, reason: &str) -> Self {
+        let body = json!({ "error": code, "reason": reason });
+        Self { status, retry_after: None, body, code: Some(code), counts: Counts::default() }
+    }
+
+    /// The answer's headers: never cached, never sniffed.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        headers
+    }
+}
+
+/// Answers a request to replicate sessions. `body` is what was read of it, at most one byte more than
+/// [`max_bytes`](ReplicationSettings::max_bytes); `now` is the wall clock.
+pub fn handle<P: Platform>(
+    platform: &P,
+    headers: &HeaderMap,
+    body: &[u8],
+    settings: &ReplicationSettings,
+    session: &SessionSettings,
+    now: OffsetDateTime,
+) -> Answer {
+    if body.len() > settings.max_bytes() {
+        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_large", &reason);
+    }
+    let secrets = match secrets(platform) {
+        Ok(secrets) => secrets,
+        Err(answer) => return *answer,
+    };
+    if let Err(fault) = webhook::verify(headers, body, &secrets, settings.tolerance, now) {
+        return Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    }
+    let Some(format) = items::Format::of(headers) else {
+        let reason = "expected Content-Type application/x-ndjson or application/json";
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication_content_type", reason);
+    };
+    let read = items::read(format, body, settings.max_items(), &session.limits, now);
+    match read {
+        Ok(items) => finished(apply::apply(platform, items, session)),
+        Err(items::BodyFault::TooMany) => {
+            let reason = format!("expected at most {} items; send smaller batches", settings.max_items());
+            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_many", &reason)
+        }
+        Err(items::BodyFault::Malformed(reason)) => {
+            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication_malformed", reason)
+        }
+    }
+}
+
+fn secrets<P: Platform>(platform: &P) -> Result<Vec<WebhookSecret>, Box<Answer>> {
+    let unavailable = |code, reason| {
+        let mut answer = Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, code, reason);
+        answer.retry_after = Some(RETRY_FAILED);
+        Box::new(answer)
+    };
+    let secret = platform
+        .secret(SECRET)
+        .map_err(|_| unavailable("replication_no_secret_store", "the secret store did not answer"))?;
+    let secrets = WebhookSecret::parse_all(secret.as_deref().unwrap_or_default());
+    if secrets.is_empty() {
+        return Err(unavailable("replication_no_secret", "no usable webhook secret (whsec_…) is set"));
+    }
+    Ok(secrets)
+}
+
+/// The answer that the items' ends make up: what must be sent again outweighs what never can be.
+fn finished(results: Vec<(usize, apply::End)>) -> Answer {
+    let mut counts = Counts::default();
+    let (mut throttled, mut lines) = (false, Vec::with_capacity(results.len()));
+    for (index, end) in results {
+        let line = match end {
+            apply::End::Stored => {
+                counts.stored += 1;
+                json!({ "index": index, "status": "stored" })
+            }
+            apply::End::Unchanged => {
+                counts.unchanged += 1;
+                json!({ "index": index, "status": "unchanged" })
+            }
+            apply::End::Refused(reason) => {
+                counts.refused += 1;
+                json!({ "index": index, "status": "refused", "reason": reason })
+            }
+            apply::End::Retry(error) => {
+                counts.retry += 1;
+                throttled |= error == apply::Retry::Store(StoreError::Throttled);
+                json!({ "index": index, "status": "retry", "reason": error.reason() })
+            }
+        };
+        lines.push(line);
+    }
+    let (status, code, retry_after) = match counts {
+        Counts { retry: 1.., .. } if throttled => {
+            (StatusCode::TOO_MANY_REQUESTS, Some("replication_throttled"), Some(RETRY_THROTTLED))
+        }
+        Counts { retry: 1.., .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some("replication_store_failed"), Some(RETRY_FAILED))
+        }
+        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication_refused"), None),
+        _ => (StatusCode::OK, None, None),
+    };
+    let body = json!({
+        "stored": counts.stored, "unchanged": counts.unchanged, "refused": counts.refused, "retry": counts.retry,
+        "results": lines,
+    });
+    Answer { status, retry_after, body, code, counts }
+}
+
+#[cfg(test)]
+mod tests;

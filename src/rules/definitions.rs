@@ -1,0 +1,77 @@
+//! The dictionaries `features`, `experiments`, `segments` and `templates`: filed by key; a definition is compiled when it is first
+//! evaluated.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::dictionary::part_name;
+use super::fault::{self, Fault};
+use super::set::Texts;
+use crate::growthbook::Definitions;
+
+/// One part of a dictionary: its content stands under the dictionary's own name (`savedGroups`, as GrowthBook calls them, for
+/// `segments`).
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, alias = "features", alias = "experiments", alias = "segments", alias = "savedGroups", alias = "templates")]
+    content: Option<&'a RawValue>,
+}
+
+/// The parts of `name`, each with its entry's name.
+fn parts<'t>(texts: &'t Texts, name: &str, faults: &mut Vec<Fault>) -> Vec<(String, &'t str)> {
+    let mut contents = Vec::new();
+    for (index, text) in texts.of(name).iter().enumerate() {
+        let entry = part_name(name, index + 1);
+        match serde_json::from_str::<Part<'_>>(text) {
+            Ok(part) => contents.extend(part.content.map(|content| (entry, content.get()))),
+            Err(error) => faults.push(Fault::new(&entry, "", fault::house_wording(&error.to_string()))),
+        }
+    }
+    contents
+}
+
+/// Features, experiments and segments. What can't be filed is left out and named.
+pub fn read(texts: &Texts, faults: &mut Vec<Fault>) -> Definitions {
+    let mut definitions = Definitions::default();
+    for (entry, text) in parts(texts, "features", faults) {
+        if let Err(fault) = definitions.features.add_object(text) {
+            faults.push(Fault::new(&entry, format!("/features{}", fault.pointer), fault.message));
+        }
+    }
+    for (entry, text) in parts(texts, "experiments", faults) {
+        let found = definitions.experiments.add_array(text);
+        let found = found.unwrap_or_else(|fault| vec![fault]);
+        faults.extend(
+            found.into_iter().map(|fault| Fault::new(&entry, format!("/experiments{}", fault.pointer), fault.message)),
+        );
+    }
+    for (entry, text) in parts(texts, "segments", faults) {
+        let groups = serde_json::from_str(text).unwrap_or_default();
+        let found = definitions.groups.add_missing(&groups);
+        faults
+            .extend(found.into_iter().map(|fault| Fault::new(&entry, format!("/segments{}", fault.pointer), fault.message)));
+    }
+    definitions
+}
+
+/// Templates by name.
+pub fn templates(texts: &Texts, faults: &mut Vec<Fault>) -> Vec<(String, String)> {
+    let mut templates = Vec::new();
+    for (entry, text) in parts(texts, "templates", faults) {
+        match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+            Ok(found) => {
+                for (name, source) in found {
+                    match source {
+                        serde_json::Value::String(source) => templates.push((name, source)),
+                        _ => {
+                            let message = "expected a template as a string, but found something else";
+                            faults.push(Fault::new(&entry, format!("/templates/{name}"), message));
+                        }
+                    }
+                }
+            }
+            Err(error) => faults.push(Fault::new(&entry, "/templates", fault::house_wording(&error.to_string()))),
+        }
+    }
+    templates
+}

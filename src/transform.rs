@@ -1,0 +1,33 @@
+//! What happens to a body on its way to the visitor: HTML rewritten while it streams, JSON edited in place, and the
+//! headers that follow from it. Pure: rules and facts go in, bytes come out.
+
+pub mod charset;
+pub mod escape;
+pub mod facts;
+pub mod headers;
+pub mod html;
+pub mod json;
+pub mod template;
+
+pub use crate::condition::Fault;
+
+/// A fault at `pointer`.
+pub(crate) fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Fault {
+    Fault { pointer: pointer.into(), message: message.into() }
+}
+
+/// One reference token of a JSON pointer, escaped (RFC 6901 section 3).
+pub(crate) fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A stored value that doesn't read as what it should be, in the house's words.
+pub(crate) fn misread(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    // An untagged value says itself what it expects.
+    if message.starts_with("expected ") {
+        format!("{message}, but found something else")
+    } else {
+        crate::rules::fault::house_wording(&message)
+    }
+}

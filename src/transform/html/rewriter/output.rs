@@ -1,0 +1,57 @@
+//! Output in few, large pieces.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use lol_html::OutputSink;
+
+/// Bytes collected before they are handed on: a host call a tag would cost more than the rewriting.
+const BUFFER: usize = 16 * 1024;
+
+/// Collects the parser's many small pieces.
+pub(super) struct Output<S> {
+    buffer: Vec<u8>,
+    sink: S,
+}
+
+impl<S: FnMut(&[u8])> Output<S> {
+    pub(super) fn new(sink: S) -> Self {
+        Self { buffer: Vec::new(), sink }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.buffer.is_empty() && bytes.len() >= BUFFER {
+            (self.sink)(bytes);
+            return;
+        }
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush();
+        }
+        if bytes.len() >= BUFFER {
+            (self.sink)(bytes);
+        } else {
+            // Once a page: what it holds never outgrows this.
+            self.buffer.reserve_exact(BUFFER - self.buffer.len());
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        if !self.buffer.is_empty() {
+            (self.sink)(&self.buffer);
+            self.buffer.clear();
+        }
+    }
+}
+
+/// The parser's end of the output.
+pub(super) struct Shared<S>(pub(super) Rc<RefCell<Output<S>>>);
+
+impl<S: FnMut(&[u8])> OutputSink for Shared<S> {
+    fn handle_chunk(&mut self, chunk: &[u8]) {
+        // Nothing else borrows it while the parser runs.
+        if let Ok(mut output) = self.0.try_borrow_mut() {
+            output.push(chunk);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Where values stand in JSON text. The text has been validated before: what is found here is spans, not meanings, so
+//! that everything that isn't edited keeps its bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A value's place, without the space around it.
+pub(super) type Span = Range<usize>;
+
+/// One member of an object.
+pub(super) struct Member<'t> {
+    pub(super) name: Cow<'t, str>,
+    pub(super) value: Span,
+}
+
+/// Where the text's own value stands.
+pub(super) fn root(text: &str) -> Option<Span> {
+    let start = skip_space(text.as_bytes(), 0);
+    Some(start..skip_value(text.as_bytes(), start)?)
+}
+
+/// The members of the object at `span`; `None` where there is no object.
+pub(super) fn members<'t>(text: &'t str, span: &Span) -> Option<impl Iterator<Item = Member<'t>>> {
+    let bytes = text.as_bytes();
+    let mut at = opened(bytes, span, b'{')?;
+    Some(std::iter::from_fn(move || {
+        let name_start = next_item(bytes, at)?;
+        let name_end = skip_string(bytes, name_start)?;
+        let colon = skip_space(bytes, name_end);
+        let start = skip_space(bytes, colon + 1);
+        let end = skip_value(bytes, start)?;
+        at = end;
+        Some(Member { name: string(text.get(name_start..name_end)?)?, value: start..end })
+    }))
+}
+
+/// The elements of the array at `span`; `None` where there is no array.
+pub(super) fn elements(text: &str, span: &Span) -> Option<impl Iterator<Item = Span>> {
+    let bytes = text.as_bytes();
+    let mut at = opened(bytes, span, b'[')?;
+    Some(std::iter::from_fn(move || {
+        let start = next_item(bytes, at)?;
+        let end = skip_value(bytes, start)?;
+        at = end;
+        Some(start..end)
+    }))
+}
+
+/// The value of a member; of several with one name the last, as JavaScript reads it.
+pub(super) fn member(text: &str, span: &Span, name: &str) -> Option<Span> {
+    members(text, span)?.filter(|member| member.name == name).last().map(|member| member.value)
+}
+
+/// The value of a JSON string (quotes included), number or truth value as text; `None` for the rest.
+pub(super) fn scalar(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => string(json),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(json)),
+    }
+}
+
+/// A JSON string's text.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.get(1..json.len().checked_sub(1)?)?;
+    if inner.contains('\\') {
+        // A lone surrogate is valid JSON and no text: the name is then its own spelling, which nothing asks for.
+        Some(serde_json::from_str::<String>(json).map_or(Cow::Borrowed(inner), Cow::Owned))
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+fn opened(bytes: &[u8], span: &Span, bracket: u8) -> Option<usize> {
+    (*bytes.get(span.start)? == bracket).then_some(span.start + 1)
+}
+
+/// From behind a bracket or an item to the start of the next item.
+fn next_item(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = skip_space(bytes, at);
+    if *bytes.get(at)? == b',' {
+        at = skip_space(bytes, at + 1);
+    }
+    (!matches!(bytes.get(at)?, b']' | b'}')).then_some(at)
+}
+
+pub(super) fn skip_space(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(rest.len())
+}
+
+/// The end of the value that starts at `at`. Without recursion: nesting costs nothing here.
+fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => skip_string(bytes, at),
+        b'{' | b'[' => {
+            let mut depth = 0usize;
+            let mut at = at;
+            loop {
+                match bytes.get(at)? {
+                    b'"' => {
+                        at = skip_string(bytes, at)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => depth = depth.checked_sub(1)?,
+                    _ => {}
+                }
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+        }
+        _ => {
+            let rest = bytes.get(at..)?;
+            let ends = |b: &u8| matches!(b, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+            Some(at + rest.iter().position(ends).unwrap_or(rest.len()))
+        }
+    }
+}
+
+fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Templates: the `templates` dictionary and inline strings, in the Jinja language.
+//!
+//! `minijinja`, because growth teams know the language, because its fuel bounds both steps and output, and because it
+//! reads a compiled template in microseconds; without its default features it is a small part of the wasm. What it
+//! doesn't have, escaping by place, [`place`] adds when a template is compiled.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
+
+use super::escape;
+use super::facts::Facts;
+
+mod html_state;
+mod place;
+
+/// Steps and output of one rendering, in minijinja's units (an instruction, or some 64 bytes). A page's slots need
+/// hundreds; a tenth of a millisecond of CPU is what this allows.
+const FUEL: u64 = 20_000;
+/// Bytes that one rendering may give. More than a slot of a page needs, less than a heap notices.
+pub const MAX_OUTPUT: usize = 256 * 1024;
+/// Bytes of one template's source: a whole config-store dictionary may hold it, with its parts.
+const MAX_SOURCE: usize = 64 * 1024;
+/// Templates nest blocks and calls no deeper: the stack is 1 MB.
+const MAX_DEPTH: usize = 32;
+
+/// Content as stored: `"text with {{ values }}"`, or `{"template": "name"}` from the `templates` dictionary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a string or {\"template\": \"<name>\"}")]
+pub enum Content {
+    /// The template itself.
+    Inline(String),
+    /// A template by name.
+    Named {
+        /// Its name in the `templates` dictionary.
+        template: String,
+    },
+}
+
+/// What a template's output is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A piece of HTML: values are escaped for the place that they land in.
+    Html,
+    /// The value of the attribute of this name, unescaped: the rewriter escapes it whole. Links are made safe.
+    Attribute(String),
+    /// Plain text, unescaped: the caller encodes it whole.
+    Text,
+}
+
+/// A template ready to render.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    name: String,
+    /// The output of a template without values: nothing is left to do.
+    fixed: Option<String>,
+    kind: Kind,
+}
+
+/// All templates of a rule set, compiled once.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+    sources: HashMap<String, String>,
+    compiled: HashMap<(Kind, String), Template>,
+}
+
+impl Templates {
+    /// Templates by name: the `templates` dictionary. They are compiled when a rule first uses them, for its place.
+    pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(MAX_DEPTH);
+        environment.set_auto_escape_callback(
+            |name| {
+                if name.starts_with('h') { AutoEscape::Html } else { AutoEscape::None }
+            },
+        );
+        environment.set_formatter(write_value);
+        // A value can't vouch for itself.
+        environment.remove_filter("safe");
+        environment.add_filter("_url", |value: &Value| escape::url(&text(value)));
+        environment.add_filter("_url_path", |value: &Value| escape::url_path(&text(value)));
+        environment.add_filter("_url_component", |value: &Value| escape::url_component(&text(value)));
+        environment.add_filter("_css", |value: &Value| escape::css(&text(value)).to_owned());
+        environment.add_filter("_json", |value: &Value| json(value));
+        Self { environment, sources: sources.into_iter().collect(), compiled: HashMap::new() }
+    }
+
+    /// Compiles content for its place.
+    ///
+    /// # Errors
+    ///
+    /// What was expected and what was found: an unknown name, a mistake in the language, a value where none is safe.
+    pub fn compile(&mut self, content: &Content, kind: Kind) -> Result<Template, String> {
+        let source = match content {
+            Content::Inline(source) => source,
+            Content::Named { template } => self
+                .sources
+                .get(template)
+                .ok_or_else(|| format!("expected a template of the dictionary, but found `{template}`"))?,
+        };
+        if source.len() > MAX_SOURCE {
+            return Err(format!("expected a template of at most {MAX_SOURCE} bytes, but found {}", source.len()));
+        }
+        let key = (kind, source.clone());
+        if let Some(template) = self.compiled.get(&key) {
+            return Ok(template.clone());
+        }
+        let (kind, source) = key;
+        let template = self.add(&kind, &source)?;
+        self.compiled.insert((kind, source), template.clone());
+        Ok(template)
+    }
+
+    fn add(&mut self, kind: &Kind, source: &str) -> Result<Template, String> {
+        let annotated = place::annotate(source, kind)
+            .map_err(|(offset, message)| format!("{message} (line {})", line(source, offset)))?;
+        let prefix = if *kind == Kind::Html { 'h' } else { 't' };
+        let name = format!("{prefix}{}", self.compiled.len());
+        let fixed = !["{{", "{%", "{#"].iter().any(|open| source.contains(open));
+        if fixed {
+            return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone() });
+        }
+        self.environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
+        Ok(Template { name, fixed: None, kind: kind.clone() })
+    }
+
+    /// Renders a template. Absent values are empty.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no output: a filter that doesn't exist, a sum of words, too many steps, too large a result.
+    pub fn render<'t>(&self, template: &'t Template, facts: &Facts<'_>) -> Result<Cow<'t, str>, String> {
+        let output = match &template.fixed {
+            Some(fixed) => Cow::Borrowed(fixed.as_str()),
+            None => {
+                let compiled = self.environment.get_template(&template.name).map_err(|error| describe(&error))?;
+                Cow::Owned(compiled.render(facts.template()).map_err(|error| describe(&error))?)
+            }
+        };
+        if output.len() > MAX_OUTPUT {
+            return Err(format!("expected at most {MAX_OUTPUT} bytes, but found {}", output.len()));
+        }
+        match &template.kind {
+            // Values are safe already; this also holds the template's own text to the rule.
+            Kind::Attribute(name) if escape::is_url_attribute(name) => Ok(Cow::Owned(escape::url(&output))),
+            _ => Ok(output),
+        }
+    }
+}
+
+impl Template {
+    /// Whether the output depends on the request.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed.is_some()
+    }
+}
+
+fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    if value.is_undefined() || value.is_none() {
+        return Ok(());
+    }
+    let text = text(value);
+    match state.auto_escape() {
+        AutoEscape::Html if !value.is_safe() => out.write_str(&escape::html(&text))?,
+        _ => out.write_str(&text)?,
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    if value.is_undefined() || value.is_none() { String::new() } else { value.to_string() }
+}
+
+/// JSON for a script: `null` where the value is absent, or has no JSON form.
+fn json(value: &Value) -> Value {
+    let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+    Value::from_safe_string(escape::json_in_script(&json).into_owned())
+}
+
+fn line(source: &str, offset: usize) -> usize {
+    source.get(..offset).unwrap_or(source).matches('\n').count() + 1
+}
+
+/// minijinja's error with the source below it printed once.
+fn describe(error: &minijinja::Error) -> String {
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => {
+            "expected a template that ends sooner, but found too many steps or too large a result".to_owned()
+        }
+        kind => error.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}")),
+    };
+    match error.line() {
+        Some(line) => format!("{what} (line {line})"),
+        None => what,
+    }
+}
+
+#[cfg(test)]
+mod tests;

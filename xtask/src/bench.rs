@@ -1,0 +1,86 @@
+//! `cargo xtask bench`: what the edge costs, beside a bare pass-through service in the same run.
+//!
+//! Figures of a machine mean little, ratios of one run mean much: every round drives every row in turn, a ratio is
+//! taken within a round, and the median over the rounds is shown.
+
+mod load;
+mod report;
+mod rows;
+mod stand;
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::command::{cargo, run as execute};
+use crate::project::{self, WASM_TARGET};
+use crate::setup;
+use load::Sample;
+use rows::ROWS;
+use stand::Stands;
+
+/// Measure the service against a bare pass-through: CPU a request, latency, first byte, size.
+///
+/// Prints a table and writes it to docs/BENCH.md. Run it on a machine that has nothing else to do.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// How often every row is driven; medians are taken over the rounds.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// A look, not a measurement: few requests, and docs/BENCH.md stays as it is.
+    #[arg(long)]
+    quick: bool,
+    /// Only rows whose name contains this (the bare ones stay).
+    #[arg(long, value_name = "TEXT")]
+    row: Option<String>,
+}
+
+/// Requests to a row in a round, one after the other, and those before them that aren't measured. Rounds are short and
+/// many, so that whatever else the machine does meets every row alike.
+const REQUESTS: usize = 120;
+const WARM_UP: usize = 12;
+/// Rounds of a quick look.
+const QUICK_ROUNDS: u32 = 3;
+
+/// Runs the bench.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    setup::wasm_target()?;
+    let viceroy = setup::viceroy()?;
+    let ours = setup::build_wasm()?;
+    let bare = build_bare()?;
+    let rounds = if options.quick { QUICK_ROUNDS.min(options.rounds) } else { options.rounds };
+    let wanted = |row: &&rows::Row| row.is_bare() || options.row.as_ref().is_none_or(|text| row.name.contains(text));
+    let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
+
+    let mut stands = Stands::new(viceroy, ours.clone(), bare.clone())?;
+    for row in &rows {
+        stands.raise(row.rules)?;
+    }
+    let mut samples: Vec<Vec<Sample>> = rows.iter().map(|_| Vec::new()).collect();
+    for round in 1..=rounds {
+        println!("round {round} of {rounds}");
+        for (row, taken) in rows.iter().zip(&mut samples) {
+            let sample = stands.drive(row, WARM_UP, REQUESTS)?;
+            println!("  {:<44} {:>7.3} ms of CPU a request", row.name, sample.cpu_ms);
+            taken.push(sample);
+        }
+    }
+    let table = report::table(&rows, &samples);
+    let sizes = report::sizes(&ours, &bare)?;
+    println!("\n{table}\n{sizes}");
+    if options.quick || options.row.is_some() {
+        println!("docs/BENCH.md stays as it is: this was not the whole measurement.");
+    } else {
+        let file = report::write(&table, &sizes, rounds, REQUESTS)?;
+        println!("Written to {}.", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_bare() -> anyhow::Result<std::path::PathBuf> {
+    let target = project::target()?.join("passthrough");
+    let mut build = cargo(&["build", "--release", "--locked", "--target", WASM_TARGET])?;
+    build.args(["--manifest-path", "benches/passthrough/Cargo.toml"]).arg("--target-dir").arg(&target);
+    execute(&mut build)?;
+    Ok(target.join(WASM_TARGET).join("release").join("passthrough.wasm"))
+}

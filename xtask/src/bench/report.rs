@@ -1,0 +1,122 @@
+//! The table, for the eye and for docs/BENCH.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use local_server::VICEROY_VERSION;
+
+use super::load::Sample;
+use super::rows::Row;
+use crate::{command, project};
+
+/// Fastly's limit is far above; this one keeps cold starts short (design.md, section 8).
+const SIZE_TARGET: u64 = 3_000_000;
+
+/// A Markdown table of all rows.
+pub fn table(rows: &[&Row], samples: &[Vec<Sample>]) -> String {
+    let mut lines = vec![
+        "| work | CPU a request | ratio | against | target | first byte p50 | p50 | p99 |".to_owned(),
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |".to_owned(),
+    ];
+    for (row, taken) in rows.iter().zip(samples) {
+        let base = rows.iter().position(|other| other.name == row.against).and_then(|index| samples.get(index));
+        let ratios = base.map(|base| taken.iter().zip(base).map(|(own, base)| own.cpu_ms / base.cpu_ms).collect());
+        let ratio = ratios.map_or_else(String::new, |ratios: Vec<f64>| format!("{:.2} ×", percentile(ratios, 50.0)));
+        let itself = row.name == row.against;
+        let (ratio, against) = if itself { ("1".to_owned(), "") } else { (ratio, row.against) };
+        let target = row.target.map_or_else(String::new, |target| format!("≤ {target:.1} ×"));
+        let cpu = percentile(taken.iter().map(|sample| sample.cpu_ms).collect(), 50.0);
+        let latency = |values: fn(&Sample) -> &Vec<f64>, rank| {
+            format!("{:.2} ms", percentile(taken.iter().flat_map(values).copied().collect(), rank))
+        };
+        let first = latency(|sample| &sample.first_byte_ms, 50.0);
+        let (p50, p99) = (latency(|sample| &sample.total_ms, 50.0), latency(|sample| &sample.total_ms, 99.0));
+        let name = row.name;
+        lines.push(format!("| {name} | {cpu:.3} ms | {ratio} | {against} | {target} | {first} | {p50} | {p99} |"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The sizes of both programs.
+pub fn sizes(ours: &Path, bare: &Path) -> anyhow::Result<String> {
+    let size = |file: &Path| fs::metadata(file).map(|data| data.len());
+    let (ours, bare) = (size(ours)?, size(bare)?);
+    let thousands = |bytes: u64| format!("{} kB", bytes / 1000);
+    let (own, target, base) = (thousands(ours), thousands(SIZE_TARGET), thousands(bare));
+    Ok(format!("`edge-personalizer.wasm` has {own} (target: below {target}), the bare pass-through {base}.\n"))
+}
+
+/// Writes docs/BENCH.md.
+pub fn write(table: &str, sizes: &str, rounds: u32, requests: usize) -> anyhow::Result<PathBuf> {
+    let machine = machine();
+    let text = format!(
+        "# What the edge costs
+
+Written by `cargo xtask bench`. Each row is a ratio of CPU time between two services in the same run: ours, and a bare
+pass-through (`benches/passthrough`: `request.send(\"origin\")` and nothing else, one request a sandbox). Absolute figures
+are this machine's, the local server's own work included; on Fastly's network they differ, the ratios less so.
+
+{table}
+{sizes}
+## How it is measured
+
+* CPU a request: the local server's process (user and system time, all threads), read before and after each request.
+  The load generator and the origin are another process.
+* {requests} requests a round and row, one after the other on one connection, each sent when the
+  process has come to rest, so that what a sandbox does after its answer is counted with its request.
+* The local server gives a sandbox at most six requests, so that in a row without a remark one of six is a sandbox's
+  first; Fastly gives it many more. *Warm* and *first request of a sandbox* are these same requests told apart by the
+  decisions log (`cold`), and the median request of a round counts; elsewhere it is the mean of all. The bare service starts a sandbox for every request.
+* {rounds} rounds; every round drives every row in turn, ratios are taken within a round, and medians over the rounds are
+  shown. p50 and p99 are over all requests of all rounds.
+
+## The machine
+
+{machine}"
+    );
+    let folder = project::root()?.join("docs");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join("BENCH.md");
+    fs::write(&file, text)?;
+    Ok(file)
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
+    let model = model.map_or("an unnamed processor", |(_, name)| name.trim());
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".to_owned());
+    let rustc =
+        command::output(Command::new("rustc").arg("--version")).unwrap_or_else(|| "an unknown rustc".to_owned());
+    let kernel = kernel.trim();
+    format!("{cores} cores of {model}; Linux {kernel}; {rustc}; Viceroy {VICEROY_VERSION}.\n")
+}
+
+/// The value below which that share (0 to 100) of the values lies; 0 where there is none.
+pub fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = ((values.len().saturating_sub(1)) as f64 * share / 100.0).round() as usize;
+    values.get(index).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_an_odd_number_of_rounds_is_the_median() {
+        assert_eq!(percentile(vec![3.0, 1.0, 2.0], 50.0), 2.0);
+        assert_eq!(percentile(vec![], 50.0), 0.0);
+    }
+
+    #[test]
+    fn every_row_is_compared_with_one_that_comes_no_later() {
+        let rows = super::super::rows::ROWS;
+        for (index, row) in rows.iter().enumerate() {
+            assert!(rows[..=index].iter().any(|other| other.name == row.against), "{}", row.name);
+        }
+    }
+}

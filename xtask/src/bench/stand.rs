@@ -1,0 +1,81 @@
+//! Test stands: one local server for each set of rules, the demo shop behind all of them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use demo_origin::{Behaviour, DemoOrigin};
+use local_server::manifest::Manifest;
+use local_server::process::{Launch, LocalServer};
+use local_server::visitors::NEW_YORK;
+
+use super::load::{self, Sample};
+use super::rows::{Row, RuleSet};
+use crate::project;
+
+/// The demo shop and the local servers before it.
+pub struct Stands {
+    viceroy: PathBuf,
+    ours: PathBuf,
+    bare: PathBuf,
+    folder: PathBuf,
+    origin: DemoOrigin,
+    servers: HashMap<RuleSet, LocalServer>,
+}
+
+impl Stands {
+    pub fn new(viceroy: PathBuf, ours: PathBuf, bare: PathBuf) -> anyhow::Result<Self> {
+        let origin = DemoOrigin::on_a_free_port()?;
+        origin.remember(false);
+        // Where the many routes lead.
+        origin.on("/east", promotion());
+        let folder = project::target()?.join("bench");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { viceroy, ours, bare, folder, origin, servers: HashMap::new() })
+    }
+
+    /// Starts the server for these rules, unless it runs.
+    pub fn raise(&mut self, rules: RuleSet) -> anyhow::Result<()> {
+        if self.servers.contains_key(&rules) {
+            return Ok(());
+        }
+        let name = format!("{rules:?}").replace(['(', ')'], "").to_lowercase();
+        let mut manifest = Manifest::read(&project::root()?.join("fastly.toml"))?;
+        // A store in a file is read and parsed by the local server at every request: its work, not ours, and it grows
+        // with the rules.
+        manifest.fixed_config_store("personalizer", rules.rules()?.entries());
+        manifest.visitor(&NEW_YORK);
+        for backend in ["origin", "session_api"] {
+            manifest.backend(backend, &self.origin.url());
+        }
+        let file = self.folder.join(format!("{name}.toml"));
+        manifest.write(&file)?;
+        let server = LocalServer::start(Launch {
+            viceroy: &self.viceroy,
+            wasm: if rules == RuleSet::Bare { &self.bare } else { &self.ours },
+            manifest: &file,
+            folder: &self.folder,
+            address: local_server::free_address()?,
+            shown: |_| (),
+        })?;
+        self.servers.insert(rules, server);
+        Ok(())
+    }
+
+    /// Drives a row.
+    pub fn drive(&self, row: &Row, warm_up: usize, requests: usize) -> anyhow::Result<Sample> {
+        let server = self.servers.get(&row.rules).context("every row's server was started")?;
+        load::sequence(server, row, warm_up)?;
+        load::sequence(server, row, requests)
+    }
+}
+
+/// An answer as long as the promotions are.
+fn promotion() -> Behaviour {
+    let body =
+        demo_origin::products(3).iter().map(|product| product.to_json().to_string()).collect::<Vec<_>>().join(",");
+    let headers = [("content-type", "application/json"), ("cache-control", "public, max-age=60")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Behaviour::Answer { status: 200, headers, body: format!("{{\"region\":\"east\",\"products\":[{body}]}}\n").into() }
+}
