@@ -29,6 +29,8 @@ use crate::rules::settings::RegionOverride;
 use crate::rules::{Region, RuleSet};
 use crate::session::Outcome;
 use cookies::Cookies;
+use device::DeviceFacts;
+use network::NetworkFacts;
 use person::Person;
 use preview::PreviewClaims;
 use sticky::StickyDocuments;
@@ -52,8 +54,8 @@ pub enum RegionReason {
 pub struct Platformed {
     /// Where the address is.
     pub geo: Option<Geo>,
-    /// What the User-Agent is.
-    pub device: Option<Device>,
+    /// What the User-Agent is, where somebody asked: the platform may not know it.
+    pub device: Option<Option<Device>>,
 }
 
 /// Facts, ready for conditions and templates.
@@ -75,6 +77,10 @@ pub struct Context {
     pub path: String,
     /// The URL as the client sent it.
     pub url: String,
+    /// What the visitor's device is; where a route asks.
+    pub device: Option<DeviceFacts>,
+    /// How good the connection is.
+    pub network: NetworkFacts,
     /// Who asks.
     pub person: Person,
     /// What a signed preview forces.
@@ -101,7 +107,9 @@ impl Context {
         preview: Option<PreviewClaims>,
     ) -> Self {
         let language = language::negotiate(&head.headers, &rules.settings.languages).map(str::to_owned);
-        let Platformed { geo, device: _ } = platformed;
+        let Platformed { geo, device } = platformed;
+        let device = device.map(|record| device::detect(&head.headers, record.as_ref()));
+        let network = network::detect(&head.headers, geo.as_ref());
         let mut context = Self {
             now,
             geo,
@@ -111,6 +119,8 @@ impl Context {
             host: head.host().to_owned(),
             path: head.path.clone(),
             url: head.url(),
+            device,
+            network,
             person: Person::nobody(),
             preview,
             sticky: rules.settings.sticky.read(&Cookies::of(&head.headers)),
@@ -228,6 +238,11 @@ impl Attributes for Context {
             "city" => text(geo?.city.as_deref()),
             "region" => text(Some(&self.region.id)),
             "language" => text(self.language.as_deref()),
+            "deviceType" => text(self.device.as_ref().map(|device| device.class.as_str())),
+            "browser" => text(self.device.as_ref().map(|device| device.browser)),
+            "os" => text(self.device.as_ref().map(|device| device.os)),
+            "network" => text(Some(self.network.class.as_str())),
+            "saveData" => Some(Value::Bool(self.network.save_data)),
             "url" => text(Some(&self.url)),
             "host" => text(Some(&self.host)),
             "path" => text(Some(&self.path)),

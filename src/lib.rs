@@ -22,6 +22,7 @@ pub mod transform;
 // What they share.
 pub mod condition;
 pub mod growthbook;
+pub mod json_place;
 pub mod mac;
 pub mod platform;
 pub mod service;

@@ -10,8 +10,10 @@ pub mod variant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use crate::adapt::accept_ch;
 use crate::admit::RequestHead;
 use crate::context::Context;
+use crate::context::device::DeviceClass;
 use crate::decide::Decision;
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
@@ -45,6 +47,8 @@ pub struct FetchPlan {
     pub fallback: Option<FallbackPlan>,
     /// What becomes of the answer's body; `None`: it streams through.
     pub body: Option<BodyPlan>,
+    /// Client hints that the answer asks for.
+    pub hints: Vec<&'static str>,
     /// What the answer says of itself.
     pub privacy: Privacy,
     /// Codes of what could not be done as the rules say.
@@ -97,6 +101,7 @@ pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
         primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
         fallback: None,
         body: None,
+        hints: Vec::new(),
         privacy: Privacy::Transparent,
         codes: Vec::new(),
     }
@@ -222,6 +227,11 @@ fn personalized(
             None => codes.push("template-absent"),
         }
     }
+    if let Some(adapt) = &route.adapt {
+        let device = context.device.as_ref().map_or(DeviceClass::Desktop, |device| device.class);
+        let parameters = adapt.parameters(&head.headers, device, context.network.class);
+        set_query.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
     for (name, part) in route.session.iter().flat_map(|session| &session.query) {
         set_query.extend(personal::query_value(context, *part).map(|value| (name.clone(), value)));
     }
@@ -263,7 +273,8 @@ fn personalized(
         Some(cache) if cache.stored.downstream == Downstream::Origin => Privacy::Origin,
         _ => Privacy::Private,
     };
-    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, privacy, codes }
+    let hints = route.adapt.as_ref().map(accept_ch).unwrap_or_default();
+    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, hints, privacy, codes }
 }
 
 /// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110

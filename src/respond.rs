@@ -54,6 +54,13 @@ pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Pr
     }
 }
 
+/// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
+pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
+    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
+        headers.append(HeaderName::from_static("accept-ch"), value);
+    }
+}
+
 /// Adds `Edge-Variant` to what the origin varies by (RFC 9110 section 12.5.5); several lines become one, nothing is lost.
 fn merge_vary(headers: &mut HeaderMap) {
     let mut members: Vec<String> = Vec::new();

@@ -13,7 +13,7 @@ use crate::fetch;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
 use crate::platform::{Caching, ClientRequest, Platform, Response};
 use crate::record;
-use crate::respond::body::{Treatment, send_html, send_json, treat};
+use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
@@ -125,6 +125,9 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         response.body = P::Body::from(Vec::new());
         treatment = Treatment::Untouched;
     }
+    if !plan.hints.is_empty() {
+        respond::ask_for_hints(&mut response.headers, &plan.hints);
+    }
     visit.add_own_headers(&mut response.headers);
     respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
     respond::add_revision(&mut response.headers, rules.and_then(|rules| rules.revision.as_deref()), plan.privacy);
@@ -141,7 +144,12 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
     let code = match (treatment, &plan.body) {
         (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
-        (Treatment::Json, Some(body)) => send_json(visit.platform, body, &limits, response),
+        (Treatment::Json, Some(body)) => {
+            send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes))
+        }
+        (Treatment::Playlist(hls), _) => {
+            send_edited(visit.platform, &limits, response, |bytes| filter_playlist(hls, bytes))
+        }
         (Treatment::Untouched, _) | (_, None) => {
             visit.platform.respond(response);
             None

@@ -6,6 +6,7 @@ use super::preview::{self, PreviewClaims};
 use super::{Context, Platformed};
 use crate::admit::RequestHead;
 use crate::context::cookies::Cookies;
+use crate::context::device::DeviceClass;
 use crate::platform::Platform;
 use crate::rules::route::Needs;
 use crate::rules::settings::PreviewMode;
@@ -73,7 +74,11 @@ pub fn gather<P: Platform>(
     kept: &mut Kept,
 ) -> Context {
     let now = platform.now();
-    let platformed = Platformed { geo: head.address.and_then(|address| platform.geo(address)), device: None };
+    let device = needs.device.then(|| {
+        let agent = head.headers.get(http::header::USER_AGENT)?.to_str().ok()?;
+        platform.device(agent)
+    });
+    let platformed = Platformed { geo: head.address.and_then(|address| platform.geo(address)), device };
     let has_preview = preview.is_some();
     let context = Context::from_facts(head, rules, now, platformed, preview);
     if !needs.person {
@@ -83,7 +88,7 @@ pub fn gather<P: Platform>(
         headers: &head.headers,
         claims: &head.claims,
         country: context.country(),
-        bot: false,
+        bot: context.device.as_ref().is_some_and(|device| device.class == DeviceClass::Bot),
         preview: has_preview,
         now,
         random: if needs.keeps { platform.random() } else { 0 },

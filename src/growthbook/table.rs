@@ -12,6 +12,7 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::condition::Fault;
+use crate::json_place::pointer_at;
 
 /// What a table holds: something compiled from its JSON.
 pub trait Definition: Sized {
@@ -196,26 +197,15 @@ impl<T: Definition> Table<T> {
 
 /// Reads JSON into one of the stored shapes. The place of a fault is looked for only once there is one.
 pub(super) fn read<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|_| match read_with_path::<T>(json) {
-        Ok(_) => Fault::new("expected JSON, but found something else"),
-        Err(error) => {
-            let steps: Vec<_> = error.path().iter().map(ToString::to_string).collect();
-            let message = strip_position(&error.inner().to_string());
-            // serde says "invalid type: string \"x\", expected f64".
-            let message = match message.rsplit_once(", expected ") {
-                Some((found, expected)) => format!("expected {expected}, but found {found}"),
-                None => format!("expected a definition, but found {message}"),
-            };
-            let step = |fault: Fault, step: &String| fault.under(step.trim_matches(['[', ']']));
-            steps.iter().rev().fold(Fault::new(message), step)
-        }
+    serde_json::from_str(json).map_err(|error: serde_json::Error| {
+        let message = strip_position(&error.to_string());
+        // serde says "invalid type: string \"x\", expected f64".
+        let message = match message.rsplit_once(", expected ") {
+            Some((found, expected)) => format!("expected {expected}, but found {found}"),
+            None => format!("expected a definition, but found {message}"),
+        };
+        Fault { pointer: pointer_at(json, error.line(), error.column()), message }
     })
-}
-
-fn read_with_path<'de, T: serde::Deserialize<'de>>(
-    json: &'de str,
-) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
 }
 
 /// The pointer says where; a line of a text that nobody sees says nothing.

@@ -7,8 +7,10 @@ use http::HeaderMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::variant::Variant;
+use crate::adapt::HlsLimits;
 use crate::condition::Condition;
 use crate::context::Context;
+use crate::context::device::DeviceClass;
 use crate::decide::Decision;
 use crate::rules::route::Route;
 use crate::rules::{Fault, RuleSet};
@@ -33,6 +35,8 @@ pub struct BodyRules {
 pub struct BodyPlan {
     /// For pages.
     pub html: HtmlPlan,
+    /// For HLS playlists.
+    pub hls: Option<HlsLimits>,
     rules: Rc<BodyRules>,
     templates: Rc<RefCell<Templates>>,
     facts: Json,
@@ -96,16 +100,19 @@ impl BodyPlan {
             }
         }
         note(rules, route, faults);
-        if html.is_empty() && body.json.is_empty() {
+        let device = context.device.as_ref().map_or(DeviceClass::Desktop, |device| device.class);
+        let hls = route.adapt.as_ref().and_then(|adapt| adapt.hls_limits(device, context.network.class));
+        if html.is_empty() && body.json.is_empty() && hls.is_none() {
             return None;
         }
         let revision = rules.revision.as_deref().unwrap_or_default();
         let fingerprint = html.fingerprint();
         let shaping = if body.json.is_empty() { String::new() } else { facts.to_string() };
         let header = variant.header();
-        let parts = [revision.as_bytes(), header.as_bytes(), &fingerprint, shaping.as_bytes()];
+        let playlist = format!("{hls:?}");
+        let parts = [revision.as_bytes(), header.as_bytes(), &fingerprint, shaping.as_bytes(), playlist.as_bytes()];
         let version = Version::new(parts);
-        Some(Self { html, rules: Rc::clone(body), templates: Rc::clone(&rules.templates), facts, version })
+        Some(Self { html, hls, rules: Rc::clone(body), templates: Rc::clone(&rules.templates), facts, version })
     }
 
     /// Makes a request one whose answer can be rewritten.
@@ -146,6 +153,8 @@ fn facts(context: &Context, decision: &Decision) -> Json {
         "region": { "id": context.region.id, "slug": context.region.slug },
         "country": context.country(),
         "language": context.language,
+        "deviceType": context.device.as_ref().map(|device| device.class.as_str()),
+        "network": context.network.class.as_str(),
         "host": context.host,
         "path": context.path,
         "loggedIn": context.person.user().is_some(),

@@ -35,7 +35,8 @@ impl Values for PlanValues<'_> {
             Source::Experiment(key) => self.decision.experiment(key)?.text.as_deref().map(Cow::Borrowed),
             Source::UserId => self.context.person.user().map(|user| Cow::Borrowed(user.as_str())),
             Source::Session(path) => session_value(self.context.session_json()?, path),
-            Source::DeviceType | Source::Network => None,
+            Source::DeviceType => self.context.device.as_ref().map(|device| Cow::Borrowed(device.class.as_str())),
+            Source::Network => Some(Cow::Borrowed(self.context.network.class.as_str())),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::adapt::hls::{filter, is_playlist};
+use crate::adapt::HlsLimits;
 use crate::admit::accepts_encoding;
 use crate::plan::body::BodyPlan;
 use crate::platform::{ClientStream, Platform, Response};
@@ -26,6 +28,8 @@ pub enum Treatment {
     Html(Charset),
     /// It is edited as JSON.
     Json,
+    /// It is filtered as an HLS playlist.
+    Playlist(HlsLimits),
 }
 
 /// Says what is to be done with an answer's body, and makes its head fit. A code says why it is left alone, where that is a
@@ -39,6 +43,15 @@ pub fn treat<B>(
     if response.status == http::StatusCode::NOT_MODIFIED {
         fit_not_modified(&mut response.headers, &plan.version);
         return (Treatment::Untouched, None);
+    }
+    let playlist = plan.hls.filter(|_| {
+        let kind = response.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let whole = response.status == http::StatusCode::OK && *method == Method::GET;
+        whole && kind.is_some_and(is_playlist) && !response.headers.contains_key(http::header::CONTENT_ENCODING)
+    });
+    if let Some(limits) = playlist {
+        fit_response(&mut response.headers, &plan.version);
+        return (Treatment::Playlist(limits), None);
     }
     let treatment = match rewritable(method, response.status, &response.headers) {
         Ok(Rewritable::Html(charset)) if !plan.html.is_empty() => Treatment::Html(charset),
@@ -91,40 +104,36 @@ pub fn send_html<P: Platform>(
     }
 }
 
-/// Sends an answer whose body is JSON, edited; one beyond the limit streams through untouched.
-pub fn send_json<P: Platform>(
+/// Sends an answer whose body is edited whole: JSON, or an HLS playlist. One beyond the limit streams through untouched, and one that
+/// isn't what it says is sent as it came.
+pub fn send_edited<P: Platform>(
     platform: &P,
-    plan: &BodyPlan,
     limits: &Limits,
     response: Response<P::Body>,
+    edit: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
 ) -> Option<&'static str> {
     let Response { status, headers, mut body } = response;
     let limit = u64::try_from(limits.json_bytes).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     let read = (&mut body).take(limit.saturating_add(1)).read_to_end(&mut bytes);
-    let (code, whole) = match read {
-        Err(_) => (Some("body-broken"), false),
-        Ok(_) if bytes.len() > limits.json_bytes => (Some("json-too-large"), false),
-        Ok(_) => match plan.edit_json(&bytes) {
-            Some(edited) => {
-                bytes = edited;
-                (None, true)
-            }
-            None => (Some("json-malformed"), true),
-        },
-    };
-    let head = Response { status, headers, body: () };
-    if whole {
-        platform.respond(Response { status: head.status, headers: head.headers, body: bytes.into() });
+    if read.is_ok() && bytes.len() <= limits.json_bytes {
+        let edited = edit(&bytes);
+        let code = edited.is_none().then_some("body-malformed");
+        platform.respond(Response { status, headers, body: edited.unwrap_or(bytes).into() });
         return code;
     }
-    let mut stream = platform.respond_streaming(head);
+    let mut stream = platform.respond_streaming(Response { status, headers, body: () });
     drop(stream.write_all(&bytes));
     let complete = read.is_ok() && read_chunks(&mut body, |chunk| drop(stream.write_all(chunk)));
     if complete {
         drop(stream.finish());
     }
-    code
+    Some(if complete { "body-too-large" } else { "body-broken" })
+}
+
+/// An HLS playlist without what can't be played.
+pub fn filter_playlist(limits: HlsLimits, bytes: &[u8]) -> Option<Vec<u8>> {
+    std::str::from_utf8(bytes).ok().map(|playlist| filter(playlist, limits).into_owned().into_bytes())
 }
 
 /// Reads a body to its end, chunk by chunk as they come; `false` where it breaks off.

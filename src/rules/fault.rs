@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::json_place::pointer_at;
+
 /// One fault of a dictionary. The rule that holds it is left out; the rest serves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
@@ -60,29 +62,15 @@ pub fn house_wording(message: &str) -> String {
 pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<String>), (String, String)> {
     let mut unknown = Vec::new();
     let mut json = serde_json::Deserializer::from_str(text);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let read = serde_ignored::deserialize(tracked, |path| unknown.push(ignored_pointer(&path)));
+    let read = serde_ignored::deserialize(&mut json, |path| unknown.push(ignored_pointer(&path)));
     match read {
         Ok(rule) => Ok((rule, unknown)),
-        Err(error) => Err((pointer(&track.path()), house_wording(&error.to_string()))),
+        Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error.to_string()))),
     }
 }
 
 fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter().fold(String::new(), |mut pointer, segment| {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-        pointer
-    })
 }
 
 fn ignored_pointer(path: &serde_ignored::Path<'_>) -> String {

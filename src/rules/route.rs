@@ -11,6 +11,7 @@ use super::path::Pattern;
 use super::stored::{self, Action, OnMiss, QueryPolicy, SessionUse};
 use super::template::{Source, Template};
 use crate::admit::headers::is_reserved;
+use crate::adapt::Adapt;
 use crate::condition::Condition;
 use crate::plan::body::BodyRules;
 
@@ -48,6 +49,8 @@ pub struct Route {
     pub session: Option<SessionUse>,
     /// What has to be known before the route can be decided.
     pub needs: Needs,
+    /// Media that fit device and network.
+    pub adapt: Option<Adapt>,
     /// Operations on pages, as stored.
     pub html: Vec<serde_json::Value>,
     /// Edits of JSON answers, as stored.
@@ -59,6 +62,8 @@ pub struct Route {
 /// What has to be known of a visitor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// What device it is, and whether it is a bot.
+    pub device: bool,
     /// Who asks.
     pub person: bool,
     /// The same the next time: a new visitor gets an id.
@@ -74,6 +79,7 @@ impl Needs {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
+            device: self.device || other.device,
             person: self.person || other.person,
             keeps: self.keeps || other.keeps,
             session: self.session || other.session,
@@ -231,6 +237,7 @@ impl Route {
             experiment_keys: stored.experiments,
             session: stored.session,
             needs: Needs::default(),
+            adapt: stored.adapt.as_ref().map(compile_adapt).transpose()?,
             html: stored.html,
             json: stored.json,
             body: OnceCell::new(),
@@ -268,7 +275,12 @@ impl Route {
         // An origin that is asked for one visitor is told who it is, where that is proven.
         let private = matches!(&self.action, CompiledAction::Personalize(personalize) if personalize.cache.is_none());
         let origin_on_miss = self.session.as_ref().is_some_and(|session| session.on_miss == OnMiss::Origin);
-        Needs { person: keeps || named || private, keeps, session, origin_on_miss }
+        let person = keeps || named || private;
+        let device = person
+            || reads(&["deviceType", "browser", "os"])
+            || fills(|source| matches!(source, Source::DeviceType))
+            || self.adapt.as_ref().is_some_and(Adapt::uses_device);
+        Needs { device, person, keeps, session, origin_on_miss }
     }
 
     /// Whether requests are rewritten and decided.
@@ -283,7 +295,7 @@ impl Route {
 
     /// Whether bodies are rewritten.
     pub fn rewrites_bodies(&self) -> bool {
-        !self.html.is_empty() || self.json.is_some()
+        !self.html.is_empty() || self.json.is_some() || self.adapt.as_ref().is_some_and(Adapt::filters_playlists)
     }
 
     /// Whether the answer may hold something of the visitor's session.
@@ -424,6 +436,15 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern) -> Result<CompiledA
                 fallback: compile_fallback(stored.fallback.clone().unwrap_or_default())?,
             })))
         }
+    }
+}
+
+fn compile_adapt(stored: &serde_json::Value) -> Result<Adapt, RouteFault> {
+    let mut faults = Vec::new();
+    let adapt = Adapt::compile(stored, "/adapt", &mut faults);
+    match faults.into_iter().next() {
+        Some(fault) => Err((fault.pointer, fault.message)),
+        None => Ok(adapt),
     }
 }
 

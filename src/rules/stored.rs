@@ -84,6 +84,9 @@ pub struct Route {
     /// What of the session the route uses.
     #[serde(default)]
     pub session: Option<SessionUse>,
+    /// Media that fit device and network: see `docs/PERSONALIZING.md`.
+    #[serde(default)]
+    pub adapt: Option<serde_json::Value>,
     /// Operations on pages: see `docs/PERSONALIZING.md`.
     #[serde(default)]
     pub html: Vec<serde_json::Value>,
