@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, diff, disable, enable, explain, promote, prune, push, rollback, schema, status,
+    canary, check, conformance, disable, enable, promote, prune, push, rollback, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -34,17 +34,14 @@ Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Options),
-    Explain(explain::Options),
     Push(push::Options),
     Status(status::Options),
-    Diff(diff::Options),
     Canary(canary::Options),
     Promote(promote::Options),
     Rollback(rollback::Options),
     Enable(enable::Options),
     Disable(disable::Options),
     Prune(prune::Options),
-    Schema(schema::Options),
     Conformance(conformance::Arguments),
 }
 
@@ -52,17 +49,14 @@ enum Command {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         Command::Check(options) => check::run(options),
-        Command::Explain(options) => explain::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
-        Command::Diff(options) => diff::run(options),
         Command::Canary(options) => canary::run(options),
         Command::Promote(options) => promote::run(options),
         Command::Rollback(options) => rollback::run(options),
         Command::Enable(options) => enable::run(options),
         Command::Disable(options) => disable::run(options),
         Command::Prune(options) => prune::run(options),
-        Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

@@ -7,11 +7,11 @@ mod canary;
 mod check;
 mod command;
 mod conformance;
-mod diff;
+
 mod disable;
 mod enable;
 mod entries;
-mod explain;
+
 mod folder;
 mod output;
 mod promote;
@@ -19,7 +19,7 @@ mod prune;
 mod push;
 mod rollback;
 mod rollout;
-mod schema;
+
 mod span;
 mod status;
 mod switch;

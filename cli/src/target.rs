@@ -2,8 +2,6 @@
 
 mod fastly;
 mod file;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
