@@ -3,14 +3,14 @@
 
 pub mod consent;
 pub mod cookies;
-pub mod gather;
 pub mod device;
+pub mod gather;
 pub mod hints;
 pub mod identity;
 pub mod keys;
 pub mod language;
-pub mod person;
 pub mod network;
+pub mod person;
 pub mod policy;
 pub mod preview;
 pub mod sticky;

@@ -25,6 +25,6 @@ pub mod growthbook;
 pub mod json_place;
 pub mod mac;
 pub mod platform;
-pub mod service;
 pub mod replication;
+pub mod service;
 pub mod session;

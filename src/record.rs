@@ -1,5 +1,7 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+use std::collections::BTreeMap;
+
 use http::HeaderMap;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -35,6 +37,8 @@ pub struct DecisionLine<'a> {
     pub revision: Option<&'a str>,
     /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
     pub arm: Option<crate::rules::Arm>,
+    /// Where the shadow's plan differs; `null` where there is no shadow, or no difference.
+    pub shadow: Option<ShadowDifference>,
     /// The route; `null` where none matched.
     pub route: Option<&'a str>,
     /// The method.
@@ -81,6 +85,25 @@ pub struct DecisionLine<'a> {
     pub vcpu_ms: Option<u64>,
     /// The body's length, where the origin said.
     pub bytes: Option<u64>,
+}
+
+/// Where a shadow's plan differs from the one that served: each as what the shadow has instead.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShadowDifference {
+    /// The shadow's revision.
+    pub revision: String,
+    /// The route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Features with another value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, Option<String>>,
+    /// The path asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// A variant as a JSON object.
@@ -136,10 +159,7 @@ pub struct ExposureLine<'a> {
 }
 
 /// The attributes among `allowed` that are scalars. Ids are never among them.
-pub fn allowed_attributes(
-    context: &dyn Attributes,
-    allowed: &[String],
-) -> serde_json::Map<String, serde_json::Value> {
+pub fn allowed_attributes(context: &dyn Attributes, allowed: &[String]) -> serde_json::Map<String, serde_json::Value> {
     let identifying = ["id", "userId", "visitorId", "url", "query", "session"];
     let mut attributes = serde_json::Map::new();
     for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {

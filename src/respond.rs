@@ -43,6 +43,13 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
     cache_control::apply(status, headers, privacy);
 }
 
+/// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
+pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
+    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
+        headers.append(HeaderName::from_static("accept-ch"), value);
+    }
+}
+
 /// Adds `Edge-Revision` to the answer of a personalized route; entries at bare names have no revision to name.
 pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Privacy) {
     if privacy == Privacy::Transparent {
@@ -51,13 +58,6 @@ pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Pr
     headers.remove(EDGE_REVISION);
     if let Some(value) = revision.and_then(|revision| HeaderValue::from_str(revision).ok()) {
         headers.insert(EDGE_REVISION, value);
-    }
-}
-
-/// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
-pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
-    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
-        headers.append(HeaderName::from_static("accept-ch"), value);
     }
 }
 

@@ -1,29 +1,36 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
+mod payload;
 mod reserved;
-mod resolve;
+mod shadow;
 mod visit;
+
+use std::time::Duration;
 
 use http::Method;
 
-use crate::admit;
+use crate::admit::{self, RequestHead};
+use crate::context::cookies::Cookies;
 use crate::context::gather::{self, Kept};
 use crate::decide::{self, Decision};
 use crate::fetch;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
-use crate::platform::{Caching, ClientRequest, Platform, Response};
+use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
 use crate::respond::{self, conditional, error_page};
+use crate::rules::cache::Notes;
 use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
+use payload::Payloads;
 use visit::{Sent, Visit};
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     rules: RuleCache,
+    payloads: Payloads,
     kept: Kept,
     served: u64,
 }
@@ -40,19 +47,43 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     if let Some(path) = visit.head.reserved {
         return reserved::answer(&visit, sandbox, request, path);
     }
-    let (rules, notes) = resolve::for_visitor(&visit, sandbox);
+    let staging = platform.runtime().is_staging;
+    let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, visit.started, Some(&visit.head));
     visit.notes = notes;
     visit.rules_took = visit.elapsed();
     match rules {
         Rules::Set(served) => {
             visit.arm = Some(served.arm);
-            personalize(&mut visit, sandbox, &served.set, request.body);
+            visit.shadow = served.shadow;
+            let set = sandbox.payloads.extend(&mut visit, served.set);
+            personalize(&mut visit, sandbox, &set, request.body);
         }
         Rules::Off | Rules::Unusable => {
             let plan = plan::passthrough(&visit.head, &Settings::default());
             exchange(&mut visit, None, plan, request.body);
         }
     }
+}
+
+/// The rules of a request. A canary tells visitors apart by the visitor's cookie, or by the address where there is none: neither is
+/// stored for it.
+fn resolve<P: Platform>(
+    platform: &P,
+    rules: &mut RuleCache,
+    is_staging: bool,
+    uptime: Duration,
+    head: Option<&RequestHead>,
+) -> (Rules, Notes) {
+    let mut kv = |key: &str| {
+        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
+        Ok(found.map(|value| value.bytes))
+    };
+    let unit = |rules: &RuleSet| {
+        let head = head?;
+        let visitor = rules.settings.visitor.read(&Cookies::of(&head.headers));
+        visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
+    };
+    rules.resolve(&mut |key| platform.config(key), &mut kv, is_staging, uptime, unit)
 }
 
 /// From the facts to the answer.
@@ -130,7 +161,8 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     }
     visit.add_own_headers(&mut response.headers);
     respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
-    respond::add_revision(&mut response.headers, rules.and_then(|rules| rules.revision.as_deref()), plan.privacy);
+    let revision = rules.and_then(|rules| rules.revision.as_deref());
+    respond::add_revision(&mut response.headers, revision, plan.privacy);
     visit.add_server_timing(rules, &mut response.headers, Some(fetched.first_byte));
     let sent = Sent {
         status: response.status.as_u16(),
@@ -144,9 +176,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
     let code = match (treatment, &plan.body) {
         (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
-        (Treatment::Json, Some(body)) => {
-            send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes))
-        }
+        (Treatment::Json, Some(body)) => send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes)),
         (Treatment::Playlist(hls), _) => {
             send_edited(visit.platform, &limits, response, |bytes| filter_playlist(hls, bytes))
         }

@@ -100,16 +100,9 @@ mod tests {
         let user = UserId::parse("auth0|1").unwrap();
         let visitor = VisitorId::from_random(1);
         let keys = |permissions, which, user: Option<&UserId>, visitor| {
-            subjects(permissions, which, user, visitor)
-                .iter()
-                .map(Subject::kv_key)
-                .collect::<Vec<_>>()
+            subjects(permissions, which, user, visitor).iter().map(Subject::kv_key).collect::<Vec<_>>()
         };
-        let (all, u, v) = (
-            Permissions::ALL,
-            "user/auth0%7C1",
-            "visitor/00000000000000000000000000000001",
-        );
+        let (all, u, v) = (Permissions::ALL, "user/auth0%7C1", "visitor/00000000000000000000000000000001");
         assert_eq!(keys(all, Which::User, Some(&user), Some(visitor)), [u]);
         assert_eq!(keys(all, Which::User, None, Some(visitor)), [v]);
         assert_eq!(keys(all, Which::Visitor, Some(&user), Some(visitor)), [v]);

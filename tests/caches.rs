@@ -1,5 +1,6 @@
 //! Promise 1 as a property: on shared routes, two requests with the same cache key send the origin the same bytes, and two
 //! requests that send the origin different bytes have different keys. Random rule sets, random visitors, one seed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Promise 2: the page is served when anything at the edge, or the personalized path, fails.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 mod support;
 

@@ -2,6 +2,8 @@
 
 mod fastly;
 mod file;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

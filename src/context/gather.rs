@@ -36,7 +36,12 @@ pub struct Preview {
 }
 
 /// Takes the preview out of the request: from its query, which is clean afterwards, or from its cookie.
-pub fn take_preview<P: Platform>(platform: &P, head: &mut RequestHead, settings: &Settings, kept: &mut Kept) -> Preview {
+pub fn take_preview<P: Platform>(
+    platform: &P,
+    head: &mut RequestHead,
+    settings: &Settings,
+    kept: &mut Kept,
+) -> Preview {
     let mut preview = Preview::default();
     if settings.preview != PreviewMode::Signed {
         return preview;

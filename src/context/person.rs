@@ -106,7 +106,11 @@ impl Person {
 }
 
 /// Checks the proofs that the request carries; most carry none, and cost nothing.
-fn prove(evidence: &Evidence<'_>, settings: &Settings, keys: &mut dyn FnMut() -> std::rc::Rc<IdentityKeys>) -> Identity {
+fn prove(
+    evidence: &Evidence<'_>,
+    settings: &Settings,
+    keys: &mut dyn FnMut() -> std::rc::Rc<IdentityKeys>,
+) -> Identity {
     let identity = &settings.identity;
     let claims = evidence.claims;
     let signed = identity.header && claims.user_id.is_some();

@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 use super::Decision;
 use crate::context::Context;
 use crate::growthbook::{self, Evaluator, ExperimentResult, Source, StickyBuckets, StickyDocument};
+use crate::rules::RuleSet;
 use crate::rules::route::Route;
 use crate::rules::settings::PreviewMode;
-use crate::rules::RuleSet;
 
 /// What a visitor gets of a feature or an experiment.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ pub fn evaluate(
     route: &Route,
     context: &Context,
     decision: &mut Decision,
-    mut steps: Option<&mut Vec<String>>,
+    steps: Option<&mut Vec<String>>,
 ) {
     let definitions = &*rules.definitions;
     let experiments = !definitions.experiments.is_empty() && route.is_personalized();
@@ -85,7 +85,7 @@ pub fn evaluate(
     }
     let sticky = sticky_buckets(context);
     let arguments = arguments(rules, context, sticky.as_ref());
-    let mut evaluator = match steps.as_deref_mut() {
+    let mut evaluator = match steps {
         Some(steps) => Evaluator::explained(definitions, &arguments, steps),
         None => Evaluator::new(definitions, &arguments),
     };
@@ -129,11 +129,7 @@ pub fn evaluate(
     }
 }
 
-fn arguments<'a>(
-    rules: &RuleSet,
-    context: &'a Context,
-    sticky: Option<&'a StickyBuckets>,
-) -> growthbook::Context<'a> {
+fn arguments<'a>(rules: &RuleSet, context: &'a Context, sticky: Option<&'a StickyBuckets>) -> growthbook::Context<'a> {
     let mut arguments = growthbook::Context::new(context, context.now);
     arguments.url = &context.url;
     arguments.query_overrides = rules.settings.preview == PreviewMode::Open;

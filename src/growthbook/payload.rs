@@ -41,6 +41,17 @@ struct Payload<'a> {
 }
 
 impl Definitions {
+    /// The same definitions, to be added to.
+    #[must_use]
+    pub fn uncompiled(&self) -> Self {
+        Self {
+            features: self.features.uncompiled(),
+            experiments: self.experiments.uncompiled(),
+            bandits: self.bandits.uncompiled(),
+            groups: self.groups.clone(),
+        }
+    }
+
     /// Adds what a payload defines and nothing else has defined yet: add the dictionaries first, and they win. Encrypted parts are
     /// decrypted with `key` (Base64); an encrypted part goes before a plain one.
     ///

@@ -52,6 +52,22 @@ impl<T> fmt::Debug for Table<T> {
 }
 
 impl<T: Definition> Table<T> {
+    /// The same definitions, none of them compiled: what is added to the copy doesn't show here.
+    #[must_use]
+    pub fn uncompiled(&self) -> Self {
+        let entry = |entry: &Entry<T>| Entry {
+            key: entry.key.clone(),
+            text: entry.text,
+            span: entry.span.clone(),
+            compiled: OnceLock::new(),
+        };
+        Self {
+            texts: self.texts.clone(),
+            entries: self.entries.iter().map(entry).collect(),
+            positions: self.positions.clone(),
+        }
+    }
+
     /// Adds the definitions of a JSON object (key: definition). A key that is there already keeps its definition: add the
     /// dictionaries before the payload.
     ///
@@ -60,6 +76,21 @@ impl<T: Definition> Table<T> {
     /// The text isn't a JSON object; nothing has been added then.
     pub fn add_object(&mut self, json: impl Into<Box<str>>) -> Result<(), Fault> {
         self.add(json.into(), |deserializer| deserializer.deserialize_map(Spans))
+    }
+
+    /// Adds definitions that are known to be JSON, each with its key: those of a pack, whose text nobody scans again.
+    pub fn add_entries<'e>(&mut self, entries: impl Iterator<Item = (&'e str, &'e str)>) {
+        let mut text = String::new();
+        for (key, json) in entries {
+            let start = text.len();
+            text.push_str(json);
+            if let Slot::Vacant(slot) = self.positions.entry(key.into()) {
+                slot.insert(self.entries.len());
+                let span = start..text.len();
+                self.entries.push(Entry { key: key.into(), text: self.texts.len(), span, compiled: OnceLock::new() });
+            }
+        }
+        self.texts.push(text.into());
     }
 
     /// Adds the definitions of a JSON array, whose keys are their own members `key`. Those without
@@ -82,26 +113,6 @@ impl<T: Definition> Table<T> {
             Ok(keyed.collect())
         })?;
         Ok(faults)
-    }
-
-    /// Adds definitions that were taken apart before: nothing is scanned. The first of a key counts.
-    pub fn add_filed<'d>(&mut self, definitions: impl Iterator<Item = (&'d str, &'d str)>) {
-        let mut text = String::new();
-        for (key, json) in definitions {
-            if let Slot::Vacant(slot) = self.positions.entry(key.into()) {
-                slot.insert(self.entries.len());
-                let start = text.len();
-                text.push_str(json);
-                let entry = Entry {
-                    key: key.into(),
-                    text: self.texts.len(),
-                    span: start..text.len(),
-                    compiled: OnceLock::new(),
-                };
-                self.entries.push(entry);
-            }
-        }
-        self.texts.push(text.into());
     }
 
     fn add(

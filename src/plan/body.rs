@@ -69,7 +69,13 @@ impl BodyRules {
 
 impl BodyPlan {
     /// The plan of a route's body; `None` where it streams through untouched.
-    pub fn of(rules: &RuleSet, route: &Route, context: &Context, decision: &Decision, variant: &Variant) -> Option<Self> {
+    pub fn of(
+        rules: &RuleSet,
+        route: &Route,
+        context: &Context,
+        decision: &Decision,
+        variant: &Variant,
+    ) -> Option<Self> {
         if !route.rewrites_bodies() {
             return None;
         }
@@ -134,7 +140,8 @@ impl BodyPlan {
 }
 
 fn note(rules: &RuleSet, route: &Route, faults: Vec<transform::Fault>) {
-    let place = |fault: transform::Fault| Fault::new("routes", format!("/{}{}", route.id, fault.pointer), fault.message);
+    let place =
+        |fault: transform::Fault| Fault::new("routes", format!("/{}{}", route.id, fault.pointer), fault.message);
     rules.routes.note(faults.into_iter().map(place));
 }
 

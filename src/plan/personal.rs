@@ -92,7 +92,13 @@ fn ascii(json: &str) -> String {
 }
 
 /// The `Set-Cookie` lines of an answer: the visitor's id where it is new, arms to remember, a preview that begins or ends.
-pub fn cookies(settings: &Settings, context: &Context, decision: &Decision, token: Option<&str>, ends: bool) -> Vec<HeaderValue> {
+pub fn cookies(
+    settings: &Settings,
+    context: &Context,
+    decision: &Decision,
+    token: Option<&str>,
+    ends: bool,
+) -> Vec<HeaderValue> {
     let person = &context.person;
     let mut cookies = Vec::new();
     if person.visitor_is_new && person.permissions.store {

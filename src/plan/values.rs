@@ -68,7 +68,9 @@ impl PlanValues<'_> {
                 Source::Feature(_)
                 | Source::Experiment(_)
                 | Source::PathParameter(_)
-                | Source::PathRest | Source::UserId | Source::Session(_) => continue,
+                | Source::PathRest
+                | Source::UserId
+                | Source::Session(_) => continue,
             };
             if let Some(value) = self.value(source) {
                 variant.add(dimension, &value);

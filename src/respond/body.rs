@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::adapt::hls::{filter, is_playlist};
 use crate::adapt::HlsLimits;
+use crate::adapt::hls::{filter, is_playlist};
 use crate::admit::accepts_encoding;
 use crate::plan::body::BodyPlan;
 use crate::platform::{ClientStream, Platform, Response};

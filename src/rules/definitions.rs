@@ -13,7 +13,14 @@ use crate::growthbook::Definitions;
 /// `segments`).
 #[derive(Deserialize)]
 struct Part<'a> {
-    #[serde(borrow, alias = "features", alias = "experiments", alias = "segments", alias = "savedGroups", alias = "templates")]
+    #[serde(
+        borrow,
+        alias = "features",
+        alias = "experiments",
+        alias = "segments",
+        alias = "savedGroups",
+        alias = "templates"
+    )]
     content: Option<&'a RawValue>,
 }
 
@@ -48,8 +55,9 @@ pub fn read(texts: &Texts, faults: &mut Vec<Fault>) -> Definitions {
     for (entry, text) in parts(texts, "segments", faults) {
         let groups = serde_json::from_str(text).unwrap_or_default();
         let found = definitions.groups.add_missing(&groups);
-        faults
-            .extend(found.into_iter().map(|fault| Fault::new(&entry, format!("/segments{}", fault.pointer), fault.message)));
+        faults.extend(
+            found.into_iter().map(|fault| Fault::new(&entry, format!("/segments{}", fault.pointer), fault.message)),
+        );
     }
     definitions
 }

@@ -3,7 +3,7 @@
 //! A cold request among a thousand routes and a thousand features needs some three routes and a handful of features. As JSON the value
 //! would have to be scanned to its end before the first of them is known: half a megabyte is some milliseconds in wasm, several times
 //! what the rest of the request takes. So the value is a table of offsets in front of the JSON texts, sorted as they are looked up:
-//! routes by the literal start of their path ([`Pattern::anchor`]), features by key. Finding one is a binary search over bytes that are
+//! routes by the literal start of their path (its anchor), features by key. Finding one is a binary search over bytes that are
 //! already there; nothing is parsed, copied or allocated but the routes that can match. The small dictionaries lie beside them as
 //! whole texts, since every request needs their settings and regions.
 //!

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use super::path::Pattern;
 use super::stored::{self, Action, OnMiss, QueryPolicy, SessionUse};
 use super::template::{Source, Template};
-use crate::admit::headers::is_reserved;
 use crate::adapt::Adapt;
+use crate::admit::headers::is_reserved;
 use crate::condition::Condition;
 use crate::plan::body::BodyRules;
 

@@ -17,7 +17,7 @@ use crate::growthbook::Definitions;
 use crate::transform::template::Templates;
 
 /// The compiled dictionaries of one revision. What didn't change from one reading to the next is shared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RuleSet {
     /// The revision; `None` for entries at their bare names.
     pub revision: Option<String>,
@@ -128,21 +128,28 @@ impl RuleSet {
                 (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
             }
         };
-        let (revision, is_checked) = (revision.map(str::to_owned), false);
-        Self { revision, settings, regions, routes, consent, definitions, templates, is_checked }
+        Self {
+            revision: revision.map(str::to_owned),
+            settings,
+            regions,
+            routes,
+            consent,
+            definitions,
+            templates,
+            is_checked: false,
+        }
     }
 
-    /// The set of a KV value: the small dictionaries are compiled; routes and features only as requests come near them.
+    /// The set of a KV value: small dictionaries are compiled, routes only as requests come near them.
     pub fn from_pack(revision: &str, pack: Pack, faults: &mut Vec<Fault>) -> Self {
         let mut texts = Texts::default();
         for name in DICTIONARIES {
             texts.set(name, pack.dictionary(name).map(str::to_owned).into_iter().collect());
         }
         let mut set = Self::compile(Some(revision), &texts, None, faults);
-        // Nobody else holds them yet.
-        if let Some(definitions) = Rc::get_mut(&mut set.definitions) {
-            definitions.features.add_filed(pack.features());
-        }
+        let mut definitions = set.definitions.uncompiled();
+        definitions.features.add_entries(pack.features());
+        set.definitions = Rc::new(definitions);
         set.routes = Rc::new(Routes::from_pack(Rc::new(pack)));
         set
     }
@@ -150,5 +157,29 @@ impl RuleSet {
     /// Segments, for `$inGroup`.
     pub fn groups(&self) -> &Groups {
         &self.definitions.groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Value;
+    use crate::growthbook::{Context, Evaluator};
+    use serde_json::json;
+
+    #[test]
+    fn a_packed_feature_is_worth_what_a_plain_one_is() {
+        let features =
+            json!({ "hero": { "defaultValue": "a", "rules": [{ "condition": { "country": "FR" }, "force": "b" }] } });
+        let mut dictionaries = serde_json::Map::new();
+        dictionaries.insert("features".to_owned(), json!({ "features": features }));
+        let pack = Pack::read(super::super::pack::write(&dictionaries).unwrap()).unwrap();
+        let set = RuleSet::from_pack("r1", pack, &mut Vec::new());
+        let visitor = json!({ "country": "FR" });
+        let context = Context::new(&visitor, time::OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(
+            Value::from(Evaluator::new(&set.definitions, &context).feature("hero").value),
+            Value::from(&json!("b"))
+        );
     }
 }

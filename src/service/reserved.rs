@@ -5,7 +5,6 @@ use std::io::Read;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Sandbox;
-use super::resolve;
 use super::visit::Visit;
 use crate::admit::{Refusal, Reserved};
 use crate::platform::{ClientRequest, Platform, Response};
@@ -54,7 +53,8 @@ pub(super) fn answer<P: Platform>(
 /// The rules as they are now; their faults are named.
 fn rules<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (Rules, bool) {
     let platform = visit.platform;
-    let (rules, notes) = resolve::for_nobody(visit, cache);
+    let staging = platform.runtime().is_staging;
+    let (rules, notes) = super::resolve(platform, cache, staging, visit.started, None);
     let revision = match &rules {
         Rules::Set(served) => served.set.revision.as_deref(),
         Rules::Off | Rules::Unusable => None,

@@ -1,10 +1,12 @@
 //! One request on its way through the steps: what is known so far, and the record at the end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use time::OffsetDateTime;
 
+use super::shadow;
 use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::context::identity::{Identity, pseudonym};
@@ -15,8 +17,8 @@ use crate::plan::variant::Variant;
 use crate::plan::{Exchange, Privacy};
 use crate::platform::Platform;
 use crate::record::{self, DecisionLine, ExposureLine, VariantMap};
-use crate::rules::{Arm, RuleSet};
 use crate::rules::cache::Notes;
+use crate::rules::{Arm, RuleSet};
 use crate::session::State;
 
 /// A request on its way.
@@ -33,6 +35,8 @@ pub(super) struct Visit<'p, P: Platform> {
     pub notes: Notes,
     /// Which of the pointer's revisions serves.
     pub arm: Option<Arm>,
+    /// Rules that are decided by as well, for the log alone.
+    pub shadow: Option<Rc<RuleSet>>,
     pub context: Option<Context>,
     pub decision: Decision,
     pub cookies: Vec<HeaderValue>,
@@ -66,6 +70,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             rules_took: Duration::ZERO,
             notes: Notes::default(),
             arm: None,
+            shadow: None,
             context: None,
             decision: Decision::default(),
             cookies: Vec::new(),
@@ -76,6 +81,12 @@ impl<'p, P: Platform> Visit<'p, P> {
 
     pub fn elapsed(&self) -> Duration {
         self.platform.uptime().saturating_sub(self.started)
+    }
+
+    /// Milliseconds of vCPU that the request has used.
+    pub fn vcpu_used(&self) -> u64 {
+        let used = self.platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then));
+        used.unwrap_or(0)
     }
 
     /// The personalized answer was not shown: nothing of it is an exposure, or to be remembered.
@@ -157,6 +168,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             service_version: runtime.service_version,
             revision,
             arm: self.arm,
+            shadow: self.shadow.as_deref().and_then(|shadow| shadow::compare(self, shadow, sent)),
             route: sent.route,
             method: self.head.method.as_str(),
             path: record::bounded(&self.head.path),

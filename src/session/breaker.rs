@@ -59,11 +59,7 @@ mod tests {
 
     #[test]
     fn extreme_settings_do_not_overflow() {
-        let settings = SessionSettings {
-            breaker_failures: 0,
-            breaker_ms: u64::MAX,
-            ..SessionSettings::default()
-        };
+        let settings = SessionSettings { breaker_failures: 0, breaker_ms: u64::MAX, ..SessionSettings::default() };
         let mut breaker = Breaker::default();
         breaker.failed(Duration::MAX, &settings);
         assert!(breaker.allows(Duration::MAX));

@@ -11,8 +11,8 @@ use http::{HeaderMap, StatusCode};
 use time::OffsetDateTime;
 
 use crate::platform::{
-    BackendRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform,
-    Response, Runtime, SendError, StoreError,
+    BackendRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response, Runtime,
+    SendError, StoreError,
 };
 
 /// The time at which every test starts, in seconds since 1970.
@@ -42,12 +42,7 @@ pub struct Body {
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes: Cursor::new(bytes),
-            resets: false,
-            endless: false,
-            drip: None,
-        }
+        Self { bytes: Cursor::new(bytes), resets: false, endless: false, drip: None }
     }
 }
 
@@ -128,25 +123,12 @@ impl Default for Fake {
 
 impl Fake {
     pub fn with_api(api: Api) -> Self {
-        Self {
-            api: RefCell::new(api),
-            ..Self::default()
-        }
+        Self { api: RefCell::new(api), ..Self::default() }
     }
 
     pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
-        let generation = self
-            .kv
-            .borrow()
-            .get(key)
-            .map_or(1, |value| value.generation + 1);
-        self.kv.borrow_mut().insert(
-            key.to_owned(),
-            KvValue {
-                bytes: bytes.into(),
-                generation,
-            },
-        );
+        let generation = self.kv.borrow().get(key).map_or(1, |value| value.generation + 1);
+        self.kv.borrow_mut().insert(key.to_owned(), KvValue { bytes: bytes.into(), generation });
     }
 
     pub fn text(&self, key: &str) -> String {
@@ -154,8 +136,7 @@ impl Fake {
     }
 
     pub fn wait(&self, ms: u64) {
-        self.uptime
-            .set(self.uptime.get() + Duration::from_millis(ms));
+        self.uptime.set(self.uptime.get() + Duration::from_millis(ms));
     }
 }
 
@@ -199,10 +180,7 @@ impl Platform for Fake {
         }
     }
     fn kv_start(&self, _: Kv, key: &str) -> Result<String, StoreError> {
-        assert!(
-            (1..=1024).contains(&key.len()) && !key.contains(['#', ';', '?', '^', '|', '\r', '\n']),
-            "{key}"
-        );
+        assert!((1..=1024).contains(&key.len()) && !key.contains(['#', ';', '?', '^', '|', '\r', '\n']), "{key}");
         self.reads.set(self.reads.get() + 1);
         match self.kv_error.get() {
             Some(StoreError::NoStore) => Err(StoreError::NoStore),
@@ -255,13 +233,7 @@ impl Platform for Fake {
         }
     }
     fn send_wait(&self, (): (), budget: Duration) -> Result<Response<Body>, SendError> {
-        let answer = |status, body| {
-            Ok(Response {
-                status,
-                headers: HeaderMap::new(),
-                body,
-            })
-        };
+        let answer = |status, body| Ok(Response { status, headers: HeaderMap::new(), body });
         match self.api.borrow().clone() {
             Api::Answers(ms, ..) if Duration::from_millis(ms) > budget => {
                 self.uptime.set(self.uptime.get() + budget);
@@ -272,27 +244,11 @@ impl Platform for Fake {
                 answer(status, Body::from(bytes))
             }
             Api::Fails(error) => Err(error),
-            Api::Resets(bytes) => answer(
-                StatusCode::OK,
-                Body {
-                    resets: true,
-                    ..Body::from(bytes)
-                },
-            ),
-            Api::Endless => answer(
-                StatusCode::OK,
-                Body {
-                    endless: true,
-                    ..Body::from(Vec::new())
-                },
-            ),
-            Api::Drips(ms, bytes) => answer(
-                StatusCode::OK,
-                Body {
-                    drip: Some((self.uptime.clone(), ms)),
-                    ..Body::from(bytes)
-                },
-            ),
+            Api::Resets(bytes) => answer(StatusCode::OK, Body { resets: true, ..Body::from(bytes) }),
+            Api::Endless => answer(StatusCode::OK, Body { endless: true, ..Body::from(Vec::new()) }),
+            Api::Drips(ms, bytes) => {
+                answer(StatusCode::OK, Body { drip: Some((self.uptime.clone(), ms)), ..Body::from(bytes) })
+            }
         }
     }
     fn respond(&self, _: Response<Body>) {}

@@ -11,11 +11,9 @@ pub fn joined(first: Record, second: Record) -> Record {
     both.updated_at = both.updated_at.max(second.updated_at);
     both.recent_views.extend(second.recent_views);
     // Stable: views without a time stay in the order they came.
-    both.recent_views
-        .sort_by_key(|view| std::cmp::Reverse(view.at));
+    both.recent_views.sort_by_key(|view| std::cmp::Reverse(view.at));
     let mut seen = std::collections::BTreeSet::new();
-    both.recent_views
-        .retain(|view| seen.insert(view.sku.clone()));
+    both.recent_views.retain(|view| seen.insert(view.sku.clone()));
     for item in second.cart {
         if both.cart.iter().all(|own| own.sku != item.sku) {
             both.cart.push(item);
@@ -44,15 +42,8 @@ mod tests {
 
     #[test]
     fn the_users_record_counts_where_both_know_something() {
-        let view = |sku: &str, at| View {
-            sku: sku.into(),
-            at,
-        };
-        let item = |sku: &str, quantity| CartItem {
-            sku: sku.into(),
-            quantity,
-            price: None,
-        };
+        let view = |sku: &str, at| View { sku: sku.into(), at };
+        let item = |sku: &str, quantity| CartItem { sku: sku.into(), quantity, price: None };
         let user = Record {
             updated_at: 5,
             recent_views: vec![view("a", Some(10)), view("b", Some(5)), view("z", None)],
@@ -71,11 +62,7 @@ mod tests {
         };
         let both = joined(user, visitor);
         assert_eq!(both.updated_at, 9);
-        let skus: Vec<_> = both
-            .recent_views
-            .iter()
-            .map(|view| view.sku.as_str())
-            .collect();
+        let skus: Vec<_> = both.recent_views.iter().map(|view| view.sku.as_str()).collect();
         assert_eq!(skus, ["a", "b", "c", "z"]);
         assert_eq!(both.cart, [item("x", 1), item("y", 2)]);
         assert_eq!(both.affinity["shoes"], 1.0);

@@ -83,25 +83,12 @@ impl Patch {
         put(
             "attributes",
             field(&self.attributes, |map| {
-                map.iter()
-                    .map(|(name, value)| (name.clone(), value.as_ref().map_or(Value::Null, sorted)))
-                    .collect()
+                map.iter().map(|(name, value)| (name.clone(), value.as_ref().map_or(Value::Null, sorted))).collect()
             }),
         );
-        put(
-            "cart",
-            field(&self.cart, |items| items.iter().map(cart_json).collect()),
-        );
-        put(
-            "recent_views",
-            field(&self.recent_views, |views| {
-                views.iter().map(view_json).collect()
-            }),
-        );
-        put(
-            "segments",
-            field(&self.segments, |segments| json!(segments)),
-        );
+        put("cart", field(&self.cart, |items| items.iter().map(cart_json).collect()));
+        put("recent_views", field(&self.recent_views, |views| views.iter().map(view_json).collect()));
+        put("segments", field(&self.segments, |segments| json!(segments)));
         Value::Object(fields).to_string()
     }
 }
@@ -119,10 +106,7 @@ fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let ordered: BTreeMap<_, _> = members.iter().collect();
-            ordered
-                .into_iter()
-                .map(|(name, value)| (name.clone(), sorted(value)))
-                .collect()
+            ordered.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
         }
         Value::Array(items) => items.iter().map(sorted).collect(),
         other => other.clone(),
@@ -137,10 +121,7 @@ struct Reader<'i> {
 impl Reader<'_> {
     fn issue(&mut self, path: impl FnOnce() -> String, expected: impl FnOnce() -> String) {
         if self.issues.len() < MOST_ISSUES {
-            self.issues.push(Issue {
-                path: path(),
-                expected: expected(),
-            });
+            self.issues.push(Issue { path: path(), expected: expected() });
         }
     }
 
@@ -156,27 +137,19 @@ impl Reader<'_> {
             Some(Value::Null) => return Change::Clear,
             Some(Value::Array(items)) => items,
             // A cart that is an object with its items in it, as shops often have it.
-            Some(Value::Object(cart))
-                if field == "cart" && cart.get("items").is_some_and(Value::is_array) =>
-            {
+            Some(Value::Object(cart)) if field == "cart" && cart.get("items").is_some_and(Value::is_array) => {
                 match cart.get("items") {
                     Some(Value::Array(items)) => items,
                     _ => return Change::Keep,
                 }
             }
             Some(other) => {
-                self.issue(
-                    || field.to_owned(),
-                    || format!("a list, but found {}", kind(other)),
-                );
+                self.issue(|| field.to_owned(), || format!("a list, but found {}", kind(other)));
                 return Change::Keep;
             }
         };
         if items.len() > limit {
-            self.issue(
-                || field.to_owned(),
-                || format!("at most {limit} items, but found {}", items.len()),
-            );
+            self.issue(|| field.to_owned(), || format!("at most {limit} items, but found {}", items.len()));
         }
         let mut list = Vec::with_capacity(items.len().min(limit));
         for (index, item) in items.iter().take(limit).enumerate() {
@@ -200,18 +173,12 @@ impl Reader<'_> {
             Some(Value::Null) => return Change::Clear,
             Some(Value::Object(members)) => members,
             Some(other) => {
-                self.issue(
-                    || field.to_owned(),
-                    || format!("an object, but found {}", kind(other)),
-                );
+                self.issue(|| field.to_owned(), || format!("an object, but found {}", kind(other)));
                 return Change::Keep;
             }
         };
         if members.len() > limit {
-            self.issue(
-                || field.to_owned(),
-                || format!("at most {limit} entries, but found {}", members.len()),
-            );
+            self.issue(|| field.to_owned(), || format!("at most {limit} entries, but found {}", members.len()));
         }
         let mut map = BTreeMap::new();
         for (name, value) in members.iter().take(limit) {
@@ -233,26 +200,18 @@ impl Reader<'_> {
         if (1..=most).contains(&text.len()) {
             Ok(())
         } else {
-            Err(format!(
-                "a text of 1 to {most} bytes, but found {}",
-                text.len()
-            ))
+            Err(format!("a text of 1 to {most} bytes, but found {}", text.len()))
         }
     }
 
     fn name(&self, value: &Value) -> Result<String, String> {
-        let text = value
-            .as_str()
-            .ok_or_else(|| format!("a text, but found {}", kind(value)))?;
+        let text = value.as_str().ok_or_else(|| format!("a text, but found {}", kind(value)))?;
         self.named(text)?;
         Ok(text.to_owned())
     }
 
     fn sku(&self, members: &Map<String, Value>) -> Result<String, String> {
-        let sku = members
-            .get("sku")
-            .or_else(|| members.get("id"))
-            .ok_or("a `sku`, but found none")?;
+        let sku = members.get("sku").or_else(|| members.get("id")).ok_or("a `sku`, but found none")?;
         self.name(sku)
     }
 
@@ -261,29 +220,17 @@ impl Reader<'_> {
             Value::Object(members) => {
                 let at = match members.get("at") {
                     None | Some(Value::Null) => None,
-                    Some(at) => {
-                        Some(time_ms(at).ok_or("milliseconds since 1970 or RFC 3339 under `at`")?)
-                    }
+                    Some(at) => Some(time_ms(at).ok_or("milliseconds since 1970 or RFC 3339 under `at`")?),
                 };
-                Ok(View {
-                    sku: self.sku(members)?,
-                    at,
-                })
+                Ok(View { sku: self.sku(members)?, at })
             }
-            other => Ok(View {
-                sku: self.name(other)?,
-                at: None,
-            }),
+            other => Ok(View { sku: self.name(other)?, at: None }),
         }
     }
 
     fn cart_item(&self, value: &Value) -> Result<CartItem, String> {
         let Value::Object(members) = value else {
-            return Ok(CartItem {
-                sku: self.name(value)?,
-                quantity: 1,
-                price: None,
-            });
+            return Ok(CartItem { sku: self.name(value)?, quantity: 1, price: None });
         };
         let quantity = match members.get("quantity") {
             None => 1,
@@ -302,26 +249,16 @@ impl Reader<'_> {
                     .ok_or("a `price` of 0 or more, but found something else")?,
             ),
         };
-        Ok(CartItem {
-            sku: self.sku(members)?,
-            quantity,
-            price,
-        })
+        Ok(CartItem { sku: self.sku(members)?, quantity, price })
     }
 
     fn weight(&self, value: &Value) -> Result<f64, String> {
-        value
-            .as_f64()
-            .ok_or_else(|| format!("a number, but found {}", kind(value)))
+        value.as_f64().ok_or_else(|| format!("a number, but found {}", kind(value)))
     }
 
     fn attribute(&self, value: &Value) -> Result<Value, String> {
         let (bytes, most) = (value.to_string().len(), self.limits.value_bytes);
-        if bytes <= most {
-            Ok(value.clone())
-        } else {
-            Err(format!("at most {most} bytes of JSON, but found {bytes}"))
-        }
+        if bytes <= most { Ok(value.clone()) } else { Err(format!("at most {most} bytes of JSON, but found {bytes}")) }
     }
 }
 
@@ -388,17 +325,8 @@ mod tests {
         );
         assert_eq!(patch.recent_views, Change::Keep);
         assert_eq!(patch.segments, Change::Set(vec!["ok".to_owned()]));
-        assert_eq!(
-            patch.affinity,
-            Change::Set(BTreeMap::from([
-                ("b".into(), None),
-                ("c".into(), Some(1.0))
-            ]))
-        );
-        assert_eq!(
-            patch.attributes,
-            Change::Set(BTreeMap::from([("t".into(), Some(json!(true)))]))
-        );
+        assert_eq!(patch.affinity, Change::Set(BTreeMap::from([("b".into(), None), ("c".into(), Some(1.0))])));
+        assert_eq!(patch.attributes, Change::Set(BTreeMap::from([("t".into(), Some(json!(true)))])));
         assert_eq!(read(json!({ "cart": null })).0.cart, Change::Clear);
     }
 
@@ -406,10 +334,7 @@ mod tests {
     fn too_many_are_cut() {
         let many: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
         let (patch, issues) = read(json!({ "segments": many }));
-        assert_eq!(
-            issues,
-            ["segments: expected at most 64 items, but found 1000"]
-        );
+        assert_eq!(issues, ["segments: expected at most 64 items, but found 1000"]);
         assert!(matches!(patch.segments, Change::Set(list) if list.len() == 64));
     }
 }

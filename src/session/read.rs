@@ -223,27 +223,13 @@ pub fn finish<P: Platform>(
             if known.as_ref().is_some_and(|known| known.broken) {
                 outcome.faults.push(SessionFault::Broken);
             }
-            let fresh = known
-                .as_ref()
-                .is_some_and(|known| is_fresh(known, now, settings));
-            Found {
-                subject,
-                known,
-                fresh,
-                central: None,
-            }
+            let fresh = known.as_ref().is_some_and(|known| is_fresh(known, now, settings));
+            Found { subject, known, fresh, central: None }
         })
         .collect();
     outcome.timing.kv_ms = milliseconds_since(began, platform.uptime());
     if on_miss == OnMiss::Ask {
-        central::refresh(
-            platform,
-            &mut found,
-            settings,
-            deadline,
-            breaker,
-            &mut outcome,
-        );
+        central::refresh(platform, &mut found, settings, deadline, breaker, &mut outcome);
     }
     outcome.faults.sort_unstable();
     outcome.faults.dedup();
@@ -260,21 +246,10 @@ fn milliseconds_since(began: Duration, now: Duration) -> u64 {
 }
 
 /// Puts the records together: the worst state among those used, the greatest age.
-fn settle(
-    found: Vec<Found>,
-    settings: &SessionSettings,
-    on_miss: OnMiss,
-    now: i64,
-    mut outcome: Outcome,
-) -> Outcome {
+fn settle(found: Vec<Found>, settings: &SessionSettings, on_miss: OnMiss, now: i64, mut outcome: Outcome) -> Outcome {
     outcome.state = State::Miss;
     for found in found {
-        let Found {
-            known,
-            fresh,
-            central,
-            ..
-        } = found;
+        let Found { known, fresh, central, .. } = found;
         let failed = known.is_none() || matches!(central, Some(Err(_)));
         let asked = matches!(central, Some(Ok(())));
         let stored = known.map(|known| known.stored).unwrap_or_default();
@@ -290,10 +265,7 @@ fn settle(
         };
         match state {
             Some(state) => {
-                let worst = outcome
-                    .record
-                    .as_ref()
-                    .map_or(state, |_| outcome.state.max(state));
+                let worst = outcome.record.as_ref().map_or(state, |_| outcome.state.max(state));
                 outcome.state = worst;
                 outcome.age = Some(outcome.age.unwrap_or(0).max(age));
                 outcome.record = Some(match outcome.record.take() {

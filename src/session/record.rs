@@ -63,25 +63,13 @@ impl Record {
     /// `affinity`, `top_affinity` (the heaviest category), `segments`, `attributes`.
     #[must_use]
     pub fn to_attribute(&self) -> Value {
-        let skus = |skus: &mut dyn Iterator<Item = &String>| {
-            skus.cloned().map(Value::String).collect::<Vec<_>>()
-        };
+        let skus = |skus: &mut dyn Iterator<Item = &String>| skus.cloned().map(Value::String).collect::<Vec<_>>();
         let quantity: u64 = self.cart.iter().map(|item| u64::from(item.quantity)).sum();
-        let value: Option<f64> = self
-            .cart
-            .iter()
-            .map(|item| Some(item.price? * f64::from(item.quantity)))
-            .sum();
+        let value: Option<f64> = self.cart.iter().map(|item| Some(item.price? * f64::from(item.quantity))).sum();
         let mut session = Map::new();
-        session.insert(
-            "recent_views".into(),
-            skus(&mut self.recent_views.iter().map(|view| &view.sku)).into(),
-        );
+        session.insert("recent_views".into(), skus(&mut self.recent_views.iter().map(|view| &view.sku)).into());
         session.insert("cart".into(), self.cart.iter().map(cart_json).collect());
-        session.insert(
-            "cart_skus".into(),
-            skus(&mut self.cart.iter().map(|item| &item.sku)).into(),
-        );
+        session.insert("cart_skus".into(), skus(&mut self.cart.iter().map(|item| &item.sku)).into());
         session.insert("cart_quantity".into(), quantity.into());
         if let Some(value) = value {
             session.insert("cart_value".into(), json!(value));
@@ -98,11 +86,7 @@ impl Record {
     /// Categories, the heaviest first; equals by name.
     #[must_use]
     pub fn top_affinities(&self) -> Vec<(&str, f64)> {
-        let mut sorted: Vec<_> = self
-            .affinity
-            .iter()
-            .map(|(category, weight)| (category.as_str(), *weight))
-            .collect();
+        let mut sorted: Vec<_> = self.affinity.iter().map(|(category, weight)| (category.as_str(), *weight)).collect();
         sorted.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         sorted
     }
@@ -145,9 +129,7 @@ pub fn time_ms(value: &Value) -> Option<i64> {
 /// Milliseconds since 1970; 0 before.
 #[must_use]
 pub fn millis(time: OffsetDateTime) -> i64 {
-    i64::try_from(time.unix_timestamp_nanos() / 1_000_000)
-        .unwrap_or(LAST_MS)
-        .clamp(0, LAST_MS)
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(LAST_MS).clamp(0, LAST_MS)
 }
 
 #[cfg(test)]
@@ -156,27 +138,10 @@ mod tests {
 
     #[test]
     fn a_time_is_milliseconds_or_rfc_3339() {
-        assert_eq!(
-            time_ms(&json!(1_764_000_000_123_i64)),
-            Some(1_764_000_000_123)
-        );
-        assert_eq!(
-            time_ms(&json!("2025-11-24T16:00:00.123456Z")),
-            Some(1_764_000_000_123)
-        );
-        assert_eq!(
-            time_ms(&json!("2025-11-24T17:00:00.123+01:00")),
-            Some(1_764_000_000_123)
-        );
-        for bad in [
-            json!(-1),
-            json!(1.5),
-            json!(u64::MAX),
-            json!(LAST_MS + 1),
-            json!("now"),
-            json!(null),
-            json!([1]),
-        ] {
+        assert_eq!(time_ms(&json!(1_764_000_000_123_i64)), Some(1_764_000_000_123));
+        assert_eq!(time_ms(&json!("2025-11-24T16:00:00.123456Z")), Some(1_764_000_000_123));
+        assert_eq!(time_ms(&json!("2025-11-24T17:00:00.123+01:00")), Some(1_764_000_000_123));
+        for bad in [json!(-1), json!(1.5), json!(u64::MAX), json!(LAST_MS + 1), json!("now"), json!(null), json!([1])] {
             assert_eq!(time_ms(&bad), None, "{bad}");
         }
         assert_eq!(time_ms(&json!("1969-12-31T23:59:59.999Z")), None);
@@ -185,27 +150,10 @@ mod tests {
     #[test]
     fn conditions_see_sums_and_the_heaviest_category() {
         let record = Record {
-            recent_views: vec![
-                View {
-                    sku: "a".into(),
-                    at: Some(1),
-                },
-                View {
-                    sku: "b".into(),
-                    at: None,
-                },
-            ],
+            recent_views: vec![View { sku: "a".into(), at: Some(1) }, View { sku: "b".into(), at: None }],
             cart: vec![
-                CartItem {
-                    sku: "c".into(),
-                    quantity: 2,
-                    price: Some(1.5),
-                },
-                CartItem {
-                    sku: "d".into(),
-                    quantity: 1,
-                    price: Some(4.0),
-                },
+                CartItem { sku: "c".into(), quantity: 2, price: Some(1.5) },
+                CartItem { sku: "d".into(), quantity: 1, price: Some(4.0) },
             ],
             affinity: BTreeMap::from([("hats".into(), 0.2), ("shoes".into(), 0.9)]),
             ..Record::default()
@@ -216,14 +164,7 @@ mod tests {
         assert_eq!(session["cart_quantity"], json!(3));
         assert_eq!(session["cart_value"], json!(7.0));
         assert_eq!(session["top_affinity"], json!("shoes"));
-        let unpriced = Record {
-            cart: vec![CartItem {
-                sku: "c".into(),
-                quantity: 1,
-                price: None,
-            }],
-            ..record
-        };
+        let unpriced = Record { cart: vec![CartItem { sku: "c".into(), quantity: 1, price: None }], ..record };
         assert!(unpriced.to_attribute().get("cart_value").is_none());
     }
 }

@@ -147,13 +147,7 @@ impl Limits {
     #[must_use]
     pub fn stored_bytes(&self) -> usize {
         let limits = self.bounded();
-        let named = limits.recent_views
-            + limits.cart
-            + limits.affinity * 2
-            + limits.segments
-            + limits.attributes * 2;
-        FRAME
-            + named * (limits.name_bytes * ESCAPED + ENTRY_FRAME)
-            + limits.attributes * limits.value_bytes
+        let named = limits.recent_views + limits.cart + limits.affinity * 2 + limits.segments + limits.attributes * 2;
+        FRAME + named * (limits.name_bytes * ESCAPED + ENTRY_FRAME) + limits.attributes * limits.value_bytes
     }
 }

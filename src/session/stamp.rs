@@ -38,11 +38,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Before every update.
-    pub const NEVER: Self = Self {
-        ms: 0,
-        rank: Rank::Put,
-        digest: 0,
-    };
+    pub const NEVER: Self = Self { ms: 0, rank: Rank::Put, digest: 0 };
 
     /// The record of somebody who writes to the store without us, at `ms`: any update of ours at the same time wins.
     pub(super) fn foreign(ms: i64) -> Self {
@@ -97,18 +93,8 @@ impl Update {
             Action::Delete => (Rank::Delete, String::new()),
         };
         let hash: [u8; 32] = Sha256::digest(content.as_bytes()).into();
-        let digest = hash
-            .iter()
-            .take(8)
-            .fold(0, |digest, byte| digest << 8 | u64::from(*byte));
-        Self {
-            stamp: Stamp {
-                ms: ms.max(0),
-                rank,
-                digest,
-            },
-            action,
-        }
+        let digest = hash.iter().take(8).fold(0, |digest, byte| digest << 8 | u64::from(*byte));
+        Self { stamp: Stamp { ms: ms.max(0), rank, digest }, action }
     }
 
     /// Its place in the order.
@@ -133,17 +119,9 @@ mod tests {
         let put = |ms| Update::new(ms, Action::Put(Patch::default())).stamp();
         let merge = |ms| Update::new(ms, Action::Merge(Patch::default())).stamp();
         let delete = |ms| Update::new(ms, Action::Delete).stamp();
-        assert!(
-            Stamp::NEVER < put(0)
-                && put(5) < merge(5)
-                && merge(5) < delete(5)
-                && delete(5) < put(6)
-        );
+        assert!(Stamp::NEVER < put(0) && put(5) < merge(5) && merge(5) < delete(5) && delete(5) < put(6));
         assert!(Stamp::foreign(5) < put(5));
-        let other = Patch {
-            segments: super::super::patch::Change::Clear,
-            ..Patch::default()
-        };
+        let other = Patch { segments: super::super::patch::Change::Clear, ..Patch::default() };
         assert_ne!(put(5), Update::new(5, Action::Put(other)).stamp());
         assert_eq!(put(5), put(5));
     }
@@ -152,16 +130,7 @@ mod tests {
     fn a_stamp_reads_as_it_was_written() {
         let stamp = Update::new(1_764_000_000_000, Action::Delete).stamp();
         assert_eq!(Stamp::parse(&stamp.to_string()), Some(stamp));
-        for bad in [
-            "",
-            "1",
-            "1.0",
-            "1.3.0",
-            "-1.0.0",
-            "1.0.0.0",
-            "1.0.x",
-            "1.0.11111111111111111",
-        ] {
+        for bad in ["", "1", "1.0", "1.3.0", "-1.0.0", "1.0.0.0", "1.0.x", "1.0.11111111111111111"] {
             assert_eq!(Stamp::parse(bad), None, "{bad}");
         }
     }

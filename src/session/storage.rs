@@ -26,24 +26,12 @@ impl Known {
     #[must_use]
     pub fn read(value: Option<KvValue>, limits: &Limits) -> Self {
         let Some(value) = value else {
-            return Self {
-                stored: Stored::default(),
-                generation: None,
-                broken: false,
-            };
+            return Self { stored: Stored::default(), generation: None, broken: false };
         };
         let generation = Some(value.generation);
         match Stored::parse(&value.bytes, limits) {
-            Ok(stored) => Self {
-                stored,
-                generation,
-                broken: false,
-            },
-            Err(_) => Self {
-                stored: Stored::default(),
-                generation,
-                broken: true,
-            },
+            Ok(stored) => Self { stored, generation, broken: false },
+            Err(_) => Self { stored: Stored::default(), generation, broken: true },
         }
     }
 }
@@ -81,11 +69,7 @@ pub fn change<P: Platform>(
 ) -> Result<Changed, ChangeError> {
     let mut known = known;
     for _ in 0..MOST_ATTEMPTS {
-        let Known {
-            mut stored,
-            generation,
-            ..
-        } = match known.take() {
+        let Known { mut stored, generation, .. } = match known.take() {
             Some(known) => known,
             None => {
                 let value = platform

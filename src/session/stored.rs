@@ -62,8 +62,7 @@ impl Stored {
         if bytes.len() > limits.stored_bytes() {
             return Err(Broken::TooLarge);
         }
-        let object: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|_| Broken::NotJson)?;
+        let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| Broken::NotJson)?;
         let updated_at = object.get("updated_at").and_then(time_ms);
         let sync = object.get("sync").and_then(Value::as_object);
         let base = sync
@@ -79,18 +78,9 @@ impl Stored {
         let patch = Patch::read(&object, limits, &mut issues);
         let mut stored = Self {
             base,
-            recent_views: Register {
-                stamp: stamp("recent_views"),
-                value: value(patch.recent_views),
-            },
-            cart: Register {
-                stamp: stamp("cart"),
-                value: value(patch.cart),
-            },
-            segments: Register {
-                stamp: stamp("segments"),
-                value: value(patch.segments),
-            },
+            recent_views: Register { stamp: stamp("recent_views"), value: value(patch.recent_views) },
+            cart: Register { stamp: stamp("cart"), value: value(patch.cart) },
+            segments: Register { stamp: stamp("segments"), value: value(patch.segments) },
             affinity: entries("affinity", patch.affinity, &stamp),
             attributes: entries("attributes", patch.attributes, &stamp),
             checked_at: object.get("checked_at").and_then(time_ms).unwrap_or(0),
@@ -132,59 +122,22 @@ impl Stored {
             }
         };
         let list = |list: Option<Vec<Value>>| list.map(Value::Array);
-        let views = self
-            .recent_views
-            .value
-            .as_ref()
-            .map(|views| views.iter().map(view_json).collect());
-        write(
-            "recent_views".into(),
-            self.recent_views.stamp,
-            list(views),
-            self.base,
-        );
-        let cart = self
-            .cart
-            .value
-            .as_ref()
-            .map(|cart| cart.iter().map(cart_json).collect());
+        let views = self.recent_views.value.as_ref().map(|views| views.iter().map(view_json).collect());
+        write("recent_views".into(), self.recent_views.stamp, list(views), self.base);
+        let cart = self.cart.value.as_ref().map(|cart| cart.iter().map(cart_json).collect());
         write("cart".into(), self.cart.stamp, list(cart), self.base);
         let segments = self.segments.value.as_ref();
         let segments = segments.map(|all| all.iter().cloned().map(Value::String).collect());
-        write(
-            "segments".into(),
-            self.segments.stamp,
-            list(segments),
-            self.base,
-        );
-        let affinity = object_of(
-            self.affinity
-                .live()
-                .map(|(name, weight)| (name, Value::from(*weight))),
-        );
+        write("segments".into(), self.segments.stamp, list(segments), self.base);
+        let affinity = object_of(self.affinity.live().map(|(name, weight)| (name, Value::from(*weight))));
         write("affinity".into(), self.affinity.floor, affinity, self.base);
-        let attributes = object_of(
-            self.attributes
-                .live()
-                .map(|(name, value)| (name, value.clone())),
-        );
-        write(
-            "attributes".into(),
-            self.attributes.floor,
-            attributes,
-            self.base,
-        );
+        let attributes = object_of(self.attributes.live().map(|(name, value)| (name, value.clone())));
+        write("attributes".into(), self.attributes.floor, attributes, self.base);
         for (name, entry) in &self.affinity.entries {
             stamp_entry(&mut fields, "affinity", name, entry, self.affinity.floor);
         }
         for (name, entry) in &self.attributes.entries {
-            stamp_entry(
-                &mut fields,
-                "attributes",
-                name,
-                entry,
-                self.attributes.floor,
-            );
+            stamp_entry(&mut fields, "attributes", name, entry, self.attributes.floor);
         }
         let mut sync = Map::new();
         sync.insert("base".into(), self.base.to_string().into());
@@ -213,19 +166,13 @@ impl Stored {
         let newer = stamp > self.base;
         if newer {
             self.base = stamp;
-            self.recent_views
-                .set(stamp, value(patch.recent_views.clone()));
+            self.recent_views.set(stamp, value(patch.recent_views.clone()));
             self.cart.set(stamp, value(patch.cart.clone()));
             self.segments.set(stamp, value(patch.segments.clone()));
             self.affinity.clear(stamp);
             self.attributes.clear(stamp);
             set_entries(&mut self.affinity, stamp, &patch.affinity, Removals::Forget);
-            set_entries(
-                &mut self.attributes,
-                stamp,
-                &patch.attributes,
-                Removals::Forget,
-            );
+            set_entries(&mut self.attributes, stamp, &patch.attributes, Removals::Forget);
         }
         newer
     }
@@ -235,18 +182,8 @@ impl Stored {
         set_field(&mut self.recent_views, stamp, &patch.recent_views)
             | set_field(&mut self.cart, stamp, &patch.cart)
             | set_field(&mut self.segments, stamp, &patch.segments)
-            | set_entries(
-                &mut self.affinity,
-                stamp,
-                &patch.affinity,
-                Removals::Remember,
-            )
-            | set_entries(
-                &mut self.attributes,
-                stamp,
-                &patch.attributes,
-                Removals::Remember,
-            )
+            | set_entries(&mut self.affinity, stamp, &patch.affinity, Removals::Remember)
+            | set_entries(&mut self.attributes, stamp, &patch.attributes, Removals::Remember)
     }
 
     /// Notes that the central backend was asked at `ms`, and that this is what it knows.
@@ -259,19 +196,14 @@ impl Stored {
     pub fn updated_at(&self) -> i64 {
         let affinity = self.affinity.entries.values().map(|entry| entry.stamp);
         let attributes = self.attributes.entries.values().map(|entry| entry.stamp);
-        [
-            self.base,
-            self.recent_views.stamp,
-            self.cart.stamp,
-            self.segments.stamp,
-        ]
-        .into_iter()
-        .chain([self.affinity.floor, self.attributes.floor])
-        .chain(affinity)
-        .chain(attributes)
-        .max()
-        .unwrap_or(Stamp::NEVER)
-        .ms()
+        [self.base, self.recent_views.stamp, self.cart.stamp, self.segments.stamp]
+            .into_iter()
+            .chain([self.affinity.floor, self.attributes.floor])
+            .chain(affinity)
+            .chain(attributes)
+            .max()
+            .unwrap_or(Stamp::NEVER)
+            .ms()
     }
 
     /// Since when nothing is known of the record, in milliseconds since 1970: the later of the newest update and the
@@ -301,16 +233,8 @@ impl Stored {
             recent_views: self.recent_views.value.clone().unwrap_or_default(),
             cart: self.cart.value.clone().unwrap_or_default(),
             segments: self.segments.value.clone().unwrap_or_default(),
-            affinity: self
-                .affinity
-                .live()
-                .map(|(name, weight)| (name.clone(), *weight))
-                .collect(),
-            attributes: self
-                .attributes
-                .live()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            affinity: self.affinity.live().map(|(name, weight)| (name.clone(), *weight)).collect(),
+            attributes: self.attributes.live().map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
 }
@@ -349,17 +273,11 @@ fn set_entries<T: Clone>(
         Change::Set(map) => map
             .iter()
             .filter(|(_, value)| value.is_some() || removals == Removals::Remember)
-            .fold(false, |changed, (name, value)| {
-                entries.set(stamp, name.clone(), value.clone()) | changed
-            }),
+            .fold(false, |changed, (name, value)| entries.set(stamp, name.clone(), value.clone()) | changed),
     }
 }
 
-fn entries<T>(
-    field: &str,
-    change: Change<BTreeMap<String, Option<T>>>,
-    stamp: &impl Fn(&str) -> Stamp,
-) -> Entries<T> {
+fn entries<T>(field: &str, change: Change<BTreeMap<String, Option<T>>>, stamp: &impl Fn(&str) -> Stamp) -> Entries<T> {
     let floor = stamp(field);
     let entries = value(change)
         .unwrap_or_default()
@@ -372,13 +290,7 @@ fn entries<T>(
     Entries { floor, entries }
 }
 
-fn stamp_entry<T>(
-    fields: &mut Map<String, Value>,
-    field: &str,
-    name: &str,
-    entry: &Register<T>,
-    floor: Stamp,
-) {
+fn stamp_entry<T>(fields: &mut Map<String, Value>, field: &str, name: &str, entry: &Register<T>, floor: Stamp) {
     if entry.stamp > floor {
         fields.insert(format!("{field}/{name}"), entry.stamp.to_string().into());
     }

@@ -22,17 +22,8 @@ impl WriteBack {
     /// # Errors
     ///
     /// The store failed, or others kept writing first; the next request of this visitor asks again.
-    pub fn perform<P: Platform>(
-        self,
-        platform: &P,
-        settings: &SessionSettings,
-    ) -> Result<Changed, ChangeError> {
-        let Self {
-            key,
-            update,
-            checked_at,
-            known,
-        } = self;
+    pub fn perform<P: Platform>(self, platform: &P, settings: &SessionSettings) -> Result<Changed, ChangeError> {
+        let Self { key, update, checked_at, known } = self;
         storage::change(platform, &key, known, settings, |stored| {
             if let Some(update) = &update {
                 stored.apply(update, &settings.limits);

@@ -2,7 +2,7 @@
 //!
 //! `minijinja`, because growth teams know the language, because its fuel bounds both steps and output, and because it
 //! reads a compiled template in microseconds; without its default features it is a small part of the wasm. What it
-//! doesn't have, escaping by place, [`place`] adds when a template is compiled.
+//! doesn't have, escaping by place, `place` adds when a template is compiled.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

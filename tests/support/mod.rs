@@ -1,5 +1,6 @@
 //! A shop behind a host in memory.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

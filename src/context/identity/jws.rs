@@ -42,11 +42,7 @@ fn whatever<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 /// The algorithm comes from the *key*; the header only has to agree with it. So neither `none` nor a public key used
 /// as an HMAC secret (RFC 8725, section 2.1) can be expressed. Keys in the header (`jwk`, `jku`, `x5c`, …) are never
 /// looked at (section 3.10).
-pub(super) fn verify(
-    token: &str,
-    keys: &IdentityKeys,
-    algorithms: &[Algorithm],
-) -> Result<Vec<u8>, IdentityFault> {
+pub(super) fn verify(token: &str, keys: &IdentityKeys, algorithms: &[Algorithm]) -> Result<Vec<u8>, IdentityFault> {
     let (input, signature) = token.rsplit_once('.').ok_or(IdentityFault::Malformed)?;
     let (header, payload) = input.split_once('.').ok_or(IdentityFault::Malformed)?;
     let header = decode(header)?;
@@ -58,10 +54,7 @@ pub(super) fn verify(
     let algorithm = Algorithm::named(&header.alg)
         .filter(|algorithm| algorithms.contains(algorithm))
         .ok_or(IdentityFault::Algorithm)?;
-    let known_type = header
-        .typ
-        .as_ref()
-        .is_none_or(|typ| TYPES.iter().any(|t| t.eq_ignore_ascii_case(typ)));
+    let known_type = header.typ.as_ref().is_none_or(|typ| TYPES.iter().any(|t| t.eq_ignore_ascii_case(typ)));
     if header.crit || header.b64 || !known_type {
         return Err(IdentityFault::Header);
     }
@@ -84,7 +77,5 @@ pub(super) fn verify(
 
 /// Base64url without padding; bits left over must be zero, so that a token has one spelling.
 fn decode(text: &str) -> Result<Vec<u8>, IdentityFault> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| IdentityFault::Malformed)
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| IdentityFault::Malformed)
 }

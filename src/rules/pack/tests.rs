@@ -59,7 +59,9 @@ fn look_at_all(bytes: Vec<u8>) {
         let _ = pack.route(index);
     }
     for anchor in ["", "/p", "/p/42", "/zzz"] {
-        pack.filed_under(anchor).take(64).for_each(|index| assert!(pack.route(index).is_none_or(|(text, _)| text.len() < 1_000)));
+        pack.filed_under(anchor)
+            .take(64)
+            .for_each(|index| assert!(pack.route(index).is_none_or(|(text, _)| text.len() < 1_000)));
     }
     for key in ["a", "hero", "Ä", ""] {
         let _ = pack.feature(key);

@@ -20,11 +20,7 @@ use crate::session::stored::Stored;
 use crate::session::write_back::WriteBack;
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Bytes read from a body at a time; the deadline is looked at in between.
 const CHUNK: usize = 8 * 1024;
 /// Milliseconds that the central backend's clock may be ahead. A record further in the future would win over every
@@ -56,10 +52,7 @@ pub(super) fn refresh<P: Platform>(
     };
     if let Some(fault) = refused {
         outcome.faults.push(fault);
-        found
-            .iter_mut()
-            .filter(|found| !found.fresh)
-            .for_each(|found| found.central = Some(Err(fault)));
+        found.iter_mut().filter(|found| !found.fresh).for_each(|found| found.central = Some(Err(fault)));
         return;
     }
     let asked_at = millis(platform.now());
@@ -82,9 +75,7 @@ pub(super) fn refresh<P: Platform>(
             Ok(answer) => {
                 breaker.succeeded();
                 found.central = Some(Ok(()));
-                outcome
-                    .write_back
-                    .push(accept(found, answer, asked_at, settings));
+                outcome.write_back.push(accept(found, answer, asked_at, settings));
             }
             Err(fault) => {
                 breaker.failed(platform.uptime(), settings);
@@ -110,9 +101,7 @@ fn request<B>(
     settings: &SessionSettings,
 ) -> Result<BackendRequest<B>, SessionFault> {
     let id = utf8_percent_encode(&subject.id(), SEGMENT).to_string();
-    let path = template
-        .replace("{kind}", subject.kind())
-        .replace("{id}", &id);
+    let path = template.replace("{kind}", subject.kind()).replace("{id}", &id);
     let url = format!("https://{}{path}", settings.host);
     if !path.starts_with('/') || url.parse::<http::Uri>().is_err() {
         return Err(SessionFault::NoBackend);
@@ -153,20 +142,12 @@ fn read<P: Platform>(
         _ => return Err(SessionFault::Status),
     }
     let bytes = bounded(platform, response.body, settings.max_bytes, deadline)?;
-    let object: Map<String, Value> =
-        serde_json::from_slice(&bytes).map_err(|_| SessionFault::Malformed)?;
+    let object: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| SessionFault::Malformed)?;
     let patch = Patch::read(&object, &settings.limits, &mut Vec::new());
     // Without a time of its own, the record counts as of the moment it was asked for: whatever happened later isn't
     // in it.
-    let updated_at = object
-        .get("updated_at")
-        .and_then(time_ms)
-        .unwrap_or(asked_at);
-    let updated_at = if updated_at > asked_at.saturating_add(MOST_AHEAD) {
-        asked_at
-    } else {
-        updated_at
-    };
+    let updated_at = object.get("updated_at").and_then(time_ms).unwrap_or(asked_at);
+    let updated_at = if updated_at > asked_at.saturating_add(MOST_AHEAD) { asked_at } else { updated_at };
     Ok(Answer::Session(Update::new(updated_at, Action::Put(patch))))
 }
 
@@ -195,18 +176,9 @@ fn bounded<P: Platform>(
 }
 
 /// Applies the answer to what was read, and says what to store.
-fn accept(
-    found: &mut Found,
-    answer: Answer,
-    asked_at: i64,
-    settings: &SessionSettings,
-) -> WriteBack {
+fn accept(found: &mut Found, answer: Answer, asked_at: i64, settings: &SessionSettings) -> WriteBack {
     let known = found.known.clone();
-    let nothing = Known {
-        stored: Stored::default(),
-        generation: None,
-        broken: false,
-    };
+    let nothing = Known { stored: Stored::default(), generation: None, broken: false };
     let current = found.known.get_or_insert(nothing);
     let update = match answer {
         Answer::Session(update) => Some(update),
@@ -220,10 +192,5 @@ fn accept(
         current.stored.apply(update, &settings.limits);
     }
     current.stored.check(asked_at);
-    WriteBack {
-        key: found.subject.kv_key(),
-        update,
-        checked_at: asked_at,
-        known,
-    }
+    WriteBack { key: found.subject.kv_key(), update, checked_at: asked_at, known }
 }

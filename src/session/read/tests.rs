@@ -15,56 +15,35 @@ fn alice() -> Subject {
 }
 
 fn settings() -> SessionSettings {
-    SessionSettings {
-        path: Some("/sessions/{kind}/{id}".to_owned()),
-        ..SessionSettings::default()
-    }
+    SessionSettings { path: Some("/sessions/{kind}/{id}".to_owned()), ..SessionSettings::default() }
 }
 
 fn record(seconds_old: i64) -> Vec<u8> {
-    json!({ "v": 1, "updated_at": NOW_MS - seconds_old * 1000, "segments": ["kv"] })
-        .to_string()
-        .into_bytes()
+    json!({ "v": 1, "updated_at": NOW_MS - seconds_old * 1000, "segments": ["kv"] }).to_string().into_bytes()
 }
 
 fn central() -> Vec<u8> {
-    json!({ "updated_at": NOW_MS - 1000, "segments": ["central"] })
-        .to_string()
-        .into_bytes()
+    json!({ "updated_at": NOW_MS - 1000, "segments": ["central"] }).to_string().into_bytes()
 }
 
 fn answers(ms: u64, status: u16, body: impl Into<Vec<u8>>) -> Api {
     Api::Answers(ms, StatusCode::from_u16(status).unwrap(), body.into())
 }
 
-fn read(
-    fake: &Fake,
-    settings: &SessionSettings,
-    on_miss: OnMiss,
-    breaker: &mut Breaker,
-) -> Outcome {
+fn read(fake: &Fake, settings: &SessionSettings, on_miss: OnMiss, breaker: &mut Breaker) -> Outcome {
     let started = start(fake, vec![alice()]);
     finish(fake, started, settings, on_miss, breaker)
 }
 
 fn segment(outcome: &Outcome) -> Option<&str> {
-    outcome
-        .record
-        .as_ref()
-        .map(|record| record.segments[0].as_str())
+    outcome.record.as_ref().map(|record| record.segments[0].as_str())
 }
 
 #[test]
 fn nobody_to_look_up_means_no_look_up() {
     let fake = Fake::default();
     let started = start(&fake, Vec::new());
-    let outcome = finish(
-        &fake,
-        started,
-        &settings(),
-        OnMiss::Ask,
-        &mut Breaker::default(),
-    );
+    let outcome = finish(&fake, started, &settings(), OnMiss::Ask, &mut Breaker::default());
     assert_eq!(outcome, Outcome::none());
     assert_eq!(outcome.to_string(), "none");
     assert_eq!(fake.reads.get(), 0);
@@ -74,17 +53,7 @@ fn nobody_to_look_up_means_no_look_up() {
 #[test]
 fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
     use State::{Error, Fresh, Miss, Refreshed, Stale};
-    let stores = [
-        "fresh",
-        "stale",
-        "too old",
-        "absent",
-        "deleted",
-        "broken",
-        "failing",
-        "throttled",
-        "missing",
-    ];
+    let stores = ["fresh", "stale", "too old", "absent", "deleted", "broken", "failing", "throttled", "missing"];
     let apis: Vec<(&str, Option<Api>)> = vec![
         ("off", None),
         ("answers", Some(answers(20, 200, central()))),
@@ -99,14 +68,7 @@ fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
         ("endless", Some(Api::Endless)),
         ("no JSON", Some(answers(5, 200, "<html>"))),
         ("an array", Some(answers(5, 200, "[]"))),
-        (
-            "oversized",
-            Some(answers(
-                5,
-                200,
-                format!("{{\"x\":\"{}\"}}", "x".repeat(70_000)),
-            )),
-        ),
+        ("oversized", Some(answers(5, 200, format!("{{\"x\":\"{}\"}}", "x".repeat(70_000))))),
     ];
     let expected = |store: &str, api: &str| -> (State, Option<&str>) {
         match (store, api) {
@@ -132,10 +94,8 @@ fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
                 "too old" => fake.put("user/alice", record(100_000)),
                 "deleted" => {
                     let mut stored = Stored::default();
-                    let update = crate::session::stamp::Update::new(
-                        NOW_MS - 3_600_000,
-                        crate::session::stamp::Action::Delete,
-                    );
+                    let update =
+                        crate::session::stamp::Update::new(NOW_MS - 3_600_000, crate::session::stamp::Action::Delete);
                     stored.apply(&update, &settings().limits);
                     fake.put("user/alice", stored.to_bytes());
                 }
@@ -145,10 +105,7 @@ fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
                 "missing" => fake.kv_error.set(Some(StoreError::NoStore)),
                 _ => {}
             }
-            let settings = SessionSettings {
-                path: settings().path.filter(|_| api.is_some()),
-                ..settings()
-            };
+            let settings = SessionSettings { path: settings().path.filter(|_| api.is_some()), ..settings() };
             let outcome = read(&fake, &settings, OnMiss::Ask, &mut Breaker::default());
             cells += 1;
             longest = longest.max(fake.uptime.get().as_millis());
@@ -158,10 +115,7 @@ fn every_fault_has_its_outcome_within_the_budget_and_one_body_read() {
             }
             let asked = usize::from(api.is_some() && store != "fresh");
             assert_eq!(fake.asked.borrow().len(), asked, "{store} × {name}");
-            assert_eq!(
-                outcome.write_back.len(),
-                usize::from(matches!(*name, "answers" | "has none") && asked == 1)
-            );
+            assert_eq!(outcome.write_back.len(), usize::from(matches!(*name, "answers" | "has none") && asked == 1));
             assert_eq!(fake.writes.get(), 0, "nothing is written before the answer");
         }
         println!("{line}");
@@ -178,75 +132,36 @@ fn the_header_says_state_and_age() {
     fake.put("user/alice", record(10));
     let outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
     assert_eq!(outcome.to_string(), "fresh;age=10");
-    assert_eq!(
-        outcome.timing,
-        Timing {
-            kv_ms: 1,
-            api_ms: None
-        }
-    );
+    assert_eq!(outcome.timing, Timing { kv_ms: 1, api_ms: None });
 }
 
 #[test]
 fn freshness_ends_exactly_at_its_age() {
-    for (age, state) in [
-        (299, State::Fresh),
-        (300, State::Stale),
-        (86_399, State::Stale),
-        (86_401, State::Miss),
-    ] {
+    for (age, state) in [(299, State::Fresh), (300, State::Stale), (86_399, State::Stale), (86_401, State::Miss)] {
         let fake = Fake::default();
         fake.put("user/alice", record(age));
         fake.kv_ms.set(0);
         // One millisecond beyond the age.
         fake.wait(u64::from(age == 300));
-        let outcome = read(
-            &fake,
-            &SessionSettings::default(),
-            OnMiss::Ask,
-            &mut Breaker::default(),
-        );
+        let outcome = read(&fake, &SessionSettings::default(), OnMiss::Ask, &mut Breaker::default());
         assert_eq!(outcome.state, state, "{age}");
     }
 }
 
 #[test]
 fn a_refreshed_record_is_stored_afterwards_and_then_fresh() {
-    let fake = Fake::with_api(answers(
-        20,
-        200,
-        json!({ "updated_at": 5, "segments": ["central"] }).to_string(),
-    ));
+    let fake = Fake::with_api(answers(20, 200, json!({ "updated_at": 5, "segments": ["central"] }).to_string()));
     let mut breaker = Breaker::default();
     let mut outcome = read(&fake, &settings(), OnMiss::Ask, &mut breaker);
     assert_eq!(outcome.state, State::Refreshed);
-    assert_eq!(
-        outcome.age,
-        Some(0),
-        "known to be right just now, however long ago it changed"
-    );
+    assert_eq!(outcome.age, Some(0), "known to be right just now, however long ago it changed");
     let reads = fake.reads.get();
-    outcome
-        .write_back
-        .pop()
-        .unwrap()
-        .perform(&fake, &settings())
-        .unwrap();
-    assert_eq!(
-        fake.reads.get(),
-        reads,
-        "an undisturbed write needs no second look-up"
-    );
+    outcome.write_back.pop().unwrap().perform(&fake, &settings()).unwrap();
+    assert_eq!(fake.reads.get(), reads, "an undisturbed write needs no second look-up");
     assert_eq!(fake.ttls.borrow()["user/alice"], Some(30 * 86_400));
     let again = read(&fake, &settings(), OnMiss::Ask, &mut breaker);
-    assert_eq!(
-        (again.state, segment(&again)),
-        (State::Fresh, Some("central"))
-    );
-    assert_eq!(
-        fake.asked.borrow().as_slice(),
-        ["https://session-api/sessions/user/alice"]
-    );
+    assert_eq!((again.state, segment(&again)), (State::Fresh, Some("central")));
+    assert_eq!(fake.asked.borrow().as_slice(), ["https://session-api/sessions/user/alice"]);
 }
 
 #[test]
@@ -254,17 +169,9 @@ fn knowing_that_there_is_nothing_spares_the_central_backend_too() {
     let fake = Fake::with_api(answers(20, 404, ""));
     let mut breaker = Breaker::default();
     let mut outcome = read(&fake, &settings(), OnMiss::Ask, &mut breaker);
-    outcome
-        .write_back
-        .pop()
-        .unwrap()
-        .perform(&fake, &settings())
-        .unwrap();
+    outcome.write_back.pop().unwrap().perform(&fake, &settings()).unwrap();
     assert_eq!(fake.ttls.borrow()["user/alice"], Some(300));
-    assert_eq!(
-        read(&fake, &settings(), OnMiss::Ask, &mut breaker).state,
-        State::Miss
-    );
+    assert_eq!(read(&fake, &settings(), OnMiss::Ask, &mut breaker).state, State::Miss);
     assert_eq!(fake.asked.borrow().len(), 1);
     fake.wait(301_000);
     read(&fake, &settings(), OnMiss::Ask, &mut breaker);
@@ -277,29 +184,17 @@ fn what_the_replication_stored_in_the_meantime_stays() {
     let mut outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
     let newer = json!({ "updated_at": NOW_MS, "segments": ["replicated"] }).to_string();
     fake.put("user/alice", newer);
-    outcome
-        .write_back
-        .pop()
-        .unwrap()
-        .perform(&fake, &settings())
-        .unwrap();
+    outcome.write_back.pop().unwrap().perform(&fake, &settings()).unwrap();
     assert!(fake.text("user/alice").contains("replicated"));
     assert!(!fake.text("user/alice").contains("central"));
 }
 
 #[test]
 fn the_newer_of_the_store_and_the_central_backend_counts() {
-    let fake = Fake::with_api(answers(
-        20,
-        200,
-        json!({ "updated_at": 5, "segments": ["central"] }).to_string(),
-    ));
+    let fake = Fake::with_api(answers(20, 200, json!({ "updated_at": 5, "segments": ["central"] }).to_string()));
     fake.put("user/alice", record(3600));
     let outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
-    assert_eq!(
-        (outcome.state, segment(&outcome)),
-        (State::Refreshed, Some("kv"))
-    );
+    assert_eq!((outcome.state, segment(&outcome)), (State::Refreshed, Some("kv")));
 }
 
 #[test]
@@ -316,13 +211,7 @@ fn a_slow_store_leaves_the_central_backend_less_time() {
     fake.kv_ms.set(60);
     let outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
     assert_eq!(outcome.faults, [SessionFault::TimedOut]);
-    assert_eq!(
-        outcome.timing,
-        Timing {
-            kv_ms: 60,
-            api_ms: Some(40)
-        }
-    );
+    assert_eq!(outcome.timing, Timing { kv_ms: 60, api_ms: Some(40) });
     let fake = Fake::with_api(answers(60, 200, central()));
     fake.kv_ms.set(300);
     let outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
@@ -339,16 +228,10 @@ fn an_open_breaker_asks_nobody() {
     }
     assert_eq!(fake.asked.borrow().len(), 3);
     let outcome = read(&fake, &settings(), OnMiss::Ask, &mut breaker);
-    assert_eq!(
-        (outcome.state, outcome.faults),
-        (State::Error, vec![SessionFault::BreakerOpen])
-    );
+    assert_eq!((outcome.state, outcome.faults), (State::Error, vec![SessionFault::BreakerOpen]));
     fake.wait(10_000);
     *fake.api.borrow_mut() = answers(1, 200, central());
-    assert_eq!(
-        read(&fake, &settings(), OnMiss::Ask, &mut breaker).state,
-        State::Refreshed
-    );
+    assert_eq!(read(&fake, &settings(), OnMiss::Ask, &mut breaker).state, State::Refreshed);
 }
 
 #[test]
@@ -357,10 +240,7 @@ fn a_route_may_leave_a_miss_to_the_origin() {
         let fake = Fake::with_api(answers(1, 200, central()));
         fake.put("user/alice", record(old));
         let outcome = read(&fake, &settings(), OnMiss::Origin, &mut Breaker::default());
-        assert_eq!(
-            (outcome.to_string().as_str(), outcome.record),
-            ("miss", None)
-        );
+        assert_eq!((outcome.to_string().as_str(), outcome.record), ("miss", None));
         assert!(fake.asked.borrow().is_empty());
     }
 }
@@ -369,30 +249,14 @@ fn a_route_may_leave_a_miss_to_the_origin() {
 fn a_visitors_and_a_users_session_become_one() {
     let visitor = Subject::Visitor(VisitorId::from_random(7));
     let fake = Fake::default();
-    fake.put(
-        "user/alice",
-        json!({ "updated_at": NOW_MS - 5000, "cart": ["a"] }).to_string(),
-    );
-    fake.put(
-        &visitor.kv_key(),
-        json!({ "updated_at": NOW_MS - 400_000, "cart": ["b"] }).to_string(),
-    );
+    fake.put("user/alice", json!({ "updated_at": NOW_MS - 5000, "cart": ["a"] }).to_string());
+    fake.put(&visitor.kv_key(), json!({ "updated_at": NOW_MS - 400_000, "cart": ["b"] }).to_string());
     let both = |fake: &Fake| {
         let started = start(fake, vec![alice(), visitor.clone()]);
-        finish(
-            fake,
-            started,
-            &SessionSettings::default(),
-            OnMiss::Ask,
-            &mut Breaker::default(),
-        )
+        finish(fake, started, &SessionSettings::default(), OnMiss::Ask, &mut Breaker::default())
     };
     let outcome = both(&fake);
-    assert_eq!(
-        outcome.to_string(),
-        "stale;age=400",
-        "as good as the worse of the two"
-    );
+    assert_eq!(outcome.to_string(), "stale;age=400", "as good as the worse of the two");
     assert_eq!(outcome.record.unwrap().cart.len(), 2);
     fake.kv.borrow_mut().remove("user/alice");
     assert_eq!(both(&fake).record.unwrap().cart[0].sku, "b");
@@ -405,21 +269,9 @@ fn ids_are_encoded_for_the_path_they_land_in() {
     let fake = Fake::with_api(answers(1, 404, ""));
     let odd = Subject::User(UserId::parse("auth0|a+b@c:d").unwrap());
     let started = start(&fake, vec![odd]);
-    finish(
-        &fake,
-        started,
-        &settings(),
-        OnMiss::Ask,
-        &mut Breaker::default(),
-    );
-    assert_eq!(
-        fake.asked.borrow().as_slice(),
-        ["https://session-api/sessions/user/auth0%7Ca%2Bb%40c%3Ad"]
-    );
-    let wrong = SessionSettings {
-        path: Some("no slash {id}".to_owned()),
-        ..settings()
-    };
+    finish(&fake, started, &settings(), OnMiss::Ask, &mut Breaker::default());
+    assert_eq!(fake.asked.borrow().as_slice(), ["https://session-api/sessions/user/auth0%7Ca%2Bb%40c%3Ad"]);
+    let wrong = SessionSettings { path: Some("no slash {id}".to_owned()), ..settings() };
     let outcome = read(&fake, &wrong, OnMiss::Ask, &mut Breaker::default());
     assert_eq!(outcome.faults, [SessionFault::NoBackend]);
 }

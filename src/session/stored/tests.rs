@@ -37,15 +37,11 @@ fn delete(ms: i64) -> Update {
 fn replay<'a>(updates: impl IntoIterator<Item = &'a Update>, limits: &Limits) -> Stored {
     let mut bytes = None;
     for update in updates {
-        let mut stored = bytes.map_or_else(Stored::default, |bytes: Vec<u8>| {
-            Stored::parse(&bytes, limits).unwrap()
-        });
+        let mut stored = bytes.map_or_else(Stored::default, |bytes: Vec<u8>| Stored::parse(&bytes, limits).unwrap());
         stored.apply(update, limits);
         bytes = Some(stored.to_bytes());
     }
-    bytes.map_or_else(Stored::default, |bytes| {
-        Stored::parse(&bytes, limits).unwrap()
-    })
+    bytes.map_or_else(Stored::default, |bytes| Stored::parse(&bytes, limits).unwrap())
 }
 
 fn permutations(n: usize) -> Vec<Vec<usize>> {
@@ -68,26 +64,11 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 fn all_orders_of_five_updates_end_in_the_same_record() {
     let sets = [
         vec![
-            put(
-                1,
-                json!({ "cart": ["a"], "attributes": { "tier": "silver", "x": 1 }, "segments": ["new"] }),
-            ),
-            merge(
-                2,
-                json!({ "attributes": { "tier": "gold", "x": null }, "affinity": { "shoes": 1 } }),
-            ),
-            merge(
-                3,
-                json!({ "cart": [{ "sku": "b", "quantity": 2 }], "affinity": { "hats": 0.5, "shoes": null } }),
-            ),
-            put(
-                4,
-                json!({ "recent_views": ["v"], "attributes": { "y": 2 } }),
-            ),
-            merge(
-                5,
-                json!({ "attributes": { "z": { "b": 1, "a": [2] } }, "segments": null }),
-            ),
+            put(1, json!({ "cart": ["a"], "attributes": { "tier": "silver", "x": 1 }, "segments": ["new"] })),
+            merge(2, json!({ "attributes": { "tier": "gold", "x": null }, "affinity": { "shoes": 1 } })),
+            merge(3, json!({ "cart": [{ "sku": "b", "quantity": 2 }], "affinity": { "hats": 0.5, "shoes": null } })),
+            put(4, json!({ "recent_views": ["v"], "attributes": { "y": 2 } })),
+            merge(5, json!({ "attributes": { "z": { "b": 1, "a": [2] } }, "segments": null })),
         ],
         vec![
             put(1, json!({ "cart": ["a"] })),
@@ -119,10 +100,7 @@ fn all_orders_of_five_updates_end_in_the_same_record() {
         for order in permutations(5) {
             let shuffled: Vec<&Update> = order.iter().map(|index| &updates[*index]).collect();
             let result = replay(shuffled.iter().copied(), &limits);
-            let repeated = replay(
-                shuffled.iter().chain(shuffled.iter().rev()).copied(),
-                &limits,
-            );
+            let repeated = replay(shuffled.iter().chain(shuffled.iter().rev()).copied(), &limits);
             orders += 2;
             diverged += usize::from(result != expected) + usize::from(repeated != expected);
         }
@@ -150,14 +128,7 @@ fn random_update(random: &mut Random) -> Update {
             let entries: Map<String, Value> = (0..random.below(5))
                 .map(|_| {
                     let value = random.below(6);
-                    (
-                        name(random),
-                        if value == 0 {
-                            Value::Null
-                        } else {
-                            json!(value)
-                        },
-                    )
+                    (name(random), if value == 0 { Value::Null } else { json!(value) })
                 })
                 .collect();
             fields.insert(field.into(), entries.into());
@@ -173,11 +144,7 @@ fn random_update(random: &mut Random) -> Update {
 #[test]
 fn random_sequences_of_a_hundred_converge_whatever_is_repeated_or_late() {
     // Limits so tight that entries are let go of all the time.
-    let tight = Limits {
-        affinity: 4,
-        attributes: 3,
-        ..Limits::default()
-    };
+    let tight = Limits { affinity: 4, attributes: 3, ..Limits::default() };
     let (mut runs, mut diverged) = (0, 0);
     for seed in 1..=40 {
         let mut random = Random(seed);
@@ -218,10 +185,7 @@ fn a_merge_changes_what_it_names_and_a_put_everything() {
     let limits = Limits::default();
     let mut stored = replay(
         &[
-            put(
-                1,
-                json!({ "cart": ["a"], "attributes": { "tier": "silver", "x": 1 } }),
-            ),
+            put(1, json!({ "cart": ["a"], "attributes": { "tier": "silver", "x": 1 } })),
             merge(2, json!({ "attributes": { "tier": "gold", "x": null } })),
         ],
         &limits,
@@ -229,22 +193,13 @@ fn a_merge_changes_what_it_names_and_a_put_everything() {
     let record = stored.record();
     assert_eq!(record.updated_at, 2);
     assert_eq!(record.cart[0].sku, "a");
-    assert_eq!(
-        record.attributes,
-        BTreeMap::from([("tier".into(), json!("gold"))])
-    );
+    assert_eq!(record.attributes, BTreeMap::from([("tier".into(), json!("gold"))]));
     assert!(stored.apply(&put(3, json!({ "segments": ["s"] })), &limits));
     let record = stored.record();
     assert!(record.cart.is_empty() && record.attributes.is_empty());
     assert_eq!(record.segments, ["s"]);
-    assert!(
-        !stored.apply(&put(2, json!({ "cart": ["old"] })), &limits),
-        "too late"
-    );
-    assert!(
-        !stored.apply(&put(3, json!({ "segments": ["s"] })), &limits),
-        "a repeat"
-    );
+    assert!(!stored.apply(&put(2, json!({ "cart": ["old"] })), &limits), "too late");
+    assert!(!stored.apply(&put(3, json!({ "segments": ["s"] })), &limits), "a repeat");
 }
 
 #[test]
@@ -252,19 +207,11 @@ fn a_late_update_does_not_bring_a_deleted_user_back() {
     let limits = Limits::default();
     let mut stored = replay(&[put(5, json!({ "cart": ["a"] })), delete(9)], &limits);
     assert!(stored.is_tombstone());
-    for late in [
-        put(8, json!({ "cart": ["a"] })),
-        merge(9, json!({ "cart": ["a"] })),
-        delete(3),
-    ] {
+    for late in [put(8, json!({ "cart": ["a"] })), merge(9, json!({ "cart": ["a"] })), delete(3)] {
         assert!(!stored.apply(&late, &limits));
     }
     assert!(stored.is_tombstone() && stored.record().is_empty());
-    assert!(
-        String::from_utf8(stored.to_bytes())
-            .unwrap()
-            .contains(r#""deleted":true"#)
-    );
+    assert!(String::from_utf8(stored.to_bytes()).unwrap().contains(r#""deleted":true"#));
     assert!(stored.apply(&merge(10, json!({ "cart": ["new"] })), &limits));
     assert!(!stored.is_tombstone());
 }
@@ -276,14 +223,8 @@ fn a_record_written_by_hand_is_read_and_kept_up() {
     let mut stored = Stored::parse(by_hand, &limits).unwrap();
     assert_eq!(stored.record().cart[0].sku, "a");
     assert_eq!(stored.updated_at(), 1_800_000_000_000);
-    assert!(!stored.apply(
-        &merge(1_799_999_999_999, json!({ "cart": ["old"] })),
-        &limits
-    ));
-    assert!(stored.apply(
-        &merge(1_800_000_000_000, json!({ "segments": ["s"] })),
-        &limits
-    ));
+    assert!(!stored.apply(&merge(1_799_999_999_999, json!({ "cart": ["old"] })), &limits));
+    assert!(stored.apply(&merge(1_800_000_000_000, json!({ "segments": ["s"] })), &limits));
     assert_eq!(stored.record().cart[0].sku, "a");
 }
 
@@ -294,9 +235,7 @@ fn other_versions_and_wrong_fields_are_read_as_far_as_they_go() {
         "v": 9, "updated_at": 5, "cart": { "items": ["a"], "currency": "EUR" }, "segments": "vip", "recent_views": [1, "b"],
         "attributes": { "tier": "gold" }, "sync": { "base": "nonsense", "fields": { "cart": 1, "x/y": "1.0.0", "attributes/": "9.0.0" } },
     });
-    let record = Stored::parse(newer.to_string().as_bytes(), &limits)
-        .unwrap()
-        .record();
+    let record = Stored::parse(newer.to_string().as_bytes(), &limits).unwrap().record();
     assert_eq!(record.cart[0].sku, "a");
     assert_eq!(record.recent_views[0].sku, "b");
     assert!(record.segments.is_empty());
@@ -306,45 +245,15 @@ fn other_versions_and_wrong_fields_are_read_as_far_as_they_go() {
 #[test]
 fn broken_records_are_told_apart() {
     let limits = Limits::default();
-    for bytes in [
-        &b""[..],
-        b"null",
-        b"[]",
-        b"{",
-        b"\xff",
-        b"\"x\"",
-        b"{\"updated_at\":1}x",
-    ] {
-        assert_eq!(
-            Stored::parse(bytes, &limits),
-            Err(Broken::NotJson),
-            "{bytes:?}"
-        );
+    for bytes in [&b""[..], b"null", b"[]", b"{", b"\xff", b"\"x\"", b"{\"updated_at\":1}x"] {
+        assert_eq!(Stored::parse(bytes, &limits), Err(Broken::NotJson), "{bytes:?}");
     }
-    let deep = format!(
-        "{{\"updated_at\":1,\"attributes\":{}{}}}",
-        "[".repeat(5000),
-        "]".repeat(5000)
-    );
-    assert_eq!(
-        Stored::parse(deep.as_bytes(), &limits),
-        Err(Broken::NotJson)
-    );
-    for bytes in [
-        &b"{}"[..],
-        b"{\"updated_at\":-1}",
-        b"{\"updated_at\":\"yesterday\"}",
-    ] {
-        assert_eq!(
-            Stored::parse(bytes, &limits),
-            Err(Broken::NoTime),
-            "{bytes:?}"
-        );
+    let deep = format!("{{\"updated_at\":1,\"attributes\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+    assert_eq!(Stored::parse(deep.as_bytes(), &limits), Err(Broken::NotJson));
+    for bytes in [&b"{}"[..], b"{\"updated_at\":-1}", b"{\"updated_at\":\"yesterday\"}"] {
+        assert_eq!(Stored::parse(bytes, &limits), Err(Broken::NoTime), "{bytes:?}");
     }
-    assert_eq!(
-        Stored::parse(&vec![b' '; limits.stored_bytes() + 1], &limits),
-        Err(Broken::TooLarge)
-    );
+    assert_eq!(Stored::parse(&vec![b' '; limits.stored_bytes() + 1], &limits), Err(Broken::TooLarge));
 }
 
 #[test]
@@ -391,19 +300,10 @@ fn the_largest_record_within_the_limits_can_be_read_again() {
     let limits = Limits::default();
     let name = |n: u64| format!("{n:\u{0}<128}");
     let names: Vec<String> = (0..50).map(name).collect();
-    let many = |value: &Value| -> Value {
-        (0..64)
-            .map(|n| (name(n), value.clone()))
-            .collect::<Map<_, _>>()
-            .into()
-    };
-    let cart: Vec<Value> = (0..100)
-        .map(|n| json!({ "sku": name(n), "quantity": u32::MAX, "price": f64::MAX }))
-        .collect();
-    let views: Vec<Value> = names
-        .iter()
-        .map(|sku| json!({ "sku": sku, "at": 253_402_300_799_999_i64 }))
-        .collect();
+    let many = |value: &Value| -> Value { (0..64).map(|n| (name(n), value.clone())).collect::<Map<_, _>>().into() };
+    let cart: Vec<Value> =
+        (0..100).map(|n| json!({ "sku": name(n), "quantity": u32::MAX, "price": f64::MAX })).collect();
+    let views: Vec<Value> = names.iter().map(|sku| json!({ "sku": sku, "at": 253_402_300_799_999_i64 })).collect();
     let update = merge(
         253_402_300_799_999,
         json!({

@@ -9,6 +9,7 @@ use crate::transform::facts::Facts;
 mod chunks;
 mod early;
 mod growthbook;
+mod injection;
 mod operations;
 
 /// A page with what real ones have: comments, raw text, entities, void and unclosed elements, odd quotes.

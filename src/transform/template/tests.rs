@@ -191,3 +191,42 @@ fn named_templates_come_from_the_dictionary() {
     let error = serde_json::from_value::<Content>(json!(5)).unwrap_err();
     assert_eq!(error.to_string(), "expected a string or {\"template\": \"<name>\"}");
 }
+
+/// The short form of the fuzz target `template`: whatever compiles lets no value out of its place.
+#[test]
+fn mangled_templates_neither_panic_nor_let_values_out() {
+    let sources = [
+        "<ul>{% for x in xs %}<li title=\"{{ x }}\"><a href=\"/p/{{ x }}?q={{ v }}\">{{ v|upper }}</a></li>{% else %}-{% endfor %}</ul>",
+        "{% if v == \"a\" %}<b>{% else %}<b class='x'>{% endif %}{{- o.a|default(\"z\") ~ v -}}</b><!-- {{ v }} --><script type=\"application/json\">{\"a\":{{ v }}}</script>",
+        "<a href=\"{{ v }}\">{% set y = [1, {\"a\": {}}] %}{{ y }}</a><p style=\"width:{{ v }}\">{# no #}",
+    ];
+    let facts = json!({"v": ".\u{e000}<\u{e000}\"\u{e000}'\u{e000}>\u{e000}.", "xs": [1, ".\u{e000}<\u{e000}."], "o": {"a": null}});
+    let mut state = 1u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((state >> 33) % bound as u64).unwrap()
+    };
+    let mut rendered = 0;
+    for _ in 0..6000 {
+        let mut source = sources[below(3)].as_bytes().to_vec();
+        for _ in 0..below(5) {
+            let at = below(source.len());
+            match below(3) {
+                0 => source[at] = b"<>\"'{}%#=/ -!"[below(13)],
+                1 => drop(source.remove(at)),
+                _ => source.insert(at, b"<>\"'{}%#=/ -!"[below(13)]),
+            }
+        }
+        let source = String::from_utf8(source).unwrap();
+        if let Ok(out) = render(&source, Kind::Html, &facts) {
+            rendered += 1;
+            // An apostrophe is nothing special in a script's JSON.
+            let is_scripted = source.to_ascii_lowercase().contains("<script");
+            let ends = ["\u{e000}<\u{e000}", "\u{e000}\"\u{e000}", "\u{e000}>\u{e000}", "\u{e000}'\u{e000}"];
+            for ends in ends.iter().take(if is_scripted { 3 } else { 4 }) {
+                assert!(!out.contains(*ends), "{source}\n{out}");
+            }
+        }
+    }
+    assert!(rendered > 500, "{rendered}");
+}
