@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, disable, enable, promote, prune, push, rollback, status,
+    canary, check, conformance, disable, enable, promote, prune, push, rollback, schema, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -18,7 +18,6 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   personalizer check rules
-  personalizer explain rules --country FR https://www.example.com/api/products/all
   personalizer push rules --to fastly:STORE_ID --revision r42
   personalizer canary r42 --percent 5 --on fastly:STORE_ID
   personalizer promote --on fastly:STORE_ID
@@ -42,6 +41,7 @@ enum Command {
     Enable(enable::Options),
     Disable(disable::Options),
     Prune(prune::Options),
+    Schema(schema::Options),
     Conformance(conformance::Arguments),
 }
 
@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Enable(options) => enable::run(options),
         Command::Disable(options) => disable::run(options),
         Command::Prune(options) => prune::run(options),
+        Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

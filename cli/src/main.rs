@@ -7,11 +7,9 @@ mod canary;
 mod check;
 mod command;
 mod conformance;
-
 mod disable;
 mod enable;
 mod entries;
-
 mod folder;
 mod output;
 mod promote;
@@ -19,7 +17,7 @@ mod prune;
 mod push;
 mod rollback;
 mod rollout;
-
+mod schema;
 mod span;
 mod status;
 mod switch;
