@@ -19,6 +19,7 @@ pub use image::StoredImage;
 
 /// A value for each network class; an absent one adds no parameter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ByNetwork {
     /// For slow connections, and visitors who asked for less data.
@@ -48,6 +49,7 @@ impl ByNetwork {
 
 /// A value for each device class; an absent one sets no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ByDevice {
     /// For phones.
@@ -89,6 +91,7 @@ impl ByDevice {
 
 /// A route's `adapt`, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoredAdapt {
     /// Images.
@@ -104,6 +107,7 @@ pub struct StoredAdapt {
 
 /// Videos: the highest bit-rate, as a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoredVideo {
     /// In whatever unit the origin takes.
     pub bitrates: ByNetwork,

@@ -49,6 +49,7 @@ const RETRY_THROTTLED: u32 = 1;
 
 /// `settings.replication`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReplicationSettings {
     /// Seconds that a signature may be old, or ahead; at most 300, which is what the specification's libraries allow.

@@ -16,6 +16,8 @@ pub mod regions;
 pub mod revision;
 pub mod route;
 pub mod routes;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod set;
 pub mod settings;
 pub mod stored;

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, conformance, disable, enable, promote, prune, push, rollback, status,
+    canary, check, conformance, disable, enable, promote, prune, push, rollback, schema, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -18,7 +18,6 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   personalizer check rules
-  personalizer explain rules --country FR https://www.example.com/api/products/all
   personalizer push rules --to fastly:STORE_ID --revision r42
   personalizer canary r42 --percent 5 --on fastly:STORE_ID
   personalizer promote --on fastly:STORE_ID
@@ -33,6 +32,7 @@ Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 /// One file a subcommand.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Options),
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
@@ -41,12 +41,14 @@ enum Command {
     Enable(enable::Options),
     Disable(disable::Options),
     Prune(prune::Options),
+    Schema(schema::Options),
     Conformance(conformance::Arguments),
 }
 
 /// Runs what was asked for.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
+        Command::Check(options) => check::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),
@@ -55,6 +57,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Enable(options) => enable::run(options),
         Command::Disable(options) => disable::run(options),
         Command::Prune(options) => prune::run(options),
+        Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

@@ -2,15 +2,16 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use edge_personalizer::growthbook::conformance::{self, Report};
 
+use crate::output::Outcome;
+
 /// Run a conformance file of the GrowthBook SDK specification
 ///
 /// Exits with 0 if every case passes, with 1 if one fails, with 2 if the file can't be read.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct Arguments {
     /// JSON in the layout of the specification's own file; sections may be absent
     file: PathBuf,
@@ -19,7 +20,7 @@ pub struct Arguments {
     format: Format,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     /// A line a section, each failing case with what was expected and found
     Text,
@@ -27,16 +28,13 @@ enum Format {
     Json,
 }
 
-const CASE_FAILED: u8 = 1;
-const UNREADABLE: u8 = 2;
-
 /// Runs the file and prints the outcome.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &Arguments) -> Outcome {
     let report = match read(&arguments.file) {
         Ok(file) => conformance::run(&file),
         Err(message) => {
             eprintln!("{}: {message}", arguments.file.display());
-            return ExitCode::from(UNREADABLE);
+            return Outcome::CouldNotRun;
         }
     };
     let mut output = std::io::stdout().lock();
@@ -46,7 +44,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     };
     // A reader that went away (`| head`) doesn't change the outcome.
     drop(printed);
-    if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(CASE_FAILED) }
+    if report.failed() == 0 { Outcome::Well } else { Outcome::Faults }
 }
 
 fn read(path: &Path) -> Result<serde_json::Value, String> {

@@ -1,26 +1,39 @@
 //! `personalizer`: checks, explains and rolls out rule dictionaries.
+//!
+//! It links the library that the edge runs, so the two can't disagree. Exit codes: 0 all is well, 1 faults were found, 2 it could
+//! not run.
+
+mod canary;
+mod check;
+mod command;
+mod conformance;
+mod disable;
+mod enable;
+mod entries;
+mod folder;
+mod output;
+mod promote;
+mod prune;
+mod push;
+mod rollback;
+mod rollout;
+mod schema;
+mod span;
+mod status;
+mod switch;
+mod target;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-mod conformance;
-
-/// Checks, explains and rolls out the rules of edge-personalizer.
-#[derive(Parser)]
-#[command(name = "personalizer", version, arg_required_else_help = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Conformance(conformance::Arguments),
-}
+use clap::Parser;
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Conformance(arguments) => conformance::run(&arguments),
+    let arguments = command::Arguments::parse();
+    match command::run(&arguments) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            output::error(&error);
+            output::Outcome::CouldNotRun.into()
+        }
     }
 }

@@ -14,6 +14,7 @@ const IMAGES: &str = "#EXT-X-I-FRAME-STREAM-INF:";
 
 /// HLS on a route, as stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoredHls {
     /// The highest `BANDWIDTH` by network, in bits a second.

@@ -21,6 +21,7 @@ const MAX_DPR: f64 = 8.0;
 
 /// Images on a route, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StoredImage {
     /// Widths in pixels. A hint is rounded up to the next; beyond the largest, the largest.

@@ -52,6 +52,7 @@ pub enum Jurisdiction {
 
 /// How consent is learnt; `settings.consent`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ConsentSettings {
     /// The site's own consent cookie.
@@ -65,6 +66,7 @@ pub struct ConsentSettings {
 /// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode
 /// it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ConsentCookie {
     /// The cookie's name.
@@ -77,6 +79,7 @@ pub struct ConsentCookie {
 
 /// An IAB TCF string in a cookie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TcfCookie {
     /// The cookie's name.

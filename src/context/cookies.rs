@@ -62,6 +62,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 /// When a browser sends a cookie along with requests from other sites (6265bis, section 5.5.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SameSite {
     /// Never.
     Strict,

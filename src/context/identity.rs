@@ -129,6 +129,7 @@ impl IdentityFault {
 
 /// How a user is known; `settings.identity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct IdentitySettings {
     /// Whether `X-User-ID` with `X-User-Signature` counts.
@@ -153,6 +154,7 @@ impl IdentitySettings {
 
 /// Which JSON Web Tokens count; `settings.identity.jwt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct JwtSettings {
     /// The cookie that holds one.

@@ -110,6 +110,7 @@ fn is_key(text: &str) -> bool {
 
 /// Where sticky buckets are kept; `settings.sticky`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StickySettings {
     /// The cookie's name.

@@ -48,6 +48,7 @@ impl fmt::Debug for VisitorId {
 
 /// Where the visitor id is kept; `settings.visitor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VisitorSettings {
     /// The cookie's name.

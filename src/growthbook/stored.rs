@@ -7,6 +7,7 @@ use super::Fractions;
 
 /// A feature.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Feature {
     /// What it is worth when no rule applies; absent: `null`.
@@ -21,6 +22,7 @@ pub struct Feature {
 ///
 /// Flat, since a fault then has an exact place.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Rule {
     /// Reported with the value.
@@ -176,6 +178,7 @@ impl Rule {
 
 /// When a rule holds: RFC 3339 times, either may be absent.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Schedule {
     /// The first moment.
@@ -186,6 +189,7 @@ pub struct Schedule {
 
 /// A feature that must have a value that meets a condition.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ParentCondition {
     /// The feature's key.
     pub id: String,
@@ -197,6 +201,7 @@ pub struct ParentCondition {
 
 /// Who is included, by hash.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
     /// Hashed with the visitor.
@@ -213,6 +218,7 @@ pub struct Filter {
 
 /// More of an arm.
 #[derive(Debug, Default, Clone, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VariationMeta {
     /// Names it in exposures and sticky buckets; its index by default.
@@ -228,6 +234,7 @@ pub struct VariationMeta {
 
 /// A pattern of pages.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UrlTarget {
     /// `false` excludes the pages.
     pub include: Option<bool>,
@@ -240,6 +247,7 @@ pub struct UrlTarget {
 
 /// An exposure of an experiment that was decided elsewhere.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Track {
     /// Which experiment.
     pub experiment: TrackedExperiment,
@@ -249,6 +257,7 @@ pub struct Track {
 
 /// The experiment of a [`Track`].
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrackedExperiment {
     /// Its key.
     pub key: String,
@@ -258,6 +267,7 @@ pub struct TrackedExperiment {
 
 /// The result of a [`Track`].
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TrackedResult {
     /// The arm's key.
@@ -273,6 +283,7 @@ pub struct TrackedResult {
 
 /// A contextual bandit: weights that depend on who is asking.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Bandit {
     /// Counts up with each update of the weights.
@@ -283,6 +294,7 @@ pub struct Bandit {
 
 /// A leaf of a contextual bandit's tree.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BanditContext {
     /// Reported with the result.

@@ -11,6 +11,7 @@ use super::fault::Fault;
 
 /// Where the entries of a revision are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RuleStore {
     /// In the config store `personalizer`.
@@ -22,6 +23,7 @@ pub enum RuleStore {
 
 /// A share of visitors that another revision serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Canary {
     /// The revision on trial.
     pub revision: String,
@@ -38,6 +40,7 @@ impl Canary {
 
 /// The entry `active` (or `active_staging`), as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pointer {
     /// `false` is the kill switch: plain pass-through.
     #[serde(default = "yes")]

@@ -7,6 +7,7 @@ use crate::condition::{Attributes, Condition, Groups};
 
 /// A region as rules and templates see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Region {
     /// In logs, headers and conditions: `EU-WEST`.
     pub id: String,
@@ -22,6 +23,7 @@ impl Default for Region {
 
 /// One entry of the list, as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoredRegion {
     /// In logs, headers and conditions.
     pub id: String,

@@ -12,6 +12,7 @@ use crate::session::SessionSettings;
 
 /// Where a client may choose its own region (`X-Geo-Region`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RegionOverride {
     /// Nowhere: the header is removed.
@@ -23,6 +24,7 @@ pub enum RegionOverride {
 
 /// Who may see another arm or region than their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PreviewMode {
     /// Nobody.
@@ -36,6 +38,7 @@ pub enum PreviewMode {
 
 /// How an arm that leads to another URL is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RedirectMode {
     /// The origin is asked for the other path, the visitor's address bar stays: no exposure is lost on the way.
@@ -47,6 +50,7 @@ pub enum RedirectMode {
 
 /// A GrowthBook SDK payload in the KV store `rules`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrowthBookSettings {
     /// The key under which GrowthBook's Fastly KV webhook writes it.
     pub kv_key: String,
@@ -57,6 +61,7 @@ pub struct GrowthBookSettings {
 
 /// What is logged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct LogSettings {
     /// The share of requests with a line in `decisions`, 0 to 1.
@@ -75,22 +80,26 @@ impl Default for LogSettings {
 
 /// What a request may cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Limits {
     /// Milliseconds of vCPU after which a page streams on unrewritten; the platform stops a request at 50.
     pub vcpu_ms: u64,
     /// Bytes of the largest JSON answer that is edited.
     pub json_bytes: usize,
+    /// Variants that a route may have before `personalizer check` warns: each is an object of its own in every cache.
+    pub max_variants: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { vcpu_ms: 30, json_bytes: 256 * 1024 }
+        Self { vcpu_ms: 30, json_bytes: 256 * 1024, max_variants: 50 }
     }
 }
 
 /// `settings`, as stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Settings {
     /// For editors; ignored.

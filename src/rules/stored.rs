@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What happens to a request that matches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Rewritten, decided, sent to the origin.
@@ -21,6 +22,7 @@ pub enum Action {
 
 /// What becomes of the client's query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum QueryPolicy {
     /// It goes on, in its order.
@@ -32,6 +34,7 @@ pub enum QueryPolicy {
 
 /// Which caches below the edge may keep an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Downstream {
     /// The visitor's own alone.
@@ -43,6 +46,7 @@ pub enum Downstream {
 
 /// One route.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Route {
     /// Its name in logs, surrogate keys and explanations.
     pub id: String,
@@ -89,9 +93,11 @@ pub struct Route {
     pub adapt: Option<serde_json::Value>,
     /// Operations on pages: see `docs/PERSONALIZING.md`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::transform::html::HtmlOperation>"))]
     pub html: Vec<serde_json::Value>,
     /// Edits of JSON answers: see `docs/PERSONALIZING.md`.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::transform::json::JsonOperations>"))]
     pub json: Option<serde_json::Value>,
     /// With it the answer is shared by all with the same canonical request.
     #[serde(default)]
@@ -113,6 +119,7 @@ fn enabled() -> bool {
 
 /// A list of the session that can be sent to the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionPart {
     /// SKUs looked at, the newest first.
@@ -125,6 +132,7 @@ pub enum SessionPart {
 
 /// What is done where the record at the edge isn't fresh.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnMiss {
     /// The central backend is asked, within the budget.
@@ -136,6 +144,7 @@ pub enum OnMiss {
 
 /// What of the session a route uses. A request that carries some of it is one visitor's own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SessionUse {
     /// What is done where the record at the edge isn't fresh.
@@ -155,6 +164,7 @@ impl SessionUse {
 
 /// From when until when, RFC 3339; `until` is not included.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// The first moment.
     #[serde(default)]
@@ -166,6 +176,7 @@ pub struct Schedule {
 
 /// Edits of path and query.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rewrite {
     /// A template; without it, the client's path.
     #[serde(default)]
@@ -183,6 +194,7 @@ pub struct Rewrite {
 
 /// Edits of request headers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestHeaders {
     /// Headers to set, each a template.
     #[serde(default)]
@@ -194,6 +206,7 @@ pub struct RequestHeaders {
 
 /// How a shared answer is cached at the edge; times in seconds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cache {
     /// How long it is fresh; without it, as the origin says.
     #[serde(default)]
@@ -220,6 +233,7 @@ pub struct Cache {
 
 /// What is fetched when the personalized request fails.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fallback {
     /// A path, query included; without it, the client's own.
     #[serde(default)]
@@ -234,6 +248,7 @@ pub struct Fallback {
 
 /// A fixed answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Respond {
     /// 200 without it.
     #[serde(default)]
@@ -248,6 +263,7 @@ pub struct Respond {
 
 /// An answer with a `Location`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Redirect {
     /// A template: a path or an absolute URL.
     pub location: String,

@@ -19,6 +19,7 @@ const ESCAPED: usize = 6;
 
 /// Which record counts when a visitor has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Which {
     /// The user's; the visitor's while nobody is logged in.
@@ -32,6 +33,7 @@ pub enum Which {
 
 /// `settings.session`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SessionSettings {
     /// Which record counts when a visitor has logged in.
@@ -93,6 +95,7 @@ impl SessionSettings {
 
 /// How much of a record counts; `settings.session.limits`. An update beyond is refused, a record beyond is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Limits {
     /// Recent views.

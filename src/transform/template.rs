@@ -29,6 +29,7 @@ const MAX_DEPTH: usize = 32;
 
 /// Content as stored: `"text with {{ values }}"`, or `{"template": "name"}` from the `templates` dictionary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a string or {\"template\": \"<name>\"}")]
 pub enum Content {
     /// The template itself.

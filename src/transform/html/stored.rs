@@ -9,6 +9,7 @@ use crate::transform::template::Content;
 /// One operation of a route's `html` list: a selector and what happens to each element that it selects. Several actions
 /// may stand together; they are applied in the order of these fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HtmlOperation {
     /// A CSS selector. `json` without one goes to the end of the head, `mark` without one looks at every element with its attribute.
@@ -53,6 +54,7 @@ pub struct HtmlOperation {
 
 /// Attributes set and removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AttributeEdit {
     /// Values by name: plain text once rendered, not HTML. A link with an unsafe scheme becomes `#`.
@@ -63,6 +65,7 @@ pub struct AttributeEdit {
 
 /// Classes added and removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ClassEdit {
     /// Templates, each giving one or more classes separated by space.
@@ -73,6 +76,7 @@ pub struct ClassEdit {
 
 /// A class for every element whose attribute's value is in a list of the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mark {
     /// The attribute compared: `data-sku`.
     pub attribute: String,
@@ -85,6 +89,7 @@ pub struct Mark {
 
 /// One `<script type="application/json">`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JsonScript {
     /// The element's `id`.
     pub id: String,

@@ -17,6 +17,7 @@ const MAX_MUTATIONS: usize = 200;
 
 /// The value of a visual experiment's variation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct VisualVariation {
     /// Changes of elements, in order.
@@ -29,6 +30,7 @@ pub struct VisualVariation {
 
 /// One change of every element that a selector finds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct DomMutation {
     /// A CSS selector.

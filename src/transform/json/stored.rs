@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A route's `json`: `rerank` comes first, then `set` in order, so that a pointer like `/products/0` means the new first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct JsonOperations {
     /// Values put at JSON pointers.
@@ -17,6 +18,7 @@ pub struct JsonOperations {
 
 /// One value at one place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JsonSet {
     /// Where: a JSON pointer (RFC 6901). What is there is replaced; a name that its object lacks is added, and `-` or
     /// the length adds to an array. Where the holder itself is missing, nothing happens.
@@ -29,6 +31,7 @@ pub struct JsonSet {
 /// An array put into the order that a visitor's session suggests. Stable: elements that the session says nothing of
 /// keep their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rerank {
     /// Where the array is.
     pub pointer: String,

@@ -1,0 +1,164 @@
+//! What the edge's own compiler names, with the nearest known key; and what its linters name.
+
+use std::collections::HashMap;
+
+use edge_personalizer::condition;
+use edge_personalizer::growthbook::{lint_experiment, lint_feature};
+use edge_personalizer::rules::{Fault, schema};
+use serde_json::Value;
+
+use super::{Checked, Level};
+
+/// Below this two keys have nothing to do with each other.
+const SIMILAR: f64 = 0.7;
+
+impl Checked<'_> {
+    /// Files that aren't JSON, and JSON files that are no dictionary.
+    pub(super) fn unparsable(&mut self) {
+        for (name, source) in &self.folder.dictionaries {
+            if let Err((position, message)) = &source.json {
+                self.fault(name, "", message.clone());
+                if let Some(finding) = self.findings.last_mut() {
+                    finding.position = *position;
+                }
+            }
+        }
+        for file in &self.folder.strangers {
+            let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            let names = edge_personalizer::rules::dictionary::DICTIONARIES;
+            let hint = nearest(name, names).map(|name| format!(": is it {name}.json?")).unwrap_or_default();
+            self.warn(name, "", format!("expected a dictionary's name, but found a file that nothing reads{hint}"));
+            if let Some(finding) = self.findings.last_mut() {
+                finding.file.clone_from(file);
+            }
+        }
+    }
+
+    /// The compiler's faults.
+    pub(super) fn compiled(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            let message = match unknown_key(fault) {
+                Some((_, "$comment" | "$schema")) => continue,
+                Some((parent, key)) => {
+                    let known = schema::known_keys(&fault.dictionary, parent);
+                    let key = key.replace("~1", "/").replace("~0", "~");
+                    let hint = known.as_ref().and_then(|known| nearest(&key, known.iter().map(String::as_str)));
+                    let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                    format!("expected a known key, but found '{key}'{hint}")
+                }
+                None => fault.message.clone(),
+            };
+            self.fault(&fault.dictionary, &fault.pointer, message);
+        }
+        self.root_keys();
+    }
+
+    /// Keys beside the list: the edge reads past them.
+    fn root_keys(&mut self) {
+        let mut found = Vec::new();
+        for (name, source) in &self.folder.dictionaries {
+            let Some(members) = source.json.as_ref().ok().and_then(Value::as_object) else { continue };
+            let known = schema::known_keys(name, "").unwrap_or_default();
+            for key in members.keys().filter(|key| !key.starts_with('$') && !known.contains(key) && *name != "settings") {
+                let hint = nearest(key, known.iter().map(String::as_str));
+                let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                found.push((name.clone(), format!("/{key}"), format!("expected a known key, but found '{key}'{hint}")));
+            }
+        }
+        for (name, pointer, message) in found {
+            self.fault(&name, pointer, message);
+        }
+    }
+
+    /// Conditions that compile, and can't have been meant.
+    pub(super) fn conditions(&mut self) {
+        for (dictionary, list) in [("regions", "regions"), ("routes", "routes")] {
+            for (index, rule) in self.rules_of(dictionary, list).into_iter().enumerate() {
+                let Some(when) = rule.get("when") else { continue };
+                for fault in condition::lint(when, Some(self.rules.groups())) {
+                    self.fault(dictionary, format!("/{list}/{index}/when{}", fault.pointer), fault.message);
+                }
+            }
+        }
+    }
+
+    /// Features and experiments.
+    pub(super) fn definitions(&mut self) {
+        let definitions = &self.rules.definitions;
+        let mut found = Vec::new();
+        if let Some(features) = self.json("features").and_then(|json| json.get("features")?.as_object()) {
+            for (key, feature) in features {
+                let below = format!("/features/{}", escape(key));
+                let faults = lint_feature(key, feature, definitions);
+                found.extend(faults.into_iter().map(|fault| ("features", format!("{below}{}", fault.pointer), fault.message)));
+            }
+        }
+        for (index, experiment) in self.rules_of("experiments", "experiments").iter().enumerate() {
+            let key = experiment.get("key").and_then(Value::as_str).unwrap_or_default();
+            let faults = lint_experiment(key, experiment, definitions);
+            let at = |pointer: &str| format!("/experiments/{index}{pointer}");
+            found.extend(faults.into_iter().map(|fault| ("experiments", at(&fault.pointer), fault.message)));
+        }
+        for (dictionary, pointer, message) in found {
+            // These work as they are written; the rest the edge leaves out or reads past.
+            let works = pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
+            self.add(if works { Level::Warning } else { Level::Fault }, dictionary, pointer, message);
+        }
+    }
+
+    /// Names that occur twice.
+    pub(super) fn duplicates(&mut self) {
+        for (dictionary, list, name) in
+            [("routes", "routes", "id"), ("regions", "regions", "id"), ("experiments", "experiments", "key")]
+        {
+            let mut first: HashMap<String, usize> = HashMap::new();
+            for (index, rule) in self.rules_of(dictionary, list).into_iter().enumerate() {
+                let Some(id) = rule.get(name).and_then(Value::as_str) else { continue };
+                if let Some(earlier) = first.get(id) {
+                    // Two conditions may lead to one region: then it must be the same region.
+                    let earlier_rule = self.rules_of(dictionary, list).get(*earlier).cloned().cloned();
+                    let same = dictionary == "regions" && earlier_rule.as_ref().and_then(|rule| rule.get("slug")) == rule.get("slug");
+                    if !same {
+                        let message = format!("expected a name of its own, but found '{id}' of /{list}/{earlier} again");
+                        self.fault(dictionary, format!("/{list}/{index}/{name}"), message);
+                    }
+                } else {
+                    first.insert(id.to_owned(), index);
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Checked<'a> {
+    /// A dictionary, parsed.
+    pub(super) fn json(&self, dictionary: &str) -> Option<&'a Value> {
+        self.folder.dictionaries.get(dictionary)?.json.as_ref().ok()
+    }
+
+    /// The rules of a dictionary's list.
+    pub(super) fn rules_of(&self, dictionary: &str, list: &str) -> Vec<&'a Value> {
+        let rules = self.json(dictionary).and_then(|json| json.get(list)?.as_array());
+        rules.map(|rules| rules.iter().collect()).unwrap_or_default()
+    }
+}
+
+/// The parent's pointer and the key, where a fault is of a key that nobody knows.
+fn unknown_key(fault: &Fault) -> Option<(&str, &str)> {
+    fault.message.starts_with("expected a known key").then(|| fault.pointer.rsplit_once('/'))?
+}
+
+/// A key as a step of a JSON pointer (RFC 6901 section 3).
+pub(super) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// The most similar of the known names, if one is similar at all.
+fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,113 @@
+//! What was found, for people and for machines.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use owo_colors::OwoColorize as _;
+use serde::Serialize;
+
+use super::variants::RouteVariants;
+use crate::folder::Folder;
+use crate::output::{self, Format};
+use crate::span::Position;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The edge leaves it out, or the store refuses it.
+    Fault,
+    /// It works, and was hardly meant.
+    Warning,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// The file.
+    pub file: PathBuf,
+    /// Line and column, from 1.
+    #[serde(flatten)]
+    pub position: Position,
+    /// JSON pointer (RFC 6901) within the file.
+    pub pointer: String,
+    /// "expected …, but found …".
+    pub message: String,
+}
+
+impl Finding {
+    /// Places a finding in its dictionary's file.
+    pub fn new(folder: &Folder, level: Level, dictionary: &str, pointer: String, message: String) -> Self {
+        let source = folder.dictionaries.get(dictionary);
+        let file = source.map_or_else(|| PathBuf::from(dictionary), |source| source.file.clone());
+        let position = source.map_or(Position { line: 1, column: 1 }, |source| source.position(&pointer));
+        Self { level, file, position, pointer, message }
+    }
+}
+
+/// The outcome of a check.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    faults: usize,
+    warnings: usize,
+    /// In the order of files and lines.
+    pub findings: Vec<Finding>,
+    /// How many variants each route can have.
+    pub variants: Vec<RouteVariants>,
+}
+
+impl Report {
+    /// Puts findings in order; one that was made twice is named once.
+    pub fn new(mut findings: Vec<Finding>, variants: Vec<RouteVariants>) -> Self {
+        let key = |finding: &Finding| (finding.file.clone(), finding.position, finding.pointer.clone(), finding.level);
+        findings.sort_by(|one, other| key(one).cmp(&key(other)).then_with(|| one.message.cmp(&other.message)));
+        findings.dedup_by(|one, other| {
+            one.file == other.file && one.pointer == other.pointer && one.message == other.message
+        });
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        Self { faults: count(Level::Fault), warnings: count(Level::Warning), findings, variants }
+    }
+
+    /// How many faults there are.
+    pub fn faults(&self) -> usize {
+        self.faults
+    }
+
+    /// How many warnings there are.
+    pub fn warnings(&self) -> usize {
+        self.warnings
+    }
+}
+
+/// Writes a report.
+pub fn print(format: Format, report: &Report) -> anyhow::Result<()> {
+    output::write(format, report, || text(report))
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        let level = match finding.level {
+            Level::Fault => "fault".red().bold().to_string(),
+            Level::Warning => "warning".yellow().bold().to_string(),
+        };
+        let Position { line, column } = finding.position;
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{level} {}:{line}:{column} {}: {}", finding.file.display(), finding.pointer, finding.message);
+    }
+    let summary = format!("{} faults, {} warnings", report.faults, report.warnings);
+    let _ = match (report.faults, report.warnings) {
+        (0, 0) => writeln!(text, "{}", summary.green()),
+        (0, _) => writeln!(text, "{}", summary.yellow()),
+        _ => writeln!(text, "{}", summary.red()),
+    };
+    if !report.variants.is_empty() {
+        let _ = writeln!(text, "\nVariants a route can have:");
+    }
+    for route in &report.variants {
+        let _ = writeln!(text, "  {:<32} {:>8}  {}", route.route, route.count_text(), route.factors_text());
+    }
+    text
+}

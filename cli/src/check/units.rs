@@ -1,0 +1,58 @@
+//! Experiments that put visitors in the same order: their results say something of each other.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Checked;
+use super::compile::escape;
+
+impl Checked<'_> {
+    /// Names experiments that share a seed with another.
+    pub(super) fn units(&mut self) {
+        let mut known: HashMap<(String, String, u64), String> = HashMap::new();
+        let mut found = Vec::new();
+        for (dictionary, pointer, experiment, feature) in self.experiments() {
+            let text = |key: &str| experiment.get(key).and_then(Value::as_str);
+            // As the specification has it: the seed, else the key, else the feature's.
+            let key = text("key").or(feature).unwrap_or_default();
+            let seed = text("seed").unwrap_or(key).to_owned();
+            let attribute = text("hashAttribute").unwrap_or("id").to_owned();
+            let version = experiment.get("hashVersion").and_then(Value::as_u64).unwrap_or(1);
+            let key = key.to_owned();
+            match known.get(&(seed.clone(), attribute.clone(), version)) {
+                // One experiment may stand in several rules.
+                Some(other) if *other != key => found.push((
+                    dictionary,
+                    if text("seed").is_some() { format!("{pointer}/seed") } else { pointer },
+                    format!("expected a seed of its own, but found '{seed}', which '{other}' has: both split visitors in the same way"),
+                )),
+                Some(_) => {}
+                None => {
+                    known.insert((seed, attribute, version), key);
+                }
+            }
+        }
+        for (dictionary, pointer, message) in found {
+            self.warn(dictionary, pointer, message);
+        }
+    }
+
+    /// Every experiment: dictionary, pointer, definition, and the feature that it is a rule of.
+    fn experiments(&self) -> Vec<(&'static str, String, &Value, Option<&str>)> {
+        let mut all = Vec::new();
+        let features = self.json("features").and_then(|json| json.get("features")?.as_object());
+        for (key, feature) in features.into_iter().flatten() {
+            let rules = feature.get("rules").and_then(Value::as_array);
+            for (index, rule) in rules.into_iter().flatten().enumerate() {
+                if rule.get("variations").is_some() && rule.get("force").is_none() {
+                    all.push(("features", format!("/features/{}/rules/{index}", escape(key)), rule, Some(key.as_str())));
+                }
+            }
+        }
+        for (index, experiment) in self.rules_of("experiments", "experiments").into_iter().enumerate() {
+            all.push(("experiments", format!("/experiments/{index}"), experiment, None));
+        }
+        all
+    }
+}

@@ -1,0 +1,228 @@
+//! The program itself, on a file: push, canary, promote, roll back, the switch, prune; and what breaks off.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Shop {
+    folder: TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let shop = Self { folder: TempDir::new().unwrap() };
+        fs::create_dir(shop.rules()).unwrap();
+        shop.route("one");
+        shop
+    }
+
+    fn rules(&self) -> PathBuf {
+        self.folder.path().join("rules")
+    }
+
+    fn route(&self, id: &str) {
+        let routes = json!({ "$schema": "x", "routes": [{ "$comment": "for people", "id": id, "path": "/*" }] });
+        fs::write(self.rules().join("routes.json"), routes.to_string()).unwrap();
+    }
+
+    fn store(&self) -> Value {
+        fs::read_to_string(self.file()).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("store").join("personalizer.json")
+    }
+
+    fn pointer(&self) -> Value {
+        serde_json::from_str(self.store()["active"].as_str().unwrap_or("null")).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let target = format!("file:{}", self.file().display());
+        let output = personalizer(self.folder.path(), arguments, &target);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    fn well(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    fn refused(&self, arguments: &[&str], code: i32, expected: &str) {
+        let before = self.store();
+        let (found, stdout, stderr) = self.run(arguments);
+        assert_eq!(found, code, "{arguments:?}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains(expected), "{arguments:?}: {stdout}{stderr}");
+        assert_eq!(self.store(), before, "{arguments:?} changed something");
+    }
+}
+
+fn personalizer(folder: &Path, arguments: &[&str], target: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_personalizer"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("PERSONALIZER_TARGET", target)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_revision_goes_from_push_to_everybody_and_back() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    assert_eq!(shop.pointer(), json!({ "enabled": true, "revision": "r1", "manifest": true }));
+    assert_eq!(shop.store()["r1/routes"], r#"{"routes":[{"id":"one","path":"/*"}]}"#);
+
+    shop.route("two");
+    shop.well(&["push", "rules", "--revision", "r2"]);
+    assert_eq!(shop.pointer()["revision"], "r1", "a push alone changes nothing that serves");
+    shop.well(&["canary", "r2", "--percent", "12.5"]);
+    assert_eq!(shop.pointer()["canary"], json!({ "revision": "r2", "percent": 12.5 }));
+    shop.well(&["promote"]);
+    let promoted = json!({ "enabled": true, "revision": "r2", "previous": "r1", "manifest": true });
+    assert_eq!(shop.pointer(), promoted);
+    shop.well(&["rollback"]);
+    assert_eq!((&shop.pointer()["revision"], &shop.pointer()["previous"]), (&json!("r1"), &json!("r2")));
+    shop.well(&["rollback"]);
+    assert_eq!(shop.pointer(), promoted, "a second one undoes the first");
+
+    shop.well(&["disable"]);
+    assert_eq!(shop.pointer()["enabled"], false);
+    assert_eq!(shop.pointer()["revision"], "r2", "definitions stay");
+    shop.well(&["enable"]);
+    assert_eq!(shop.pointer(), promoted);
+}
+
+#[test]
+fn a_rollback_ends_a_canary_first() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.well(&["push", "rules", "--revision", "r2"]);
+    shop.well(&["canary", "r2", "--percent", "5"]);
+    shop.well(&["rollback"]);
+    assert_eq!(shop.pointer(), json!({ "enabled": true, "revision": "r1", "manifest": true }));
+}
+
+#[test]
+fn a_revision_that_exists_is_never_overwritten() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1"]);
+    shop.route("two");
+    shop.refused(&["push", "rules", "--revision", "r1"], 2, "a revision is never overwritten");
+    shop.refused(&["push", "rules", "--revision", "a/b"], 2, "but found 'a/b'");
+}
+
+#[test]
+fn rules_with_a_fault_are_not_pushed() {
+    let shop = Shop::new();
+    fs::write(shop.rules().join("routes.json"), r#"{"routes":[{"id":"a","path":"nowhere"}]}"#).unwrap();
+    shop.refused(&["push", "rules", "--activate"], 1, "expected a path that starts with '/'");
+    shop.refused(&["check", "rules"], 1, "routes.json:1:");
+    shop.refused(&["check", "elsewhere"], 2, "expected a folder of rules");
+}
+
+#[test]
+fn only_a_whole_revision_can_serve() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.refused(&["canary", "r9", "--percent", "5"], 2, "there are: r1");
+    shop.refused(&["promote", "r9"], 2, "expected a revision that `personalizer push` wrote");
+    shop.refused(&["promote"], 2, "expected a canary");
+    shop.refused(&["canary", "r1", "--percent", "5"], 2, "everybody's already");
+    shop.refused(&["canary", "r1", "--percent", "101"], 2, "expected 0 to 100");
+    shop.refused(&["rollback"], 2, "expected a canary or a previous revision");
+    // An entry that got lost, or one that somebody edited.
+    let mut store = shop.store();
+    store["r2/manifest"] = store["r1/manifest"].clone();
+    store["r2/routes"] = json!("{}");
+    fs::write(shop.file(), store.to_string()).unwrap();
+    shop.refused(&["canary", "r2", "--percent", "5"], 2, "r2/routes: expected the text that was pushed");
+}
+
+#[test]
+fn the_switch_works_whatever_the_pointer_says() {
+    let shop = Shop::new();
+    for (pointer, left) in [
+        (r#"{"revision":"#, json!({})),
+        (r#"{"revision":42,"canary":"all"}"#, json!({ "revision": 42, "canary": "all" })),
+        ("[]", json!({})),
+    ] {
+        fs::create_dir_all(shop.file().parent().unwrap()).unwrap();
+        fs::write(shop.file(), json!({ "active": pointer }).to_string()).unwrap();
+        shop.well(&["disable"]);
+        let mut after = shop.pointer();
+        assert_eq!(after["enabled"], false, "{pointer}");
+        after.as_object_mut().unwrap().remove("enabled");
+        assert_eq!(after, left, "{pointer}");
+    }
+}
+
+#[test]
+fn status_names_what_serves_and_what_is_missing() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    let status: Value = serde_json::from_str(&shop.well(&["status", "--format", "json"])).unwrap();
+    assert_eq!(status["pointer"]["revision"], "r1");
+    assert_eq!(status["revisions"][0]["roles"], json!(["revision"]));
+    assert!(shop.well(&["status"]).contains("r1 serves"));
+    let mut store = shop.store();
+    store["active"] = json!(r#"{"revision":"r1","previous":"r0"}"#);
+    fs::write(shop.file(), store.to_string()).unwrap();
+    shop.refused(&["status"], 1, "r0: expected a revision");
+}
+
+#[test]
+fn prune_keeps_what_pointers_name_and_the_newest() {
+    let shop = Shop::new();
+    for (number, created) in [(1, "2026-01-01"), (2, "2026-01-02"), (3, "2026-01-03"), (4, "2026-01-04"), (5, "2026-01-05")] {
+        let revision = format!("r{number}");
+        shop.well(&["push", "rules", "--revision", &revision]);
+        let mut store = shop.store();
+        let manifest = store[format!("{revision}/manifest")].as_str().unwrap().to_owned();
+        let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+        manifest["created"] = json!(format!("{created}T00:00:00Z"));
+        store[format!("{revision}/manifest")] = json!(manifest.to_string());
+        fs::write(shop.file(), store.to_string()).unwrap();
+    }
+    shop.well(&["promote", "r1"]);
+    let dry: Value = serde_json::from_str(&shop.well(&["prune", "--keep", "2", "--dry-run", "--format", "json"])).unwrap();
+    assert_eq!(dry["removed"], json!(["r3", "r2"]));
+    shop.well(&["prune", "--keep", "2"]);
+    let store = shop.store();
+    let left: std::collections::BTreeSet<&str> =
+        store.as_object().unwrap().keys().filter_map(|key| Some(key.split_once('/')?.0)).collect();
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), ["r1", "r4", "r5"]);
+}
+
+#[test]
+fn staging_has_a_pointer_of_its_own() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.well(&["push", "rules", "--revision", "r2", "--staging"]);
+    assert_eq!(shop.pointer()["revision"], "r1");
+    assert!(shop.store()["active_staging"].as_str().unwrap().contains("r2"));
+}
+
+#[test]
+fn a_large_set_becomes_a_pack() {
+    let shop = Shop::new();
+    let routes: Vec<Value> = (0..1_000).map(|n| json!({ "id": format!("r{n}"), "path": format!("/r/{n}/*") })).collect();
+    fs::write(shop.rules().join("routes.json"), json!({ "routes": routes }).to_string()).unwrap();
+    let pack = shop.folder.path().join("r1.pack");
+    shop.well(&["push", "rules", "--to", &format!("pack:{}", pack.display())]);
+    assert!(fs::read(&pack).unwrap().starts_with(b"EPRULES1"));
+}
+
+#[test]
+fn output_for_machines_has_no_colours() {
+    let shop = Shop::new();
+    let (_, stdout, _) = shop.run(&["check", "rules"]);
+    assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
+    let report: Value = serde_json::from_str(&shop.well(&["check", "rules", "--format", "json"])).unwrap();
+    assert_eq!((&report["faults"], &report["variants"][0]["count"]), (&json!(0), &json!(1)));
+}
