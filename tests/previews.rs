@@ -45,7 +45,7 @@ fn lab(settings: &Value) -> Memory {
 }
 
 fn person(number: u32, target: &str) -> Visit {
-    let cookie = format!("ep_vid={:032x}", 0x5678_0000_u128 + u128::from(number));
+    let cookie = format!("ep_vid={:032x}", 0x5678_0000_u128 + number);
     visit(NEW_YORK, target).with("User-Agent", FIREFOX).with("Cookie", cookie)
 }
 
@@ -168,7 +168,7 @@ fn an_experiment_on_urls_asks_the_origin_for_the_other_page() {
     assert_eq!(seen.len(), 2);
     let bot = lab(&json!({}));
     for number in 0..30 {
-        let cookie = format!("ep_vid={:032x}", 0x5678_0000_u128 + u128::from(number));
+        let cookie = format!("ep_vid={:032x}", 0x5678_0000_u128 + number);
         let answer = visit(NEW_YORK, "/landing").with("User-Agent", GOOGLEBOT).with("Cookie", cookie).send(&bot);
         assert_eq!(text(&answer), "GET /landing", "a bot gets control");
     }
