@@ -6,6 +6,7 @@ use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::growthbook::StickyDocument;
 use crate::rules::RuleSet;
+use crate::rules::route::CompiledAction;
 use crate::rules::routes::Candidate;
 use arms::{Exposed, Shown};
 
@@ -39,6 +40,12 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether the answer may be the visitor's own: a route matched, is on, and doesn't pass the request through.
+    pub fn is_personal(&self) -> bool {
+        let route = self.route.as_ref().map(|candidate| &candidate.route);
+        route.is_some_and(|route| route.enabled && !matches!(route.action, CompiledAction::Passthrough))
+    }
+
     /// What the visitor gets of a feature.
     pub fn feature(&self, key: &str) -> Option<&Shown> {
         self.shown.iter().find(|shown| shown.is_feature() && shown.key == key)

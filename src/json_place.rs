@@ -43,6 +43,11 @@ pub fn pointer_at(text: &str, line: usize, column: usize) -> String {
             }
         };
     }
+    // A parser that expects a scalar stops in front of the list or object that stands there instead.
+    let next = bytes.get(at..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
+    if matches!(next, Some(b'{' | b'[')) {
+        walk.last = walk.path();
+    }
     walk.last
 }
 

@@ -155,7 +155,8 @@ fn named_passthrough(head: &RequestHead, rules: &RuleSet, route: &Route) -> Fetc
 fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Option<HeaderValue> {
     let (_, target) = decision.redirect.as_ref()?;
     let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
-    (!inside).then(|| HeaderValue::from_str(target).ok()).flatten()
+    // A redirect would turn a POST into a GET, and lose what it carries.
+    (!inside && head.is_safe()).then(|| HeaderValue::from_str(target).ok()).flatten()
 }
 
 /// Path and query of a URL on the host that was asked for.

@@ -91,6 +91,9 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
     let platform = visit.platform;
     let preview = gather::take_preview(platform, &mut visit.head, &rules.settings, &mut sandbox.kept);
     visit.codes.extend(preview.code);
+    visit.is_preview = preview.claims.is_some();
+    // A link may open on a page that no rule touches: the preview begins there all the same.
+    visit.cookies = personal::preview_cookies(preview.token.as_deref(), preview.ends);
     let candidates = rules.routes.candidates(&visit.head.normal_path);
     visit.notes.faults.extend(rules.routes.take_faults());
     let mut possible =
@@ -99,15 +102,22 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
         let plan = plan::passthrough(&visit.head, &rules.settings);
         return exchange(visit, Some(rules), plan, body);
     }
-    let experiments = !rules.definitions.experiments.is_empty();
-    let needs = possible.map(|candidate| candidate.route.needs).reduce(Needs::and).unwrap_or_default();
-    let needs = Needs { person: needs.person || experiments, keeps: needs.keeps || experiments, ..needs };
+    let possible: Vec<_> = possible.map(|candidate| &candidate.route).collect();
+    let experiments = !rules.definitions.experiments.is_empty() && possible.iter().any(|route| route.is_personalized());
+    let needs = possible.iter().map(|route| route.needs).reduce(Needs::and).unwrap_or_default();
+    // A page's experiments find it by its URL, whatever the route names: who is bucketed must be no bot.
+    let needs = Needs {
+        device: needs.device || experiments,
+        person: needs.person || experiments,
+        keeps: needs.keeps || experiments,
+        ..needs
+    };
     let context = gather::gather(platform, &visit.head, rules, needs, preview.claims, &mut sandbox.kept);
     let decision: Decision = decide::decide(rules, candidates, &visit.head, &context, None);
     let plan = plan::plan(&visit.head, rules, &context, &decision);
-    if decision.route.is_some() {
-        let token = preview.token.as_deref();
-        visit.cookies = personal::cookies(&rules.settings, &context, &decision, token, preview.ends);
+    if decision.is_personal() {
+        visit.cookies.extend(personal::visitor_cookies(&rules.settings, &context));
+        visit.sticky = personal::sticky_cookie(&rules.settings, &context, &decision);
     }
     if !decision.exposures.is_empty() {
         visit.log_key = sandbox.kept.keys.identity(platform).log_key().cloned();

@@ -9,6 +9,9 @@ use crate::rules::RuleSet;
 use crate::rules::route::Route;
 use crate::rules::settings::PreviewMode;
 
+/// What a visual arm may have.
+pub const VISUAL_PARTS: [&str; 3] = ["domMutations", "css", "js"];
+
 /// What a visitor gets of a feature or an experiment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
@@ -22,6 +25,9 @@ pub struct Shown {
     pub source: ShownSource,
     /// The arm, where an experiment gave the value.
     pub arm: Option<Arm>,
+    /// Whether the answer depends on it. A visual experiment's control changes nothing: its visitors get the page of those who
+    /// don't take part, from the same place in the cache.
+    pub shapes: bool,
 }
 
 /// Where a shown value comes from.
@@ -97,6 +103,7 @@ pub fn evaluate(
             value: result.value.clone(),
             source: ShownSource::Feature(result.source),
             arm: result.experiment.as_ref().map(|(experiment, arm)| arm_of(experiment.key(), arm)),
+            shapes: true,
         });
     }
     let named = |key: &str| route.experiment_keys.iter().any(|named| named == key);
@@ -115,6 +122,7 @@ pub fn evaluate(
             value: result.value.clone(),
             source: ShownSource::Experiment,
             arm: Some(arm_of(key, &result)),
+            shapes: named(key) || changes_page(result.value),
         });
     }
     if experiments && let Some(redirect) = evaluator.redirect() {
@@ -180,6 +188,16 @@ fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
         },
         sticky: exposure.sticky_used,
     }
+}
+
+/// Whether a visual arm changes anything.
+fn changes_page(value: &Json) -> bool {
+    VISUAL_PARTS.iter().filter_map(|part| value.get(part)).any(|part| match part {
+        Json::Null => false,
+        Json::String(text) => !text.is_empty(),
+        Json::Array(mutations) => !mutations.is_empty(),
+        _ => true,
+    })
 }
 
 /// A value as templates and the variant write it.

@@ -127,7 +127,8 @@ pub(super) enum State {
 impl Definition for Feature {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
         let stored: stored::Feature = read(json)?;
-        let rules = stored.rules.unwrap_or_default().into_iter().enumerate();
+        // A switched-off feature is worth its default even where its rules are what broke.
+        let rules = stored.rules.filter(|_| stored.enabled != Some(false)).unwrap_or_default().into_iter().enumerate();
         let rules =
             rules.map(|(index, rule)| Rule::compile(key, rule).map_err(|fault| fault.under(index).under("rules")));
         Ok(Self { default_value: stored.default_value, rules: rules.collect::<Result<_, _>>()? })

@@ -9,7 +9,7 @@ use super::range::weights_are_usable;
 use super::table::Definition;
 use crate::condition::{self, Fault, Pattern};
 
-const FEATURE: &[&str] = &["defaultValue", "rules"];
+const FEATURE: &[&str] = &["defaultValue", "enabled", "rules"];
 const RULE: &[&str] = &[
     "id",
     "schedule",

@@ -12,6 +12,8 @@ use super::Fractions;
 pub struct Feature {
     /// What it is worth when no rule applies; absent: `null`.
     pub default_value: Json,
+    /// Not of the specification: `false` is the kill switch. No rule applies then, whatever they say.
+    pub enabled: Option<bool>,
     /// Tried in order.
     pub rules: Option<Vec<Rule>>,
 }

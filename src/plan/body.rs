@@ -12,6 +12,7 @@ use crate::condition::Condition;
 use crate::context::Context;
 use crate::context::device::DeviceClass;
 use crate::decide::Decision;
+use crate::decide::arms::VISUAL_PARTS;
 use crate::rules::route::Route;
 use crate::rules::{Fault, RuleSet};
 use crate::transform;
@@ -101,7 +102,7 @@ impl BodyPlan {
             &mut faults,
         );
         for shown in decision.shown.iter().filter(|shown| shown.arm.as_ref().is_some_and(|arm| arm.in_experiment)) {
-            if ["domMutations", "css", "js"].iter().any(|part| shown.value.get(part).is_some()) {
+            if VISUAL_PARTS.iter().any(|part| shown.value.get(part).is_some()) {
                 html.add_visual(&VisualChanges::compile(&shown.value, &format!("/{}", shown.key), &mut faults));
             }
         }

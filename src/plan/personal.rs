@@ -91,14 +91,8 @@ fn ascii(json: &str) -> String {
     text
 }
 
-/// The `Set-Cookie` lines of an answer: the visitor's id where it is new, arms to remember, a preview that begins or ends.
-pub fn cookies(
-    settings: &Settings,
-    context: &Context,
-    decision: &Decision,
-    token: Option<&str>,
-    ends: bool,
-) -> Vec<HeaderValue> {
+/// The `Set-Cookie` lines about the visitor's id: it is new, or the visitor wants none.
+pub fn visitor_cookies(settings: &Settings, context: &Context) -> Vec<HeaderValue> {
     let person = &context.person;
     let mut cookies = Vec::new();
     if person.visitor_is_new && person.permissions.store {
@@ -107,6 +101,11 @@ pub fn cookies(
     if person.forget_visitor {
         cookies.extend(settings.visitor.remove_cookie());
     }
+    cookies
+}
+
+/// The `Set-Cookie` line of remembered arms, where there is a new one.
+pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision) -> Option<HeaderValue> {
     let mut remembered: StickyDocuments = context.sticky.clone();
     let mut changed = false;
     for document in &decision.sticky {
@@ -115,12 +114,11 @@ pub fn cookies(
             changed |= remembered.assign(name, value, experiment, variation);
         }
     }
-    if changed {
-        cookies.extend(settings.sticky.set_cookie(&remembered));
-    }
-    cookies.extend(token.and_then(preview::set_cookie));
-    if ends {
-        cookies.extend(preview::remove_cookie());
-    }
-    cookies
+    changed.then(|| settings.sticky.set_cookie(&remembered)).flatten()
+}
+
+/// The `Set-Cookie` line of a preview that begins or ends.
+pub fn preview_cookies(token: Option<&str>, ends: bool) -> Vec<HeaderValue> {
+    let begins = token.and_then(preview::set_cookie);
+    begins.into_iter().chain(ends.then(preview::remove_cookie).flatten()).collect()
 }

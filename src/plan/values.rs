@@ -44,7 +44,7 @@ impl Values for PlanValues<'_> {
 impl PlanValues<'_> {
     /// Adds what was decided of features and experiments.
     pub fn add_arms(&self, variant: &mut Variant) {
-        for shown in &self.decision.shown {
+        for shown in self.decision.shown.iter().filter(|shown| shown.shapes) {
             if let Some(text) = &shown.text {
                 variant.add_arm(&shown.key, text);
             }

@@ -39,7 +39,11 @@ pub(super) struct Visit<'p, P: Platform> {
     pub shadow: Option<Rc<RuleSet>>,
     pub context: Option<Context>,
     pub decision: Decision,
+    /// Whether a signed preview is on.
+    pub is_preview: bool,
     pub cookies: Vec<HeaderValue>,
+    /// The cookie of remembered arms, where it changes.
+    pub sticky: Option<HeaderValue>,
     /// Codes of what went wrong.
     pub codes: Vec<&'static str>,
     /// The key of pseudonyms in logs; without one, exposures carry no unit and are not written.
@@ -73,7 +77,9 @@ impl<'p, P: Platform> Visit<'p, P> {
             shadow: None,
             context: None,
             decision: Decision::default(),
+            is_preview: false,
             cookies: Vec::new(),
+            sticky: None,
             codes: Vec::new(),
             log_key: None,
         }
@@ -92,23 +98,21 @@ impl<'p, P: Platform> Visit<'p, P> {
     /// The personalized answer was not shown: nothing of it is an exposure, or to be remembered.
     pub fn forget_arms(&mut self) {
         self.decision.exposures.clear();
+        self.sticky = None;
     }
 
-    fn has_preview(&self) -> bool {
-        self.context.as_ref().is_some_and(|context| context.preview.is_some())
-    }
-
-    /// How private the answer is: a preview is nobody's to keep.
+    /// How private the answer is: a preview is nobody's to keep, nor is what carries a cookie of the edge's.
     pub fn privacy(&self, planned: Privacy) -> Privacy {
-        if self.has_preview() { planned.max(Privacy::NoStore) } else { planned }
+        let own = self.is_preview || !self.cookies.is_empty() || self.sticky.is_some();
+        if own { planned.max(Privacy::NoStore) } else { planned }
     }
 
     /// Cookies, and the mark of a preview.
-    pub fn add_own_headers(&mut self, headers: &mut HeaderMap) {
-        for cookie in self.cookies.drain(..) {
-            headers.append(header::SET_COOKIE, cookie);
+    pub fn add_own_headers(&self, headers: &mut HeaderMap) {
+        for cookie in self.cookies.iter().chain(&self.sticky) {
+            headers.append(header::SET_COOKIE, cookie.clone());
         }
-        if self.has_preview() {
+        if self.is_preview {
             headers.insert(HeaderName::from_static("edge-preview"), HeaderValue::from_static("?1"));
         }
     }
@@ -183,7 +187,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             session: session.map(|session| session.state.as_str()),
             session_age: session.and_then(|session| session.age),
             session_ms: session.map(|session| session.timing.kv_ms + session.timing.api_ms.unwrap_or(0)),
-            preview: self.has_preview(),
+            preview: self.is_preview,
             errors: self.codes.clone(),
             cold: self.is_cold,
             lookups: self.notes.lookups,
