@@ -42,21 +42,19 @@ impl<'a> Reader<'a> {
         (self.get)(key).map_err(ReadError::Store)
     }
 
-    /// A dictionary with its parts, below `prefix` (empty, or `<revision>/`); `None` where there is none. A part that is missing is
+    /// A dictionary whose `first` entry is known, with its parts, below `prefix` (empty, or `<revision>/`). A part that is missing is
     /// a fault, and an empty part.
     ///
     /// # Errors
     ///
-    /// The store could not answer, or no look-up is left.
-    pub fn dictionary(
+    /// The store could not answer.
+    pub fn parts(
         &mut self,
         prefix: &str,
         name: &str,
+        first: String,
         faults: &mut Vec<Fault>,
-    ) -> Result<Option<Vec<String>>, ReadError> {
-        let Some(first) = self.entry(&format!("{prefix}{name}"))? else {
-            return Ok(None);
-        };
+    ) -> Result<Vec<String>, ReadError> {
         let parts = parts_of(&first);
         let mut texts = vec![first];
         for number in 2..=parts {
@@ -75,7 +73,7 @@ impl<'a> Reader<'a> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Some(texts))
+        Ok(texts)
     }
 }
 
@@ -101,32 +99,34 @@ fn parts_of(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn read(entries: &[(&str, &str)], left: u32) -> (Result<Option<Vec<String>>, ReadError>, Vec<Fault>) {
+    fn read(entries: &[(&str, &str)], left: u32) -> (Result<Vec<String>, ReadError>, Vec<Fault>) {
         let mut get =
             |key: &str| Ok(entries.iter().find(|(known, _)| *known == key).map(|(_, text)| (*text).to_owned()));
         let mut faults = Vec::new();
-        let read = Reader::new(&mut get, left).dictionary("r1/", "routes", &mut faults);
+        let mut reader = Reader::new(&mut get, left);
+        let first = reader.entry("r1/routes").map(Option::unwrap_or_default);
+        let read = first.and_then(|first| reader.parts("r1/", "routes", first, &mut faults));
         (read, faults)
     }
 
     #[test]
     fn parts_follow_the_first_entry() {
         let (texts, faults) = read(&[("r1/routes", r#"{"parts":3}"#), ("r1/routes.2", "2"), ("r1/routes.3", "3")], 16);
-        assert_eq!(texts.unwrap().unwrap(), [r#"{"parts":3}"#, "2", "3"]);
+        assert_eq!(texts.unwrap(), [r#"{"parts":3}"#, "2", "3"]);
         assert!(faults.is_empty());
     }
 
     #[test]
     fn a_missing_part_is_named_and_the_others_serve() {
         let (texts, faults) = read(&[("r1/routes", r#"{"parts":3}"#), ("r1/routes.3", "3")], 16);
-        assert_eq!(texts.unwrap().unwrap(), [r#"{"parts":3}"#, "{}", "3"]);
+        assert_eq!(texts.unwrap(), [r#"{"parts":3}"#, "{}", "3"]);
         assert_eq!(faults[0].dictionary, "routes.2");
     }
 
     #[test]
     fn look_ups_never_pass_the_limit() {
         let (texts, faults) = read(&[("r1/routes", r#"{"parts":4000000000}"#)], 4);
-        assert_eq!(texts.unwrap().unwrap().len(), 4);
+        assert_eq!(texts.unwrap().len(), 4);
         assert_eq!(faults.last().unwrap().dictionary, "routes.5");
         assert_eq!(read(&[], 0).0, Err(ReadError::TooManyLookups));
     }

@@ -49,13 +49,20 @@ impl Texts {
     /// The store could not answer. Running out of look-ups is a fault of the dictionaries that could not be read.
     pub fn read(prefix: &str, reader: &mut Reader<'_>, faults: &mut Vec<Fault>) -> Result<Self, ReadError> {
         let mut texts = Self::default();
-        for (name, slot) in DICTIONARIES.into_iter().zip(&mut texts.0) {
-            match reader.dictionary(prefix, name, faults) {
-                Ok(read) => *slot = read.unwrap_or_default(),
+        // The first entries of all before the parts of any: a list that has grown beyond bounds leaves the regions their look-up.
+        let mut firsts = Vec::with_capacity(DICTIONARIES.len());
+        for name in DICTIONARIES {
+            firsts.push(match reader.entry(&format!("{prefix}{name}")) {
                 Err(ReadError::TooManyLookups) => {
-                    faults.push(Fault::new(name, "", "expected at most 16 look-ups a request, but found more parts"));
+                    faults.push(Fault::new(name, "", "expected at most 16 look-ups a request, but found more entries"));
+                    None
                 }
-                Err(error) => return Err(error),
+                first => first?,
+            });
+        }
+        for ((name, slot), first) in DICTIONARIES.into_iter().zip(&mut texts.0).zip(firsts) {
+            if let Some(first) = first {
+                *slot = reader.parts(prefix, name, first, faults)?;
             }
         }
         Ok(texts)
