@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, disable, enable, promote, prune, push, rollback, schema, status,
+    canary, check, conformance, disable, enable, preview, promote, prune, push, rollback, schema, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -36,6 +36,7 @@ enum Command {
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
+    Preview(preview::Options),
     Promote(promote::Options),
     Rollback(rollback::Options),
     Enable(enable::Options),
@@ -52,6 +53,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),
+        Command::Preview(options) => preview::run(options),
         Command::Promote(options) => promote::run(options),
         Command::Rollback(options) => rollback::run(options),
         Command::Enable(options) => enable::run(options),

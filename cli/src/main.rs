@@ -12,6 +12,7 @@ mod enable;
 mod entries;
 mod folder;
 mod output;
+mod preview;
 mod promote;
 mod prune;
 mod push;
