@@ -1,6 +1,8 @@
 //! A shop behind a host in memory.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod sessions;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use edge_personalizer::platform::memory::{Answer, Asked, Memory, MemoryBody, Received};
