@@ -57,6 +57,8 @@ pub(super) fn query_value(context: &Context, part: SessionPart) -> Option<String
 
 /// Lists of the session as a header's value: JSON in ASCII. Where it grows too long, lists are left out from the last.
 pub(super) fn header_value(context: &Context, parts: &[SessionPart]) -> Option<HeaderValue> {
+    // Empty lists would say that the cart is empty where nobody knows.
+    context.session.record.as_ref()?;
     for count in (1..=parts.len()).rev() {
         let mut json = Map::new();
         for part in parts.iter().take(count) {

@@ -74,6 +74,8 @@ pub struct Memory {
     pub secrets: RefCell<HashMap<String, Vec<u8>>>,
     /// How the secret store fails, if so.
     pub secrets_fail: Cell<Option<StoreError>>,
+    /// How long a secret takes.
+    pub secrets_take: Cell<Duration>,
     /// KV values by store and key.
     pub kv: RefCell<HashMap<(Kv, String), KvValue>>,
     /// How a KV store fails, if so.
@@ -214,6 +216,7 @@ impl Platform for Memory {
 
     fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.count("secret");
+        self.take(self.secrets_take.get());
         match self.secrets_fail.get() {
             Some(error) => Err(error),
             None => Ok(self.secrets.borrow().get(name).cloned()),
