@@ -1,6 +1,6 @@
 //! Promise 12: session data can't inject, in any sink of the rewriter.
 
-use lol_html::{ElementContentHandlers, Settings, element};
+use lol_html::{Settings, element};
 
 use super::*;
 
