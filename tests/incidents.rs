@@ -47,7 +47,8 @@ fn a_file_that_doubled_in_size() {
     let doubled: Vec<Value> = (0..10).flat_map(|_| routes["routes"].as_array().unwrap().clone()).collect();
     for parts in [2, 40, 4_000_000_000_u64] {
         let part = json!({ "parts": parts, "routes": doubled }).to_string();
-        let names: Vec<String> = (1..=40).map(|n| if n == 1 { "routes".to_owned() } else { format!("routes.{n}") }).collect();
+        let names: Vec<String> =
+            (1..=40).map(|n| if n == 1 { "routes".to_owned() } else { format!("routes.{n}") }).collect();
         let doubled: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), part.clone())).collect();
         let revision = format!("big{parts}");
         push(&host, &revision, &doubled);
@@ -64,7 +65,9 @@ fn a_file_that_doubled_in_size() {
     host.set("routes", &json!({ "parts": 40, "routes": doubled }));
     assert_eq!(text(&visit(PARIS, PAGE).send(&host)), PERSONALIZED);
     let errors = host.lines_of(Endpoint::Errors);
-    assert!(errors.iter().any(|line| line["fault"]["message"].as_str().is_some_and(|text| text.contains("16 look-ups"))));
+    assert!(
+        errors.iter().any(|line| line["fault"]["message"].as_str().is_some_and(|text| text.contains("16 look-ups")))
+    );
 }
 
 /// Cloudflare, 2025-12-05: a kill switch was applied to a rule of a type that the code behind it had never met.
@@ -92,7 +95,11 @@ fn a_kill_switch_that_met_an_unexpected_rule_type() {
             later(&host);
             for sandbox in [&mut sandbox, &mut Sandbox::default()] {
                 let answer = visit(PARIS, PAGE).send_in(&host, sandbox);
-                assert_eq!((answer.status.as_u16(), text(&answer).as_str()), (200, "GET /api/products/all"), "{odd} {enabled}");
+                assert_eq!(
+                    (answer.status.as_u16(), text(&answer).as_str()),
+                    (200, "GET /api/products/all"),
+                    "{odd} {enabled}"
+                );
                 let other = visit(PARIS, "/search/x").send_in(&host, sandbox);
                 assert!(text(&other).starts_with("GET /echo/search/x"), "the other routes serve: {odd} {enabled}");
             }

@@ -38,12 +38,23 @@ impl Dice {
 /// Rules that use about everything.
 fn dictionaries() -> Vec<(&'static str, Value)> {
     vec![
-        ("active", json!({ "enabled": true, "canary": { "revision": "r2", "percent": 50 }, "shadow": "r3", "store": "config" })),
-        ("settings", json!({ "region_override": "any", "languages": ["en", "fr"], "log": { "sample": 0.5, "server_timing": true } })),
-        ("regions", json!({ "default": { "id": "D", "slug": "global" }, "regions": [
+        (
+            "active",
+            json!({ "enabled": true, "canary": { "revision": "r2", "percent": 50 }, "shadow": "r3", "store": "config" }),
+        ),
+        (
+            "settings",
+            json!({ "region_override": "any", "languages": ["en", "fr"], "log": { "sample": 0.5, "server_timing": true } }),
+        ),
+        (
+            "regions",
+            json!({ "default": { "id": "D", "slug": "global" }, "regions": [
             { "id": "EU", "slug": "europe", "when": { "$or": [{ "continent": "EU" }, { "country": { "$in": ["FR", "DE"] } }] } },
-            { "id": "US", "slug": "east", "when": { "$not": { "country": { "$regex": "^[A-T]" } } } }] })),
-        ("routes", json!({ "parts": 2, "routes": [
+            { "id": "US", "slug": "east", "when": { "$not": { "country": { "$regex": "^[A-T]" } } } }] }),
+        ),
+        (
+            "routes",
+            json!({ "parts": 2, "routes": [
             { "id": "a", "path": "/p/{sku}", "when": { "region": "EU" }, "features": ["hero"],
               "rewrite": { "path": "/x/{region.slug}/{path.sku}", "query": "keep", "set_query": { "l": "{language|en}", "f": "{feature.hero}" },
                 "remove_query": ["utm_*"] },
@@ -52,14 +63,24 @@ fn dictionaries() -> Vec<(&'static str, Value)> {
               "cache": { "ttl": 60, "surrogate_keys": ["a"], "key_headers": ["accept-language"], "key_cookies": ["ab"] },
               "fallback": { "path": "/y", "statuses": [404, 500] } },
             { "id": "b", "path": "/s/*", "action": "redirect", "redirect": { "location": "/{country}/{path.rest}", "status": 307 } },
-            { "id": "c", "path": "/r", "action": "respond", "respond": { "status": 200, "headers": { "X-A": "{region.id}" }, "body": "{{hi}} {country|?}" } }] })),
-        ("routes.2", json!({ "routes": [{ "id": "d", "path": "/*", "host": "*.example", "methods": ["GET", "POST"], "experiments": ["cta"],
-            "rewrite": { "set_query": { "e": "{experiment.cta|0}" } } }] })),
-        ("features", json!({ "features": { "hero": { "defaultValue": "a", "rules": [
+            { "id": "c", "path": "/r", "action": "respond", "respond": { "status": 200, "headers": { "X-A": "{region.id}" }, "body": "{{hi}} {country|?}" } }] }),
+        ),
+        (
+            "routes.2",
+            json!({ "routes": [{ "id": "d", "path": "/*", "host": "*.example", "methods": ["GET", "POST"], "experiments": ["cta"],
+            "rewrite": { "set_query": { "e": "{experiment.cta|0}" } } }] }),
+        ),
+        (
+            "features",
+            json!({ "features": { "hero": { "defaultValue": "a", "rules": [
             { "condition": { "country": "US" }, "force": "us" },
-            { "variations": ["a", "b"], "weights": [0.5, 0.5], "hashVersion": 2, "coverage": 1, "namespace": ["n", 0, 0.5] }] } } })),
-        ("experiments", json!({ "experiments": [{ "key": "cta", "variations": [0, 1, 2], "hashAttribute": "id", "hashVersion": 2,
-            "condition": { "id": { "$inGroup": "vip" } } }] })),
+            { "variations": ["a", "b"], "weights": [0.5, 0.5], "hashVersion": 2, "coverage": 1, "namespace": ["n", 0, 0.5] }] } } }),
+        ),
+        (
+            "experiments",
+            json!({ "experiments": [{ "key": "cta", "variations": [0, 1, 2], "hashAttribute": "id", "hashVersion": 2,
+            "condition": { "id": { "$inGroup": "vip" } } }] }),
+        ),
         ("segments", json!({ "segments": { "vip": ["a", "b"] } })),
         ("templates", json!({ "templates": { "badge": "<b>{{ region.id }}</b>" } })),
     ]
@@ -81,10 +102,33 @@ fn mutate(here: &mut Value, dice: &mut Dice) {
         }
     }
     let odd = [
-        json!(null), json!(true), json!(-1), json!(1e308), json!(18_446_744_073_709_551_615_u64), json!(""), json!("{"), json!("}"),
-        json!("{region.slug}"), json!("{feature.nothing}"), json!("\r\nSet-Cookie: a=b"), json!("%00"), json!("/.."), json!("//evil.example"),
-        json!([]), json!({}), json!([[[[]]]]), json!({ "$and": [] }), json!({ "$regex": "(a+)+$" }), json!({ "country": { "$nothing": 1 } }),
-        json!("x".repeat(9_000)), json!("*"), json!("/*"), json!("/{a}/{a}"), json!("\u{0}"), json!("🦀"), json!("9999-99-99T99:99:99Z"),
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1e308),
+        json!(18_446_744_073_709_551_615_u64),
+        json!(""),
+        json!("{"),
+        json!("}"),
+        json!("{region.slug}"),
+        json!("{feature.nothing}"),
+        json!("\r\nSet-Cookie: a=b"),
+        json!("%00"),
+        json!("/.."),
+        json!("//evil.example"),
+        json!([]),
+        json!({}),
+        json!([[[[]]]]),
+        json!({ "$and": [] }),
+        json!({ "$regex": "(a+)+$" }),
+        json!({ "country": { "$nothing": 1 } }),
+        json!("x".repeat(9_000)),
+        json!("*"),
+        json!("/*"),
+        json!("/{a}/{a}"),
+        json!("\u{0}"),
+        json!("🦀"),
+        json!("9999-99-99T99:99:99Z"),
     ];
     match (dice.below(6), &mut *here) {
         (0, Value::Object(members)) => {
@@ -154,9 +198,16 @@ fn mutated_dictionaries_never_take_a_page_down() {
         let served = catch_unwind(AssertUnwindSafe(|| {
             let mut sandbox = Sandbox::default();
             let mut statuses = Vec::new();
-            for (from, target) in [(PARIS, "/p/42?utm_x=1&a=b"), (NEW_YORK, "/s/../x"), (NOWHERE, "/r"), (PARIS, "/"), (NEW_YORK, "/p/a%2Fb")] {
+            for (from, target) in [
+                (PARIS, "/p/42?utm_x=1&a=b"),
+                (NEW_YORK, "/s/../x"),
+                (NOWHERE, "/r"),
+                (PARIS, "/"),
+                (NEW_YORK, "/p/a%2Fb"),
+            ] {
                 let cookie = format!("ep_vid={:032x}; ab=1", round);
-                let answer = visit(from, target).with("cookie", cookie).with("x-geo-region", "EU").send_in(&host, &mut sandbox);
+                let answer =
+                    visit(from, target).with("cookie", cookie).with("x-geo-region", "EU").send_in(&host, &mut sandbox);
                 statuses.push((target, answer.status.as_u16(), answer.headers.contains_key("edge-variant")));
                 host.age.set(host.age.get() + Duration::from_millis(700));
             }

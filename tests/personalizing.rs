@@ -98,7 +98,10 @@ fn hints_become_listed_values() {
     host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/img/*", "cache": {}, "adapt": { "image": { "widths": [320, 640, 1280] } } }] }));
     let mut keys = std::collections::HashSet::new();
     for width in (1..4_000).step_by(37) {
-        let answer = visit(NEW_YORK, "/img/a.jpg").with("Sec-CH-Viewport-Width", width.to_string()).with("User-Agent", BROWSER).send(&host);
+        let answer = visit(NEW_YORK, "/img/a.jpg")
+            .with("Sec-CH-Viewport-Width", width.to_string())
+            .with("User-Agent", BROWSER)
+            .send(&host);
         assert!(header(&answer, "accept-ch").is_some());
         keys.insert(format!("{:?}", host.asked.take()[0].caching));
     }

@@ -19,14 +19,16 @@ use edge_personalizer::rules::set::Texts;
 use crate::folder::Folder;
 use crate::output::{Format, Outcome};
 
-pub use report::{Level, Report, print};
 use report::Finding;
+pub use report::{Level, Report, print};
 
 /// Name every fault and warning of a folder of rules, each with its place.
 ///
 /// A fault is what the edge would leave out, or the store refuse. A warning is what works, and was hardly meant.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  personalizer check\n  personalizer check rules --manifest fastly.toml --format json\n  personalizer check rules --deny-warnings")]
+#[command(
+    after_long_help = "Examples:\n  personalizer check\n  personalizer check rules --manifest fastly.toml --format json\n  personalizer check rules --deny-warnings"
+)]
 pub struct Options {
     /// The folder of rules: one JSON file a dictionary.
     #[arg(default_value = "rules")]

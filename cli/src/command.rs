@@ -3,9 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
-use crate::{
-    canary, check, conformance, disable, enable, preview, promote, prune, push, rollback, schema, status,
-};
+use crate::{canary, check, conformance, disable, enable, preview, promote, prune, push, rollback, schema, status};
 
 /// Check, explain and roll out the rules of edge-personalizer.
 #[derive(Debug, Parser)]

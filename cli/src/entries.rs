@@ -136,7 +136,8 @@ mod tests {
     fn every_length_around_the_limit_fits() {
         for length in 7_700..7_960 {
             let filler = "x".repeat(length);
-            let entries = of(json!({ "routes": { "routes": [{ "id": filler }, { "id": "b" }, { "id": "c" }] } })).unwrap();
+            let entries =
+                of(json!({ "routes": { "routes": [{ "id": filler }, { "id": "b" }, { "id": "c" }] } })).unwrap();
             assert!(entries.values().all(|text| text.chars().count() <= MAX_CHARACTERS), "{length}");
         }
     }

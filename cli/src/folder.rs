@@ -64,7 +64,8 @@ impl Folder {
 
     /// The dictionaries that can be parsed, `$schema` and comments left out: what is written to a store.
     pub fn values(&self) -> Map<String, Value> {
-        let parsed = |name: &&str| Some((name.to_string(), stripped(self.dictionaries.get(*name)?.json.as_ref().ok()?)));
+        let parsed =
+            |name: &&str| Some((name.to_string(), stripped(self.dictionaries.get(*name)?.json.as_ref().ok()?)));
         DICTIONARIES.iter().filter_map(parsed).collect()
     }
 }

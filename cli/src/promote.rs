@@ -12,7 +12,9 @@ use crate::target::On;
 ///
 /// What served before is kept as `previous`: `rollback` goes back to it in one step.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  personalizer promote --on fastly:STORE_ID\n  personalizer promote r43 --on fastly:STORE_ID")]
+#[command(
+    after_long_help = "Examples:\n  personalizer promote --on fastly:STORE_ID\n  personalizer promote r43 --on fastly:STORE_ID"
+)]
 pub struct Options {
     /// The revision; without it, the canary's.
     revision: Option<String>,
@@ -28,8 +30,11 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let mut target = options.on.open()?;
     let changed = repoint(&mut *target, options.on.pointer(), |store, before| {
         let canary = before.canary.as_ref().map(|canary| canary.revision.clone());
-        let revision =
-            options.revision.clone().or(canary).context("expected a canary, or the name of a revision, but found neither")?;
+        let revision = options
+            .revision
+            .clone()
+            .or(canary)
+            .context("expected a canary, or the name of a revision, but found neither")?;
         if before.revision.as_ref() == Some(&revision) {
             bail!("{revision}: expected a revision that isn't everybody's already, but found the active one");
         }

@@ -27,7 +27,9 @@ const LARGE: usize = 100_000;
 /// A revision that exists is never overwritten. Until --activate, or `canary` or `promote`, nothing that serves has changed, however
 /// far the push came.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  personalizer push rules --to fastly:STORE_ID\n  personalizer push rules --to file:target/local/personalizer.json --revision r42 --activate\n  personalizer push rules --to pack:target/local/r42.pack")]
+#[command(
+    after_long_help = "Examples:\n  personalizer push rules --to fastly:STORE_ID\n  personalizer push rules --to file:target/local/personalizer.json --revision r42 --activate\n  personalizer push rules --to pack:target/local/r42.pack"
+)]
 pub struct Options {
     /// The folder of rules.
     #[arg(default_value = "rules")]
@@ -121,8 +123,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         let entries = entries::entries(&values)
             .map_err(|(name, message)| anyhow::anyhow!("{name}: {message} (--store kv has room)"))?;
         let manifest = Manifest::of(entries.iter().map(|(name, text)| (name.as_str(), text.as_str())), &created);
-        let entries: Vec<_> =
-            entries.into_iter().map(|(name, text)| (format!("{revision}/{name}"), text)).collect();
+        let entries: Vec<_> = entries.into_iter().map(|(name, text)| (format!("{revision}/{name}"), text)).collect();
         (entries, manifest)
     };
     let count = written.len() + 1;
@@ -180,7 +181,9 @@ fn push_pack(target: &mut dyn Target, revision: &str, bytes: &[u8]) -> anyhow::R
     target.put_pack(revision, bytes)?;
     match target.pack(revision)? {
         Some(found) if found == bytes => Ok(()),
-        _ => bail!("{revision}: expected the rule set in the KV store after writing it, but found another, or none yet"),
+        _ => {
+            bail!("{revision}: expected the rule set in the KV store after writing it, but found another, or none yet")
+        }
     }
 }
 
@@ -189,14 +192,18 @@ fn report_push(options: &Options, pushed: &Pushed, place: &str) -> anyhow::Resul
         let next = if pushed.activated {
             "It serves everybody now; `personalizer rollback` goes back.".to_owned()
         } else if pushed.store == "pack" {
-            "Name the file as a value of the KV store 'rules', and the revision in the pointer with \"store\": \"kv\".".to_owned()
+            "Name the file as a value of the KV store 'rules', and the revision in the pointer with \"store\": \"kv\"."
+                .to_owned()
         } else {
             format!(
                 "Nothing that serves has changed. Next: `personalizer canary {0} --percent 5`, or `personalizer promote {0}`.",
                 pushed.revision
             )
         };
-        format!("{}: {} bytes in {} entries, written to {place} and read back.\n{next}", pushed.revision, pushed.bytes, pushed.entries)
+        format!(
+            "{}: {} bytes in {} entries, written to {place} and read back.\n{next}",
+            pushed.revision, pushed.bytes, pushed.entries
+        )
     })?;
     Ok(Outcome::Well)
 }

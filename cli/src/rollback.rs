@@ -12,7 +12,9 @@ use crate::target::On;
 ///
 /// What served before the rollback becomes `previous`, so that a second rollback undoes the first.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  personalizer rollback --on fastly:STORE_ID\n  personalizer rollback r41 --on fastly:STORE_ID")]
+#[command(
+    after_long_help = "Examples:\n  personalizer rollback --on fastly:STORE_ID\n  personalizer rollback r41 --on fastly:STORE_ID"
+)]
 pub struct Options {
     /// The revision to go back to; without it, the canary ends, or `previous` serves.
     revision: Option<String>,

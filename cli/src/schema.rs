@@ -14,7 +14,9 @@ use crate::output::{self, Format, Outcome};
 ///
 /// Name a schema in a file of rules by "$schema": "schema/routes.json", and an editor completes its keys.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  personalizer schema\n  personalizer schema --to rules/schema\n  personalizer schema --to rules/schema --check")]
+#[command(
+    after_long_help = "Examples:\n  personalizer schema\n  personalizer schema --to rules/schema\n  personalizer schema --to rules/schema --check"
+)]
 pub struct Options {
     /// Write each to a file of this folder, instead of all to standard output.
     #[arg(long, value_name = "DIR")]

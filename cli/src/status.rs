@@ -135,7 +135,8 @@ struct Change<'a> {
 pub fn report_change(format: Format, (before, after): &(Pointer, Pointer), spreads: &str) -> anyhow::Result<Outcome> {
     let change = Change { before, after, changed: before != after };
     output::write(format, &change, || {
-        let effect = if change.changed { format!("This takes effect {spreads}.") } else { "Nothing changed.".to_owned() };
+        let effect =
+            if change.changed { format!("This takes effect {spreads}.") } else { "Nothing changed.".to_owned() };
         format!("before: {}\nnow:    {}\n{effect}", describe(before), describe(after))
     })?;
     Ok(Outcome::Well)

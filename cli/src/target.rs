@@ -104,6 +104,8 @@ pub fn open(address: &Address, api: &Api) -> anyhow::Result<Box<dyn Target>> {
             let token = std::env::var("FASTLY_API_TOKEN").unwrap_or_default();
             Ok(Box::new(fastly::Fastly::new(&api.api_base, id, api.kv_store.as_deref(), &token)?))
         }
-        Address::Pack(_) => bail!("expected file:PATH or fastly:STORE_ID, for a pack holds no entries, but found pack:"),
+        Address::Pack(_) => {
+            bail!("expected file:PATH or fastly:STORE_ID, for a pack holds no entries, but found pack:")
+        }
     }
 }

@@ -179,7 +179,9 @@ fn status_names_what_serves_and_what_is_missing() {
 #[test]
 fn prune_keeps_what_pointers_name_and_the_newest() {
     let shop = Shop::new();
-    for (number, created) in [(1, "2026-01-01"), (2, "2026-01-02"), (3, "2026-01-03"), (4, "2026-01-04"), (5, "2026-01-05")] {
+    for (number, created) in
+        [(1, "2026-01-01"), (2, "2026-01-02"), (3, "2026-01-03"), (4, "2026-01-04"), (5, "2026-01-05")]
+    {
         let revision = format!("r{number}");
         shop.well(&["push", "rules", "--revision", &revision]);
         let mut store = shop.store();
@@ -190,7 +192,8 @@ fn prune_keeps_what_pointers_name_and_the_newest() {
         fs::write(shop.file(), store.to_string()).unwrap();
     }
     shop.well(&["promote", "r1"]);
-    let dry: Value = serde_json::from_str(&shop.well(&["prune", "--keep", "2", "--dry-run", "--format", "json"])).unwrap();
+    let dry: Value =
+        serde_json::from_str(&shop.well(&["prune", "--keep", "2", "--dry-run", "--format", "json"])).unwrap();
     assert_eq!(dry["removed"], json!(["r3", "r2"]));
     shop.well(&["prune", "--keep", "2"]);
     let store = shop.store();
@@ -211,7 +214,8 @@ fn staging_has_a_pointer_of_its_own() {
 #[test]
 fn a_large_set_becomes_a_pack() {
     let shop = Shop::new();
-    let routes: Vec<Value> = (0..1_000).map(|n| json!({ "id": format!("r{n}"), "path": format!("/r/{n}/*") })).collect();
+    let routes: Vec<Value> =
+        (0..1_000).map(|n| json!({ "id": format!("r{n}"), "path": format!("/r/{n}/*") })).collect();
     fs::write(shop.rules().join("routes.json"), json!({ "routes": routes }).to_string()).unwrap();
     let pack = shop.folder.path().join("r1.pack");
     shop.well(&["push", "rules", "--to", &format!("pack:{}", pack.display())]);

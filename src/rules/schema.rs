@@ -98,7 +98,8 @@ fn finish(schema: Schema, name: &str) -> Value {
         root.insert("title".to_owned(), json!(name));
         let properties = root.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
-            properties.insert("$schema".to_owned(), json!({ "type": "string", "description": "For editors; ignored." }));
+            properties
+                .insert("$schema".to_owned(), json!({ "type": "string", "description": "For editors; ignored." }));
         }
     }
     schema

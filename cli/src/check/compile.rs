@@ -59,7 +59,8 @@ impl Checked<'_> {
         for (name, source) in &self.folder.dictionaries {
             let Some(members) = source.json.as_ref().ok().and_then(Value::as_object) else { continue };
             let known = schema::known_keys(name, "").unwrap_or_default();
-            for key in members.keys().filter(|key| !key.starts_with('$') && !known.contains(key) && *name != "settings") {
+            for key in members.keys().filter(|key| !key.starts_with('$') && !known.contains(key) && *name != "settings")
+            {
                 let hint = nearest(key, known.iter().map(String::as_str));
                 let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
                 found.push((name.clone(), format!("/{key}"), format!("expected a known key, but found '{key}'{hint}")));
@@ -90,7 +91,9 @@ impl Checked<'_> {
             for (key, feature) in features {
                 let below = format!("/features/{}", escape(key));
                 let faults = lint_feature(key, feature, definitions);
-                found.extend(faults.into_iter().map(|fault| ("features", format!("{below}{}", fault.pointer), fault.message)));
+                found.extend(
+                    faults.into_iter().map(|fault| ("features", format!("{below}{}", fault.pointer), fault.message)),
+                );
             }
         }
         for (index, experiment) in self.rules_of("experiments", "experiments").iter().enumerate() {
@@ -101,7 +104,8 @@ impl Checked<'_> {
         }
         for (dictionary, pointer, message) in found {
             // These work as they are written; the rest the edge leaves out or reads past.
-            let works = pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
+            let works =
+                pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
             self.add(if works { Level::Warning } else { Level::Fault }, dictionary, pointer, message);
         }
     }
@@ -117,9 +121,11 @@ impl Checked<'_> {
                 if let Some(earlier) = first.get(id) {
                     // Two conditions may lead to one region: then it must be the same region.
                     let earlier_rule = self.rules_of(dictionary, list).get(*earlier).cloned().cloned();
-                    let same = dictionary == "regions" && earlier_rule.as_ref().and_then(|rule| rule.get("slug")) == rule.get("slug");
+                    let same = dictionary == "regions"
+                        && earlier_rule.as_ref().and_then(|rule| rule.get("slug")) == rule.get("slug");
                     if !same {
-                        let message = format!("expected a name of its own, but found '{id}' of /{list}/{earlier} again");
+                        let message =
+                            format!("expected a name of its own, but found '{id}' of /{list}/{earlier} again");
                         self.fault(dictionary, format!("/{list}/{index}/{name}"), message);
                     }
                 } else {

@@ -95,7 +95,13 @@ fn text(report: &Report) -> String {
         };
         let Position { line, column } = finding.position;
         // Writing to a String can't fail.
-        let _ = writeln!(text, "{level} {}:{line}:{column} {}: {}", finding.file.display(), finding.pointer, finding.message);
+        let _ = writeln!(
+            text,
+            "{level} {}:{line}:{column} {}: {}",
+            finding.file.display(),
+            finding.pointer,
+            finding.message
+        );
     }
     let summary = format!("{} faults, {} warnings", report.faults, report.warnings);
     let _ = match (report.faults, report.warnings) {

@@ -48,27 +48,35 @@ impl Checked<'_> {
         for (route, pointer) in self.routes() {
             let CompiledAction::Personalize(personalize) = &route.action else { continue };
             let Some(cache) = &personalize.cache else { continue };
-            let personal = route.templates().iter().flat_map(|template| template.sources()).find_map(|source| match source {
-                Source::UserId => Some("user.id".to_owned()),
-                Source::Session(path) => Some(format!("session.{path}")),
-                _ => None,
-            });
+            let personal =
+                route.templates().iter().flat_map(|template| template.sources()).find_map(|source| match source {
+                    Source::UserId => Some("user.id".to_owned()),
+                    Source::Session(path) => Some(format!("session.{path}")),
+                    _ => None,
+                });
             if let Some(name) = personal {
-                let message =
-                    format!("expected an answer for many, but found '{name}' in it: this route is never shared, whatever 'cache' says");
+                let message = format!(
+                    "expected an answer for many, but found '{name}' in it: this route is never shared, whatever 'cache' says"
+                );
                 self.warn("routes", format!("{pointer}/cache"), message);
             }
             // `Edge-Variant` is one of them.
             let vary = cache.key_headers.len() + 1;
             if vary > MAX_VARY {
-                let message = format!("expected at most {} headers, for Vary has {MAX_VARY} rules, but found {}", MAX_VARY - 1, vary - 1);
+                let message = format!(
+                    "expected at most {} headers, for Vary has {MAX_VARY} rules, but found {}",
+                    MAX_VARY - 1,
+                    vary - 1
+                );
                 self.warn("routes", format!("{pointer}/cache/key_headers"), message);
             }
             for (index, name) in cache.stored.key_cookies.iter().enumerate() {
                 let personal = ["session", "sess", "sid", "user", "auth", "token", "visitor", "ep_vid"];
                 let lower = name.to_ascii_lowercase();
                 if personal.iter().any(|word| lower.contains(word)) {
-                    let message = format!("expected a cookie that many share, but found '{name}', which looks like one visitor's own");
+                    let message = format!(
+                        "expected a cookie that many share, but found '{name}', which looks like one visitor's own"
+                    );
                     self.warn("routes", format!("{pointer}/cache/key_cookies/{index}"), message);
                 }
             }

@@ -43,7 +43,11 @@ fn the_demo_rules_have_no_fault() {
 #[test]
 fn a_fault_has_its_line_and_its_column() {
     let text = "{\n  \"routes\": [\n    { \"id\": \"a\", \"path\": \"/a\", \"cache\": { \"ttl\": \"60\" } }\n  ]\n}";
-    found(Level::Fault, &[("routes", text)], "routes.json:3:43 /routes/0/cache/ttl: expected u32, but found string \"60\"");
+    found(
+        Level::Fault,
+        &[("routes", text)],
+        "routes.json:3:43 /routes/0/cache/ttl: expected u32, but found string \"60\"",
+    );
 }
 
 #[test]
@@ -54,9 +58,17 @@ fn broken_json_is_named_where_it_breaks() {
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_known_one() {
     let text = routes(json!([{ "id": "a", "path": "/a", "chache": {} }]));
-    found(Level::Fault, &[("routes", &text)], "/routes/0/chache: expected a known key, but found 'chache': is it 'cache'?");
+    found(
+        Level::Fault,
+        &[("routes", &text)],
+        "/routes/0/chache: expected a known key, but found 'chache': is it 'cache'?",
+    );
     found(Level::Fault, &[("settings", r#"{"langauges":[]}"#)], "is it 'languages'?");
-    found(Level::Fault, &[("regions", r#"{"region":[]}"#)], "/region: expected a known key, but found 'region': is it 'regions'?");
+    found(
+        Level::Fault,
+        &[("regions", r#"{"region":[]}"#)],
+        "/region: expected a known key, but found 'region': is it 'regions'?",
+    );
 }
 
 #[test]
@@ -105,8 +117,14 @@ fn experiments_that_lean_on_each_other_are_named() {
     let text = features.to_string();
     found(Level::Warning, &[("features", &text)], "/features/two/rules/0/seed: expected a seed of its own");
     let lines = findings(&[("features", &text)]);
-    assert!(lines.iter().any(|(level, line)| *level == Level::Warning && line.contains("/features/one/rules/0/weights")), "{lines:#?}");
-    assert!(lines.iter().any(|(level, line)| *level == Level::Warning && line.contains("/features/three/rules/0")), "{lines:#?}");
+    assert!(
+        lines.iter().any(|(level, line)| *level == Level::Warning && line.contains("/features/one/rules/0/weights")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|(level, line)| *level == Level::Warning && line.contains("/features/three/rules/0")),
+        "{lines:#?}"
+    );
     assert!(lines.iter().all(|(level, _)| *level == Level::Warning), "{lines:#?}");
 }
 
@@ -114,7 +132,11 @@ fn experiments_that_lean_on_each_other_are_named() {
 fn a_route_with_too_many_variants_is_named() {
     let text = routes(json!([{ "id": "a", "path": "/a", "cache": { "ttl": 60 },
         "rewrite": { "set_query": { "c": "{country}", "d": "{deviceType}" } } }]));
-    found(Level::Warning, &[("routes", &text)], "expected at most 50 variants (settings: limits.max_variants), but found 1250");
+    found(
+        Level::Warning,
+        &[("routes", &text)],
+        "expected at most 50 variants (settings: limits.max_variants), but found 1250",
+    );
     let settings = r#"{"limits":{"max_variants":2000}}"#;
     assert!(findings(&[("routes", &text), ("settings", settings)]).is_empty());
 }
@@ -131,7 +153,11 @@ fn what_is_one_visitors_own_is_named_in_a_shared_route() {
 
 #[test]
 fn a_set_that_no_request_could_read_is_a_fault() {
-    let many: Vec<Value> = (0..40).map(|n| json!({ "id": format!("r{n}"), "path": format!("/{n}"),
-        "respond": { "body": "x".repeat(2_300) }, "action": "respond" })).collect();
+    let many: Vec<Value> = (0..40)
+        .map(|n| {
+            json!({ "id": format!("r{n}"), "path": format!("/{n}"),
+        "respond": { "body": "x".repeat(2_300) }, "action": "respond" })
+        })
+        .collect();
     found(Level::Fault, &[("routes", &routes(json!(many)))], "expected at most 13 entries of 8000 characters");
 }

@@ -46,7 +46,12 @@ impl Checked<'_> {
             let rules = feature.get("rules").and_then(Value::as_array);
             for (index, rule) in rules.into_iter().flatten().enumerate() {
                 if rule.get("variations").is_some() && rule.get("force").is_none() {
-                    all.push(("features", format!("/features/{}/rules/{index}", escape(key)), rule, Some(key.as_str())));
+                    all.push((
+                        "features",
+                        format!("/features/{}/rules/{index}", escape(key)),
+                        rule,
+                        Some(key.as_str()),
+                    ));
                 }
             }
         }

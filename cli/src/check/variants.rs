@@ -52,9 +52,10 @@ impl Checked<'_> {
             }
             let factors = self.factors(&route);
             let open = match &route.action {
-                CompiledAction::Personalize(personalize) => {
-                    personalize.cache.as_ref().is_some_and(|cache| !cache.key_headers.is_empty() || !cache.key_cookies.is_empty())
-                }
+                CompiledAction::Personalize(personalize) => personalize
+                    .cache
+                    .as_ref()
+                    .is_some_and(|cache| !cache.key_headers.is_empty() || !cache.key_cookies.is_empty()),
                 _ => false,
             };
             let product = factors.values().fold(1_u64, |product, factor| product.saturating_mul(*factor));

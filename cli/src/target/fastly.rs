@@ -130,8 +130,7 @@ impl Fastly {
         let bar = progress(title, items.len());
         for batch in items.chunks(BATCH) {
             let body = json!({ "items": batch }).to_string();
-            let answer =
-                self.call(&Method::PATCH, &self.items(), Some(("application/json", body.as_bytes())))?;
+            let answer = self.call(&Method::PATCH, &self.items(), Some(("application/json", body.as_bytes())))?;
             if answer.is_none() {
                 return Err(self.no_such_store());
             }
@@ -156,7 +155,9 @@ fn refusal(status: u16, path: &str, body: &[u8]) -> anyhow::Error {
     let said = said.map(|text| format!(" (the API says: {text})")).unwrap_or_default();
     match status {
         401 => anyhow!("401: expected a valid token in FASTLY_API_TOKEN, but the API doesn't know this one{said}"),
-        403 => anyhow!("403: expected a token that may write this store, but this one may not: it needs the scope 'global', and its user the role of an engineer{said}"),
+        403 => anyhow!(
+            "403: expected a token that may write this store, but this one may not: it needs the scope 'global', and its user the role of an engineer{said}"
+        ),
         429 => anyhow!("429: expected fewer calls: the API allows 1,000 changes an hour{said}"),
         _ => anyhow!("{path}: expected the API to accept the call, but it answered {status}{said}"),
     }

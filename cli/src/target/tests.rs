@@ -62,7 +62,8 @@ impl Api {
 
 fn answer(mut request: Request, world: &mut World) {
     world.calls.push(format!("{} {}", request.method(), request.url()));
-    let key = request.headers().iter().find(|header| header.field.equiv("Fastly-Key")).map(|header| header.value.to_string());
+    let key =
+        request.headers().iter().find(|header| header.field.equiv("Fastly-Key")).map(|header| header.value.to_string());
     let mut body = Vec::new();
     request.as_reader().read_to_end(&mut body).unwrap();
     let (status, after, text) = if let Some((status, after)) = world.failures.pop() {
@@ -162,7 +163,10 @@ fn what_never_succeeds_is_given_up() {
     let api = Api::start();
     api.with(|world| world.failures = vec![(503, ""); 9]);
     let error = format!("{:#}", api.target().entries().unwrap_err());
-    assert!(error.contains("gave up after 5 attempts") && error.contains("503") && error.contains("as told"), "{error}");
+    assert!(
+        error.contains("gave up after 5 attempts") && error.contains("503") && error.contains("as told"),
+        "{error}"
+    );
     assert_eq!(api.with(|world| world.calls.len()), 5);
 }
 
