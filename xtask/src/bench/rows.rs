@@ -47,11 +47,19 @@ pub enum RuleSet {
     Demo,
     /// Ours, with so many routes that rewrite.
     Routes(usize),
+    /// Ours, with a rewritten path and three features of ten.
+    Features,
+    /// The same, with the visitor's session sent to the origin.
+    Session,
+    /// Ours, with a page rewritten by five selectors.
+    Page,
 }
 
 const BARE: &str = "bare pass-through";
 const TEN: &str = "10 routes, warm";
 const TEN_COLD: &str = "10 routes, first request of a sandbox";
+const BARE_PAGE: &str = "bare pass-through, 42 kB page";
+const PAGE: &str = "/page/42k";
 const PROMOTION: &str = "/api/products/promotions/east";
 const ALL: &str = "/api/products/all";
 const LAST_OF_TEN: &str = "/r/9/x";
@@ -68,7 +76,7 @@ impl Row {
 }
 
 /// The table's lines, in order; a row comes after the one that it is compared with.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 14] = [
     row(BARE, RuleSet::Bare, PROMOTION, AsItComes),
     row("switched off", RuleSet::Off, PROMOTION, AsItComes),
     row("pass-through route", RuleSet::PassThrough, PROMOTION, AsItComes),
@@ -80,6 +88,10 @@ pub const ROWS: [Row; 10] = [
     row(TEN_COLD, RuleSet::Routes(10), LAST_OF_TEN, Cold),
     row("1,000 routes, first request of a sandbox", RuleSet::Routes(1000), LAST_OF_THOUSAND, Cold)
         .at_most(3.0, TEN_COLD),
+    row("rewrite with 3 features", RuleSet::Features, ALL, AsItComes).at_most(1.0, BARE),
+    row("the same with a session read from KV", RuleSet::Session, ALL, AsItComes).at_most(1.3, BARE),
+    row(BARE_PAGE, RuleSet::Bare, PAGE, AsItComes),
+    row("42 kB page rewritten, 5 selectors", RuleSet::Page, PAGE, AsItComes).at_most(2.0, BARE_PAGE),
 ];
 
 impl Row {
@@ -100,9 +112,49 @@ impl RuleSet {
                 rules.set("routes", &json!({ "routes": [{ "id": "all", "path": "/*", "action": "passthrough" }] }));
             }
             Self::Routes(count) => rules.set("routes", &routes(count)),
+            Self::Features => decided(&mut rules, &json!(null)),
+            Self::Session => decided(&mut rules, &json!({ "header": ["recent_views", "cart"] })),
+            Self::Page => {
+                let operations = json!([
+                    { "select": "div#hero p.promo", "inner": "{{ region.id }}" },
+                    { "select": "section#recently-viewed p.empty", "inner": "{{ language }}" },
+                    { "select": "section#recommendations p.empty", "inner": "{{ country }}" },
+                    { "select": "title", "append": " {{ region.slug }}" },
+                    { "select": "li.card", "class": { "add": ["seen"] } },
+                ]);
+                let route = json!({ "id": "page", "path": PAGE, "cache": {}, "html": operations });
+                rules.set("routes", &json!({ "routes": [route] }));
+            }
         }
         Ok(rules)
     }
+}
+
+/// Geography, a rewritten path, three features of ten (one of them an experiment), and a session where `session` says so.
+fn decided(rules: &mut Rules, session: &Value) {
+    let mut features = serde_json::Map::new();
+    for number in 0..10 {
+        let rule = match number % 3 {
+            0 => json!({ "condition": { "country": "US" }, "force": "b" }),
+            1 => json!({ "force": "b", "coverage": 0.5, "hashAttribute": "id" }),
+            _ => {
+                json!({ "key": format!("e{number}"), "hashVersion": 2, "variations": ["a", "b"], "weights": [0.5, 0.5] })
+            }
+        };
+        features.insert(format!("f{number}"), json!({ "defaultValue": "a", "rules": [rule] }));
+    }
+    rules.set("features", &json!({ "features": features }));
+    // Fresh for as long as the bench takes.
+    rules.set("settings", &json!({ "languages": ["en"], "session": { "max_age": 86_400 } }));
+    let route = json!({
+        "id": "products",
+        "path": ALL,
+        "rewrite": { "path": "/api/products/promotions/{region.slug}", "query": "drop" },
+        "features": ["f0", "f1", "f2"],
+        "session": session,
+        "cache": { "ttl": 60 },
+    });
+    rules.set("routes", &json!({ "routes": [route] }));
 }
 
 /// Short ones: a thousand of them must fit into the look-ups that one request may make.

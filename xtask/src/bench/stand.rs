@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use demo_origin::{Behaviour, DemoOrigin};
@@ -46,6 +47,12 @@ impl Stands {
         // with the rules.
         manifest.fixed_config_store("personalizer", rules.rules()?.entries());
         manifest.visitor(&NEW_YORK);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let views = ["P0003", "P0005", "P0008"];
+        let cart = serde_json::json!([{ "sku": "P0001", "quantity": 2 }]);
+        let session =
+            serde_json::json!({ "v": 1, "updated_at": u64::try_from(now)?, "recent_views": views, "cart": cart });
+        manifest.kv("sessions", &format!("visitor/{}", load::VISITOR), &session.to_string());
         for backend in ["origin", "session_api"] {
             manifest.backend(backend, &self.origin.url());
         }
