@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::growthbook::StickyDocument;
 use crate::rules::RuleSet;
 use crate::rules::route::CompiledAction;
+use crate::rules::route::Needs;
 use crate::rules::routes::Candidate;
 use arms::{Exposed, Shown};
 
@@ -76,6 +77,31 @@ pub fn excluded(candidate: &Candidate, head: &RequestHead, now: time::OffsetDate
         return Some(NotMatched::Method);
     }
     (!route.schedule.holds(now)).then_some(NotMatched::Schedule)
+}
+
+/// What has to be known of the visitor before one of `candidates` can be chosen; `None` where none can be, whoever asks.
+pub fn needs(
+    rules: &RuleSet,
+    candidates: &[Candidate],
+    head: &RequestHead,
+    now: time::OffsetDateTime,
+) -> Option<Needs> {
+    let possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none());
+    let mut is_personalized = false;
+    let needs = possible
+        .map(|candidate| {
+            is_personalized |= candidate.route.is_personalized();
+            candidate.route.needs
+        })
+        .reduce(Needs::and)?;
+    // A page's experiments find it by its URL, whatever the route names: who is bucketed must be no bot.
+    let experiments = is_personalized && !rules.definitions.experiments.is_empty();
+    Some(Needs {
+        device: needs.device || experiments,
+        person: needs.person || experiments,
+        keeps: needs.keeps || experiments,
+        ..needs
+    })
 }
 
 /// Chooses the route and the arms. `candidates` are those whose path matches, the most specific first.

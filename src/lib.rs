@@ -21,6 +21,7 @@ pub mod transform;
 
 // What they share.
 pub mod condition;
+pub mod explain;
 pub mod growthbook;
 pub mod json_place;
 pub mod mac;

@@ -20,7 +20,6 @@ use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::cache::Notes;
-use crate::rules::route::Needs;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
 use payload::Payloads;
@@ -96,21 +95,9 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
     visit.cookies = personal::preview_cookies(preview.token.as_deref(), preview.ends);
     let candidates = rules.routes.candidates(&visit.head.normal_path);
     visit.notes.faults.extend(rules.routes.take_faults());
-    let mut possible =
-        candidates.iter().filter(|candidate| decide::excluded(candidate, &visit.head, visit.now).is_none()).peekable();
-    if possible.peek().is_none() {
+    let Some(needs) = decide::needs(rules, &candidates, &visit.head, visit.now) else {
         let plan = plan::passthrough(&visit.head, &rules.settings);
         return exchange(visit, Some(rules), plan, body);
-    }
-    let possible: Vec<_> = possible.map(|candidate| &candidate.route).collect();
-    let experiments = !rules.definitions.experiments.is_empty() && possible.iter().any(|route| route.is_personalized());
-    let needs = possible.iter().map(|route| route.needs).reduce(Needs::and).unwrap_or_default();
-    // A page's experiments find it by its URL, whatever the route names: who is bucketed must be no bot.
-    let needs = Needs {
-        device: needs.device || experiments,
-        person: needs.person || experiments,
-        keeps: needs.keeps || experiments,
-        ..needs
     };
     let context = gather::gather(platform, &visit.head, rules, needs, preview.claims, &mut sandbox.kept);
     let decision: Decision = decide::decide(rules, candidates, &visit.head, &context, None);

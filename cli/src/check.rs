@@ -19,6 +19,7 @@ use edge_personalizer::rules::set::Texts;
 use crate::folder::Folder;
 use crate::output::{Format, Outcome};
 
+pub use backends::beside;
 use report::Finding;
 pub use report::{Level, Report, print};
 

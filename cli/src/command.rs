@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
-use crate::{canary, check, conformance, disable, enable, preview, promote, prune, push, rollback, schema, status};
+use crate::{
+    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, status,
+};
 
 /// Check, explain and roll out the rules of edge-personalizer.
 #[derive(Debug, Parser)]
@@ -16,6 +18,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   personalizer check rules
+  personalizer explain rules --country FR https://www.example.com/api/products/all
   personalizer push rules --to fastly:STORE_ID --revision r42
   personalizer canary r42 --percent 5 --on fastly:STORE_ID
   personalizer promote --on fastly:STORE_ID
@@ -31,6 +34,7 @@ Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Options),
+    Explain(explain::Options),
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
@@ -48,6 +52,7 @@ enum Command {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         Command::Check(options) => check::run(options),
+        Command::Explain(options) => explain::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),

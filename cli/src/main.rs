@@ -10,6 +10,7 @@ mod conformance;
 mod disable;
 mod enable;
 mod entries;
+mod explain;
 mod folder;
 mod output;
 mod preview;

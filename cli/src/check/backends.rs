@@ -37,7 +37,7 @@ impl Checked<'_> {
 }
 
 /// The `fastly.toml` of a folder or of one above it.
-fn beside(place: &Path) -> Option<PathBuf> {
+pub fn beside(place: &Path) -> Option<PathBuf> {
     let place = place.canonicalize().ok()?;
     place.ancestors().map(|folder| folder.join("fastly.toml")).find(|file| file.is_file())
 }

@@ -1,0 +1,217 @@
+//! A visitor, as the command line describes one.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use edge_personalizer::context::identity::UserId;
+use edge_personalizer::explain::Described;
+use edge_personalizer::platform::{ClientRequest, Geo};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+/// Continents as Fastly names them.
+const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+
+/// The visitor and the request.
+#[derive(Debug, Args)]
+pub struct Visitor {
+    /// The address: its place is looked up in the geolocation of fastly.toml.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// ISO 3166-1 alpha-2: US.
+    #[arg(long)]
+    country: Option<String>,
+    /// ISO 3166-2 without the country: CA.
+    #[arg(long)]
+    subdivision: Option<String>,
+    /// AF, AN, AS, EU, NA, OC or SA; where it is left out, the country's, for some countries.
+    #[arg(long)]
+    continent: Option<String>,
+    /// The city, as Fastly writes it: lower case.
+    #[arg(long)]
+    city: Option<String>,
+    /// A header line, as 'Name: value'; may be repeated.
+    #[arg(long, value_name = "LINE")]
+    header: Vec<String>,
+    /// A cookie, as name=value; may be repeated.
+    #[arg(long, value_name = "PAIR")]
+    cookie: Vec<String>,
+    /// A user who is logged in: the proof is taken for granted.
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// The method.
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// When (RFC 3339); without it, now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// The fastly.toml with the geolocation; without it, the one beside or above the rules.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// A line of the log 'decisions' (- for standard input): what it says of visitor and request, and whether the rules still say the same.
+    #[arg(long, value_name = "FILE")]
+    pub trace_request: Option<PathBuf>,
+}
+
+/// A description, and the log line that it came from.
+pub struct Description {
+    pub described: Described,
+    pub logged: Option<Value>,
+}
+
+impl Visitor {
+    /// Puts the description together.
+    pub fn describe(&self, url: Option<&str>, rules: &Path) -> anyhow::Result<Description> {
+        let logged = self.trace_request.as_deref().map(read_line).transpose()?;
+        let said = |key: &str| logged.as_ref().and_then(|line| line.get(key)?.as_str());
+        let url = match (url, said("path")) {
+            (Some(url), _) => url.to_owned(),
+            // The line has neither host nor query: they could name a visitor.
+            (None, Some(path)) => format!("https://{}{path}", self.host()?.unwrap_or("host.invalid".to_owned())),
+            (None, None) => {
+                bail!("--trace-request: expected a line of the log 'decisions', but found one without path")
+            }
+        };
+        let uri: Uri = url.parse().with_context(|| format!("expected a URL, but found '{url}'"))?;
+        let authority = uri.authority().ok_or_else(|| anyhow!("expected https://host/path, but found '{url}'"))?;
+        let method = said("method").unwrap_or(&self.method);
+        let now = match (&self.at, said("time")) {
+            (Some(at), _) => super::moment(at).context("--at")?,
+            (None, Some(time)) => super::moment(time)?,
+            (None, None) => OffsetDateTime::now_utc(),
+        };
+        let user = self
+            .user
+            .as_deref()
+            .map(|user| UserId::parse(user).ok_or_else(|| anyhow!("--user: expected a user's id, but found '{user}'")));
+        let mut geo = self.geo(rules)?;
+        if let Some(country) = said("country") {
+            let geo = geo.get_or_insert_default();
+            geo.country.get_or_insert(country.to_owned());
+            geo.continent = geo.continent.or(continent_of(country));
+        }
+        let request = ClientRequest {
+            method: Method::from_bytes(method.as_bytes())
+                .with_context(|| format!("--method: expected an HTTP method, but found '{method}'"))?,
+            scheme: uri.scheme_str().unwrap_or("https").to_owned(),
+            authority: authority.to_string(),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+            headers: self.headers()?,
+            address: self.address,
+            body: (),
+        };
+        // The same description gives the same explanation: no id of it leaves this machine.
+        let random = [0x5eed, 0x1d, 0x7ace];
+        Ok(Description {
+            described: Described { request, geo, device: None, user: user.transpose()?, now, random },
+            logged,
+        })
+    }
+
+    fn host(&self) -> anyhow::Result<Option<String>> {
+        Ok(self.headers()?.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned))
+    }
+
+    fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        for line in &self.header {
+            let fault = || format!("--header: expected 'Name: value', but found '{line}'");
+            let (name, value) = line.split_once(':').with_context(fault)?;
+            headers.append(
+                HeaderName::from_bytes(name.trim().as_bytes()).with_context(fault)?,
+                HeaderValue::from_str(value.trim()).with_context(fault)?,
+            );
+        }
+        if !self.cookie.is_empty() {
+            let cookies = self.cookie.join("; ");
+            headers.append(header::COOKIE, HeaderValue::from_str(&cookies).context("--cookie: expected name=value")?);
+        }
+        Ok(headers)
+    }
+
+    /// What was said of the place, over what the manifest says of the address.
+    fn geo(&self, rules: &Path) -> anyhow::Result<Option<Geo>> {
+        let mut geo = match self.address {
+            Some(address) => self.located(address, rules)?,
+            None => None,
+        };
+        let stated = [&self.country, &self.subdivision, &self.continent, &self.city];
+        if stated.iter().all(|value| value.is_none()) {
+            return Ok(geo);
+        }
+        let geo = geo.get_or_insert_default();
+        if let Some(country) = &self.country {
+            geo.country = Some(country.to_ascii_uppercase());
+            geo.continent = continent_of(&country.to_ascii_uppercase());
+            geo.subdivision = None;
+        }
+        if let Some(continent) = &self.continent {
+            let continent = continent.to_ascii_uppercase();
+            let known = CONTINENTS.iter().copied().find(|known| *known == continent);
+            geo.continent = Some(known.with_context(|| {
+                format!("--continent: expected one of {}, but found '{continent}'", CONTINENTS.join(", "))
+            })?);
+        }
+        geo.subdivision = self.subdivision.as_ref().map(|name| name.to_ascii_uppercase()).or(geo.subdivision.take());
+        geo.city = self.city.clone().or(geo.city.take());
+        Ok(Some(geo.clone()))
+    }
+
+    fn located(&self, address: IpAddr, rules: &Path) -> anyhow::Result<Option<Geo>> {
+        let Some(file) = self.manifest.clone().or_else(|| crate::check::beside(rules)) else { return Ok(None) };
+        let text = fs::read_to_string(&file).with_context(|| format!("{}: can't read it", file.display()))?;
+        let manifest: toml::Table = text.parse().with_context(|| format!("{}: expected TOML", file.display()))?;
+        let entry = ["local_server", "geolocation", "addresses", &address.to_string()]
+            .iter()
+            .try_fold(&toml::Value::Table(manifest), |value, step| value.get(step))
+            .cloned();
+        let Some(entry) = entry else { return Ok(None) };
+        let text = |key: &str| {
+            let text = entry.get(key)?.as_str()?;
+            // As Fastly writes what it doesn't know.
+            (!matches!(text, "" | "?" | "**" | "NO REGION")).then(|| text.to_owned())
+        };
+        let continent = text("continent").and_then(|name| CONTINENTS.iter().copied().find(|known| *known == name));
+        Ok(Some(Geo {
+            country: text("country_code"),
+            subdivision: text("region"),
+            continent,
+            city: text("city"),
+            connection_type: None,
+        }))
+    }
+}
+
+/// The continent of the countries that rules name most; for others `--continent` says it.
+fn continent_of(country: &str) -> Option<&'static str> {
+    const TABLE: [(&str, &str); 6] = [
+        ("NA", "US CA MX GT CU DO HT HN NI CR PA JM PR SV"),
+        ("SA", "BR AR CL CO PE VE EC UY PY BO"),
+        ("EU", "GB FR DE ES IT NL BE LU CH AT PL CZ SK HU SE NO DK FI IS IE PT GR RO BG HR SI RS UA LT LV EE MT CY"),
+        ("AS", "JP CN IN KR SG HK TW TH VN ID MY PH PK BD LK AE SA IL TR QA KW JO KZ"),
+        ("OC", "AU NZ FJ PG"),
+        ("AF", "ZA NG EG KE MA DZ TN GH ET TZ UG SN CI"),
+    ];
+    TABLE
+        .iter()
+        .find(|(_, countries)| countries.split(' ').any(|known| known == country))
+        .map(|(continent, _)| *continent)
+}
+
+fn read_line(file: &Path) -> anyhow::Result<Value> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())?
+    } else {
+        fs::read_to_string(file).with_context(|| format!("{}: can't read it", file.display()))?
+    };
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    // The local server puts the endpoint's name in front.
+    let json = first.find('{').and_then(|at| first.get(at..)).unwrap_or(first);
+    serde_json::from_str(json)
+        .with_context(|| format!("{}: expected a line of the log 'decisions' (JSON)", file.display()))
+}

@@ -1,0 +1,164 @@
+//! A plan, for reading.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::lines;
+use crate::context::Context;
+use crate::decide::Decision;
+use crate::fetch;
+use crate::plan::variant::Variant;
+use crate::plan::{Exchange, Plan, Privacy, personal};
+use crate::platform::Caching;
+use crate::respond;
+use crate::rules::RuleSet;
+
+/// What is done.
+#[derive(Debug, Serialize)]
+pub struct Planned {
+    /// The route; `null` where none matched.
+    pub route: Option<String>,
+    /// Dimension → value: what shaped the request or the answer.
+    pub variant: BTreeMap<String, String>,
+    /// The request to the origin; `null` where the edge answers.
+    pub asks: Option<Asked>,
+    /// What is asked for when that fails.
+    pub falls_back_to: Option<Asked>,
+    /// Statuses of the first answer that count as failures.
+    pub fails_on: Vec<u16>,
+    /// The answer that the edge makes itself.
+    pub answers: Option<Answered>,
+    /// Headers that the edge adds or changes on an answer of 200 without headers of its own.
+    pub adds: Vec<(String, String)>,
+    /// Whether the answer's body may be rewritten.
+    pub rewrites_body: bool,
+    /// Codes of what can't be done as the rules say.
+    pub codes: Vec<&'static str>,
+}
+
+/// A request to a backend, exactly.
+#[derive(Debug, Serialize)]
+pub struct Asked {
+    /// The backend's name.
+    pub backend: String,
+    /// Method.
+    pub method: String,
+    /// Scheme, host, path and query.
+    pub url: String,
+    /// Every header line; ids of request and trace differ from request to request.
+    pub headers: Vec<(String, String)>,
+    /// How the edge's cache treats it.
+    pub cache: Sent,
+}
+
+/// How the edge's cache treats a request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    /// It passes the cache.
+    Pass,
+    /// As the origin's headers say.
+    Origin,
+    /// Shared by all with the same canonical request.
+    Shared {
+        /// SHA-256 of the canonical request.
+        key: String,
+        /// Seconds; as the origin says where it is `null`.
+        ttl: Option<u32>,
+        /// Purge handles.
+        surrogate_keys: Vec<String>,
+    },
+}
+
+/// An answer that the edge makes itself.
+#[derive(Debug, Serialize)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// Every header line.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// Puts a plan into words.
+pub(super) fn describe(rules: &RuleSet, context: &Context, decision: &Decision, plan: Plan) -> Planned {
+    let mut headers = HeaderMap::new();
+    if decision.is_personal() {
+        let settings = &rules.settings;
+        let cookies = personal::visitor_cookies(settings, context);
+        for cookie in cookies.into_iter().chain(personal::sticky_cookie(settings, context, decision)) {
+            headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+    let finish = |status, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy| {
+        respond::shape(status, headers, variant, privacy);
+        respond::add_revision(headers, rules.revision.as_deref(), privacy);
+    };
+    match plan {
+        Plan::Fetch(plan) => {
+            if !plan.hints.is_empty() {
+                respond::ask_for_hints(&mut headers, &plan.hints);
+            }
+            finish(StatusCode::OK, &mut headers, &plan.primary.variant, plan.privacy);
+            let fallback = plan.fallback.as_ref();
+            Planned {
+                route: plan.route.clone(),
+                variant: map(&plan.primary.variant),
+                asks: Some(asked(&plan.primary)),
+                falls_back_to: fallback.map(|fallback| asked(&fallback.exchange)),
+                fails_on: fallback
+                    .map(|fallback| fallback.statuses.iter().map(StatusCode::as_u16).collect())
+                    .unwrap_or_default(),
+                answers: None,
+                adds: lines(&headers),
+                rewrites_body: plan.body.is_some(),
+                codes: plan.codes,
+            }
+        }
+        Plan::Answer(mut plan) => {
+            plan.headers.extend(headers);
+            finish(plan.status, &mut plan.headers, &plan.variant, plan.privacy);
+            Planned {
+                route: Some(plan.route),
+                variant: map(&plan.variant),
+                asks: None,
+                falls_back_to: None,
+                fails_on: Vec::new(),
+                answers: Some(Answered {
+                    status: plan.status.as_u16(),
+                    headers: lines(&plan.headers),
+                    body: plan.body,
+                }),
+                adds: Vec::new(),
+                rewrites_body: false,
+                codes: Vec::new(),
+            }
+        }
+    }
+}
+
+fn map(variant: &Variant) -> BTreeMap<String, String> {
+    variant.iter().map(|(dimension, value)| (dimension.to_owned(), value.to_owned())).collect()
+}
+
+fn asked(exchange: &Exchange) -> Asked {
+    let cache = match &exchange.caching {
+        Caching::Pass => Sent::Pass,
+        Caching::Origin => Sent::Origin,
+        Caching::Keyed { ttl, surrogate_keys, .. } => Sent::Shared {
+            key: fetch::key_hex(exchange).unwrap_or_default(),
+            ttl: *ttl,
+            surrogate_keys: surrogate_keys.split(' ').map(str::to_owned).collect(),
+        },
+    };
+    Asked {
+        backend: exchange.backend.clone(),
+        method: exchange.method.to_string(),
+        url: exchange.url.clone(),
+        headers: lines(&exchange.headers),
+        cache,
+    }
+}
