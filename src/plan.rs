@@ -122,7 +122,7 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
             for (name, template) in headers {
                 insert_filled(&mut filled, name, template, &values);
             }
-            let body = body.fill(&values, Place::Text).unwrap_or_default();
+            let body = body.fill(&values, body_place(&filled)).unwrap_or_default();
             Plan::Answer(answer(route, *status, filled, body, &values))
         }
         CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
@@ -144,6 +144,20 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
             }
             Plan::Fetch(Box::new(personalized(head, rules, candidate, personalize, &values)))
         }
+    }
+}
+
+/// How values are encoded in the body of an answer with these headers.
+fn body_place(headers: &HeaderMap) -> Place {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().to_ascii_lowercase();
+    let is = |name: &[u8]| kind.windows(name.len()).any(|window| window == name);
+    if is(b"json") {
+        Place::Json
+    } else if is(b"text/plain") {
+        Place::Text
+    } else {
+        // A browser may take anything else for a page.
+        Place::Html
     }
 }
 

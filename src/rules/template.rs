@@ -73,8 +73,12 @@ pub enum Place {
     Query,
     /// A header's value.
     Header,
-    /// A body, as it is.
+    /// A body of plain text, as it is.
     Text,
+    /// A body of HTML: in its text, or within a quoted attribute.
+    Html,
+    /// A body of JSON: within a string.
+    Json,
 }
 
 /// Gives the value of a reference; `None` where it is absent.
@@ -186,6 +190,11 @@ fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
         Place::Path | Place::Query => write!(out, "{}", utf8_percent_encode(value, RESERVED)),
         Place::Header => write!(out, "{}", utf8_percent_encode(value, HEADER_UNSAFE)),
         Place::Text => out.write_str(value),
+        Place::Html => out.write_str(&crate::transform::escape::html(value)),
+        Place::Json => {
+            let quoted = serde_json::Value::from(value).to_string();
+            out.write_str(quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default())
+        }
     };
 }
 
@@ -219,6 +228,12 @@ mod tests {
             fill("{path.x}", "a\r\nSet-Cookie: b, c\0ü", Place::Header).as_deref(),
             Some("a%0D%0ASet-Cookie: b%2C c%00%C3%BC")
         );
+    }
+
+    #[test]
+    fn a_value_stays_text_in_a_body() {
+        assert_eq!(fill("<p>{path.x}</p>", "<script>\"'&", Place::Html).as_deref(), Some("<p>&lt;script&gt;&#34;&#39;&amp;</p>"));
+        assert_eq!(fill("{{\"a\":\"{path.x}\"}}", "\"}\n\\", Place::Json).as_deref(), Some(r#"{"a":"\"}\n\\"}"#));
     }
 
     #[test]
