@@ -1,0 +1,161 @@
+//! Experiments through the real service: shares as they are logged, one visitor one arm on every kind of page, no trace where none
+//! is permitted.
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use e2e::visitors::{NEW_YORK, NOWHERE, PARIS, Visitor};
+use e2e::{Answer, Edge, Request};
+use serde_json::{Value, json};
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+const ARMS: [(&str, f64); 3] = [("control", 0.5), ("bold", 0.3), ("calm", 0.2)];
+/// Upper one-in-a-million point of the chi-square distribution with two degrees of freedom: new visitors' ids are random, and a test
+/// should fail for a reason.
+const CRITICAL: f64 = 27.631;
+/// How long a log line may take.
+const LOG_LIMIT: Duration = Duration::from_secs(20);
+
+/// Three arms on the home page, and on a JSON answer.
+fn rules() -> Value {
+    json!({
+        "settings": {},
+        "features": { "features": { "hero": { "defaultValue": "control", "rules": [{
+            "key": "hero-test", "variations": ["control", "bold", "calm"], "weights": [0.5, 0.3, 0.2], "hashVersion": 2,
+            "meta": [{ "key": "control" }, { "key": "bold" }, { "key": "calm" }] }] } } },
+        "routes": { "routes": [
+            { "id": "home", "path": "/", "features": ["hero"], "cache": { "ttl": 60 },
+              "html": [{ "select": "#hero h1", "inner": "{{ feature.hero }}" }] },
+            { "id": "api", "path": "/api/hero", "rewrite": { "path": "/echo/hero", "set_query": { "hero": "{feature.hero}" } } } ] }
+    })
+}
+
+fn person(target: &str, cookie: Option<&str>) -> Request {
+    let request = Request::get(target).header("User-Agent", FIREFOX);
+    match cookie {
+        Some(id) => request.header("Cookie", format!("theme=dark; ep_vid={id}")),
+        None => request,
+    }
+}
+
+/// The arm that a page shows.
+fn on_page(answer: &Answer) -> String {
+    let text = answer.text();
+    let shown = ARMS.iter().find(|(arm, _)| text.contains(&format!("<h1>{arm}</h1>")));
+    shown.unwrap_or_else(|| panic!("no arm on {text}")).0.to_owned()
+}
+
+/// The arm that the origin was asked for.
+fn in_json(answer: &Answer) -> String {
+    let text = answer.text();
+    let shown = ARMS.iter().find(|(arm, _)| text.contains(&format!("hero={arm}")));
+    shown.unwrap_or_else(|| panic!("no arm in {text}")).0.to_owned()
+}
+
+/// The visitor's id that an answer sets.
+fn id_set(answer: &Answer) -> Option<String> {
+    let lines = answer.header_lines("set-cookie");
+    let line = lines.iter().find(|line| line.starts_with("ep_vid="))?;
+    Some(line.trim_start_matches("ep_vid=").split(';').next().unwrap().to_owned())
+}
+
+fn arm_of(answer: &Answer) -> String {
+    let variant = answer.header("edge-variant").unwrap();
+    variant.trim_start_matches("hero=\"").trim_end_matches('"').to_owned()
+}
+
+#[test]
+fn shares_are_as_set_and_everybody_keeps_one_arm() {
+    let visitors: u64 = if std::env::var_os("EDGE_FULL").is_some() { 20_000 } else { 2_000 };
+    let edge = Edge::with_rules(&rules()).start();
+    let home = edge.visitor(NEW_YORK);
+    let mut shown: HashMap<String, String> = HashMap::new();
+    let mut logged: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    let mut position = 0;
+    for number in 0..visitors {
+        // Every other visitor comes for the first time.
+        let known = (number % 2 == 0).then(|| format!("{:032x}", u128::from(number) << 40 | 0xabc));
+        let page = home.send(&person("/", known.as_deref()));
+        assert_eq!(page.status, 200);
+        let id = match known {
+            Some(id) => {
+                assert!(id_set(&page).is_none(), "a known visitor needs no new id");
+                id
+            }
+            None => id_set(&page).unwrap(),
+        };
+        let arm = on_page(&page);
+        let api = home.send(&person("/api/hero", Some(&id)));
+        assert_eq!((in_json(&api), arm_of(&api), arm_of(&page)), (arm.clone(), arm.clone(), arm.clone()));
+        for _ in 0..2 {
+            let (line, next) = edge.logs().wait("exposures", position, LOG_LIMIT, |_| true).unwrap();
+            position = next;
+            assert_eq!(line["variation_id"], *arm);
+            assert!(!line.to_string().contains(&id));
+            logged.entry(arm.clone()).or_default().insert(line["unit_id"].as_str().unwrap().to_owned());
+        }
+        shown.insert(id, arm);
+    }
+    let total: usize = logged.values().map(HashSet::len).sum();
+    assert_eq!(total as u64, visitors, "one pseudonym a visitor, the same on both pages");
+    let share = |arm: &str| logged.get(arm).map_or(0, HashSet::len) as f64;
+    let chi_square: f64 = ARMS
+        .iter()
+        .map(|(arm, weight)| {
+            let expected = weight * visitors as f64;
+            (share(arm) - expected).powi(2) / expected
+        })
+        .sum();
+    println!("{visitors} visitors, logged: {:?}, chi-square {chi_square:.3}", ARMS.map(|(arm, _)| (arm, share(arm))));
+    assert!(chi_square < CRITICAL, "chi-square {chi_square}");
+    drop(edge);
+    let again = Edge::with_rules(&rules()).start();
+    for (id, arm) in shown.iter().take(100) {
+        let page = again.visitor(NEW_YORK).send(&person("/", Some(id)));
+        assert_eq!(on_page(&page), *arm, "the same after a restart");
+    }
+}
+
+#[test]
+fn the_visitors_cookie_is_set_as_it_should_be() {
+    let edge = Edge::with_rules(&rules()).start();
+    for target in ["/", "/api/hero"] {
+        let answer = edge.visitor(NEW_YORK).send(&person(target, None));
+        let lines = answer.header_lines("set-cookie");
+        let cookie = lines.iter().find(|line| line.starts_with("ep_vid=")).unwrap();
+        for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age=15552000"] {
+            assert!(cookie.split("; ").any(|found| found == attribute), "{attribute} in {cookie}");
+        }
+        assert_eq!(answer.list("cache-control"), ["private", "no-store"]);
+        let forged = edge.visitor(NEW_YORK).send(&person(target, Some("0000-not-an-id")));
+        assert!(id_set(&forged).is_some(), "what isn't an id is replaced");
+    }
+}
+
+#[test]
+fn bots_and_refusals_share_control_and_every_arm_varies_alike() {
+    let edge = Edge::with_rules(&rules()).start();
+    let shows = |visitor: Visitor, request: &Request| {
+        let answer = edge.visitor(visitor).send(request);
+        assert_eq!(answer.header_lines("vary").len(), 1, "{answer:#?}");
+        assert!(answer.list("vary").contains(&"edge-variant".to_owned()));
+        assert!(answer.list("cache-control").contains(&"private".to_owned()));
+        (arm_of(&answer), answer.header_lines("set-cookie").len())
+    };
+    let bot = Request::get("/").header("User-Agent", GOOGLEBOT);
+    assert_eq!(shows(NEW_YORK, &bot), ("control".to_owned(), 0), "a bot");
+    let refusing = person("/", None).header("Sec-GPC", "1");
+    for (visitor, request) in [(PARIS, person("/", None)), (NOWHERE, person("/", None)), (NEW_YORK, refusing)] {
+        assert_eq!(shows(visitor, &request), ("control".to_owned(), 0), "{}", visitor.city);
+    }
+    let mut arms = HashSet::new();
+    for number in 0..40_u64 {
+        arms.insert(shows(NEW_YORK, &person("/", Some(&format!("{:032x}", u128::from(number) << 40)))).0);
+    }
+    assert_eq!(arms.len(), 3);
+    let exposed = edge.logs().wait("exposures", 0, LOG_LIMIT, |_| true).unwrap().0;
+    assert_eq!(exposed["experiment_id"], "hero-test");
+    assert!(edge.logs().of("exposures").len() <= 40, "nobody else was exposed");
+}
