@@ -1,5 +1,6 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
+mod explain;
 mod payload;
 mod reserved;
 mod shadow;

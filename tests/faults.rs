@@ -242,3 +242,22 @@ fn health_answers_with_every_store_missing() {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((&body["status"], &body["rules"]), (&"ok".into(), &"passthrough".into()));
 }
+
+#[test]
+fn a_decision_is_explained_to_who_has_the_token_only() {
+    let host = shop(echo);
+    host.secrets.borrow_mut().insert("admin".to_owned(), b"a-token-of-some-length".to_vec());
+    let target = "/.edge/explain?url=https://shop.example/api/products/all?a=1&country=fr&continent=eu";
+    assert_eq!(visit(PARIS, target).send(&host).status, 404);
+    assert_eq!(visit(PARIS, target).with("Authorization", "Bearer a-token-of-some-lengtH").send(&host).status, 404);
+    let answer = visit(PARIS, target).with("Authorization", "Bearer a-token-of-some-length").send(&host);
+    assert_eq!((answer.status.as_u16(), header(&answer, "cache-control")), (200, Some("private, no-store")));
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["region"]["id"], "EU-WEST");
+    assert!(text(&answer).contains("/api/products/promotions/europe"), "{body:#}");
+    let bad =
+        visit(PARIS, "/.edge/explain?colour=red").with("Authorization", "Bearer a-token-of-some-length").send(&host);
+    assert_eq!(bad.status, 400);
+    host.secrets_fail.set(Some(StoreError::NoStore));
+    assert_eq!(visit(PARIS, target).with("Authorization", "Bearer ").send(&host).status, 404);
+}

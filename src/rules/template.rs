@@ -232,7 +232,10 @@ mod tests {
 
     #[test]
     fn a_value_stays_text_in_a_body() {
-        assert_eq!(fill("<p>{path.x}</p>", "<script>\"'&", Place::Html).as_deref(), Some("<p>&lt;script&gt;&#34;&#39;&amp;</p>"));
+        assert_eq!(
+            fill("<p>{path.x}</p>", "<script>\"'&", Place::Html).as_deref(),
+            Some("<p>&lt;script&gt;&#34;&#39;&amp;</p>")
+        );
         assert_eq!(fill("{{\"a\":\"{path.x}\"}}", "\"}\n\\", Place::Json).as_deref(), Some(r#"{"a":"\"}\n\\"}"#));
     }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::Sandbox;
+use super::explain;
 use super::visit::Visit;
 use crate::admit::{Refusal, Reserved};
 use crate::platform::{ClientRequest, Platform, Response};
@@ -39,6 +40,13 @@ pub(super) fn answer<P: Platform>(
         Reserved::Health if is_read => {
             let (headers, body) = health(visit, &mut sandbox.rules);
             (StatusCode::OK, headers, body)
+        }
+        Reserved::Explain if is_read => {
+            let (rules, _) = rules(visit, &mut sandbox.rules);
+            match rules {
+                Rules::Set(served) => explain::answer(visit, Some(&served.set)),
+                Rules::Off | Rules::Unusable => explain::answer(visit, None),
+            }
         }
         Reserved::Sessions if *method == Method::POST => sessions(visit, &mut sandbox.rules, request.body),
         Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => {
