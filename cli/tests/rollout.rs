@@ -1,4 +1,11 @@
 //! The program itself, on a file: push, canary, promote, roll back, the switch, prune; and what breaks off.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at a surprise"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,11 @@
 //! Experiments through the real service: shares as they are logged, one visitor one arm on every kind of page, no trace where none
 //! is permitted.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what is missing in a JSON value is null, and a surprise ends the test"
+)]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
