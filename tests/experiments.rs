@@ -1,6 +1,6 @@
 //! Promises 1, 7 and 13 for features and experiments: every arm varies alike, the same visitor keeps the same arm, and who may not
 //! be bucketed leaves no trace.
-
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! An explanation says what the service does: the same rules, visitors and requests through both, some thousand of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Promise 4: three incidents that took others down, replayed on the real service. The page is served in each of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Previews show chosen arms to who holds a link and count for nobody; experiments on URLs keep the query and lead round in no circle.
-
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! Promises 2, 13 and 14 for sessions: whatever the stores, the keys or the session API do, the visitor gets the page; who refuses
 //! leaves no trace; and logs name nobody.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! An origin that lets the edge down: the visitor gets the page all the same, or a plain error, and never the inside.
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The main job, on real input: who asks from where, and what the origin receives for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 use e2e::visitors::{
     BERLIN, BOSTON, JOHANNESBURG, LONDON, MUMBAI, NEW_YORK, NOWHERE, PARIS, SAN_FRANCISCO, SAO_PAULO, SEATTLE, SYDNEY,
