@@ -1,5 +1,6 @@
 //! An explanation says what the service does: the same rules, visitors and requests through both, some thousand of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 mod support;
 

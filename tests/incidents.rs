@@ -1,5 +1,6 @@
 //! Promise 4: three incidents that took others down, replayed on the real service. The page is served in each of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 mod support;
 

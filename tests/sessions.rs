@@ -1,6 +1,7 @@
 //! Promises 2, 13 and 14 for sessions: whatever the stores, the keys or the session API do, the visitor gets the page; who refuses
 //! leaves no trace; and logs name nobody.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
+#![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 
 mod support;
 
