@@ -1,7 +1,6 @@
 //! What a test can choose before its edge starts.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use demo_origin::DemoOrigin;
 use local_server::manifest::Manifest;
