@@ -19,6 +19,7 @@
 mod builder;
 mod edge;
 pub mod lint;
+pub mod programs;
 
 pub use builder::Builder;
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};

@@ -3,7 +3,7 @@
 use super::{Outcome, Step};
 use crate::command::{cargo, run as execute};
 use crate::project::WASM_TARGET;
-use crate::{fastly_cli, setup};
+use crate::{fastly_cli, project, setup};
 
 /// Runs one step; `rest` goes to the end-to-end tests' program.
 pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
@@ -46,6 +46,8 @@ fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
     setup::wasm_target()?;
     let viceroy = setup::viceroy()?;
     let wasm = setup::build_wasm()?;
+    execute(&mut cargo(&["build", "--package", "personalizer"])?)?;
     let mut tests = cargo(&["test", "--package", "e2e", "--no-fail-fast", "--"])?;
-    execute(tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy))
+    let tests = tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy);
+    execute(tests.env("EDGE_PERSONALIZER", project::target()?.join("debug").join("personalizer")))
 }
