@@ -16,6 +16,7 @@ use crate::Edge;
 /// The variables by which `cargo xtask test` says where its build is.
 const WASM: &str = "EDGE_WASM";
 const VICEROY: &str = "EDGE_VICEROY";
+const PERSONALIZER: &str = "EDGE_PERSONALIZER";
 /// Someone else may take a free port before we do.
 const ATTEMPTS: usize = 5;
 
@@ -167,6 +168,16 @@ fn start_somewhere(wasm: &Path, viceroy: &Path, manifest: &Path, folder: &Path) 
         }
     }
     panic!("no free port in {ATTEMPTS} attempts: {failures:#?}")
+}
+
+/// The command `personalizer`, as it was built.
+///
+/// # Panics
+///
+/// Nobody said where it is.
+#[must_use]
+pub fn personalizer() -> PathBuf {
+    given(PERSONALIZER)
 }
 
 fn given(variable: &str) -> PathBuf {

@@ -17,11 +17,15 @@
 )]
 
 mod builder;
+mod dice;
 mod edge;
+pub mod crowd;
 pub mod lint;
+pub mod load;
 
-pub use builder::Builder;
+pub use builder::{Builder, personalizer};
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
+pub use dice::Dice;
 pub use edge::{Edge, Visit};
 pub use local_server::client::{Answer, Connection, Request};
 pub use local_server::rules::Rules;
