@@ -46,6 +46,18 @@ const COOKIES: [&str; 6] = ["currency=EUR", "currency=USD", "theme=dark", "conse
 const QUERIES: [&str; 9] =
     ["a=1", "a=2", "utm_source=mail", "%75tm_x=1", "q=%20x+y", "b=%C3%A9", "a=", "flag", "lang=de&l%61ng=fr"];
 
+/// The headers that prove a user to the local server, now.
+///
+/// # Panics
+///
+/// The clock is before 1970.
+#[must_use]
+pub fn proof(user: &UserId) -> [(String, String); 2] {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let signature = sign(&MacKey::new(IDENTITY.as_bytes()).unwrap(), user, now);
+    [("X-User-ID".to_owned(), user.as_str().to_owned()), ("X-User-Signature".to_owned(), signature)]
+}
+
 /// Somebody, and what they ask for.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -110,12 +122,7 @@ impl Person {
             headers.extend(lines.into_iter().map(|line| ("Cookie".to_owned(), line)));
         }
         let user = dice.chance(mix.user_percent).then(|| UserId::parse(&format!("user-{}", dice.below(20))).unwrap());
-        if let Some(user) = &user {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-            let signature = sign(&MacKey::new(IDENTITY.as_bytes()).unwrap(), user, now);
-            headers.push(("X-User-ID".to_owned(), user.as_str().to_owned()));
-            headers.push(("X-User-Signature".to_owned(), signature));
-        }
+        headers.extend(user.iter().flat_map(proof));
         Self { visitor, method: *dice.one(mix.methods), target, headers, id, user }
     }
 
