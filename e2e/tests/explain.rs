@@ -163,14 +163,19 @@ fn lines<'l>(lines: impl Iterator<Item = (&'l str, String)>) -> BTreeMap<String,
     by_name
 }
 
+/// As the demo shop shows what it received.
+fn escaped(value: &str) -> String {
+    let shown = |byte: u8| match byte {
+        b'"' | b'\'' | b'\\' => char::from(byte).to_string(),
+        byte => byte.escape_ascii().to_string(),
+    };
+    value.bytes().map(shown).collect()
+}
+
 fn planned_lines(value: &Value) -> BTreeMap<String, Vec<String>> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let escaped = |value: &str| value.bytes().flat_map(|byte| match byte {
-        b'"' | b'\'' | b'\\' => vec![char::from(byte)],
-        byte => byte.escape_ascii().map(char::from).collect(),
-    });
     let pairs = value.as_array().into_iter().flatten();
-    let pairs: Vec<(String, String)> = pairs.map(|pair| (text(&pair[0]), escaped(&text(&pair[1])).collect())).collect();
+    let pairs: Vec<(String, String)> = pairs.map(|pair| (text(&pair[0]), escaped(&text(&pair[1])))).collect();
     lines(pairs.iter().map(|(name, value)| (name.as_str(), value.clone())))
 }
 

@@ -247,7 +247,7 @@ fn a_proof_that_somebody_tampered_with_proves_nothing() {
     let mut accepted = 0;
     for (what, lines) in cases {
         let request = lines.iter().fold(Request::get("/p").header("User-Agent", PHONE), |request, (name, value)| request.header(name, value));
-        edge.visitor(NEW_YORK).send(&request);
+        assert_eq!(edge.visitor(NEW_YORK).send(&request).status, 200);
         let sent = edge.origin().last_request().unwrap();
         let believed = sent.headers.iter().any(|(name, value)| name.replace('_', "-") == "x-user-id" || value.starts_with("user-"));
         accepted += usize::from(believed);

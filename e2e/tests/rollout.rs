@@ -67,7 +67,7 @@ fn places(answer: &Answer) -> BTreeMap<&'static str, String> {
     let mut segments = path.trim_start_matches("/echo/").split('/');
     let mut segment = || if path.starts_with("/echo/page/") { OFF } else { segments.next().unwrap_or("?") }.to_owned();
     let answered = answer.header("edge-variant").unwrap_or_default();
-    let mut by = |words: &str, index: usize| words.split(' ').nth(index).unwrap_or(OFF).to_owned();
+    let by = |words: &str, index: usize| words.split(' ').nth(index).unwrap_or(OFF).to_owned();
     BTreeMap::from([
         ("the path, by its routes", segment()),
         ("the path, by its regions", segment()),
@@ -169,7 +169,7 @@ fn rules_are_rolled_out_and_back_under_load_and_no_visitor_notices() {
     let rounds = if std::env::var_os("EDGE_FULL").is_some() { FULL_ROUNDS } else { ROUNDS };
     for round in 1..=rounds {
         let (old, new) = (format!("r{}", round - 1), format!("r{round}"));
-        let mut next = |shop: &mut Shop, arguments: &[&str], revision: &str, canary: Option<(&str, f64)>| {
+        let next = |shop: &mut Shop, arguments: &[&str], revision: &str, canary: Option<(&str, f64)>| {
             shop.personalizer(arguments, revision, canary);
             load.wait_for(BETWEEN);
         };

@@ -113,7 +113,7 @@ fn switched_off_the_origin_is_asked_as_the_client_asked() {
         let request = Request::new(method, target).header("Cookie", "sid=1; theme=dark").header("X-Odd", b"caf\xe9").header("Accept", "a").header("Accept", "b");
         let request = request.header("Authorization", "Basic YTpi").header("Range", "bytes=0-1").header("Accept-Encoding", "br;q=0.5, gzip");
         let request = if method == "GET" { request } else { request.body(&body) };
-        edge.visitor(PARIS).transparent().send(&request);
+        assert!(edge.visitor(PARIS).transparent().send(&request).complete);
         let sent = edge.origin().last_request().unwrap();
         assert_eq!((sent.method.as_str(), sent.target.as_str()), (method, target));
         if method != "GET" {

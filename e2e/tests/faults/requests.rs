@@ -31,7 +31,7 @@ fn odd_headers(stand: &mut Stand) {
         stand.meets(&format!("{name} that isn't UTF-8"), PARIS, &request, &gets(200, "", "\"status\":200"));
     }
     let echo = Request::get("/echo/x").header("X-Odd", bytes);
-    stand.edge.visitor(PARIS).send(&echo);
+    assert_eq!(stand.edge.visitor(PARIS).send(&echo).status, 200);
     let seen = stand.edge.origin().last_request().unwrap();
     assert_eq!(seen.header("x-odd"), Some(r"caf\xe9 \xff\xfe"), "a passed-through header keeps its bytes");
     let many = (0..100).fold(Request::get("/search/tea"), |request, n| request.header(format!("X-{n}"), "1"));
