@@ -24,8 +24,8 @@ const FULL_SETS: usize = 250;
 const VISITORS: usize = 50;
 const PATHS: [&str; 12] =
     ["/r0/a", "/r0/b", "/r1/a", "/r1/a%2Fb", "/r2/a", "/r2/a=b", "/r2/a&b", "/r3/a", "/r3/x%22y", "/r3/a;b", "/r1/%2e", "/r0/a%20b"];
-/// The promise doesn't speak of these: they say which request it was.
-const TRACE: [&str; 5] = ["traceparent", "tracestate", "x-request-id", "cdn-loop", "via"];
+/// The promise doesn't speak of these: they say which request it was. The last one is the local server's own, and is the key.
+const TRACE: [&str; 6] = ["traceparent", "tracestate", "x-request-id", "cdn-loop", "via", "fastly-xqd-cache-key"];
 
 /// What was sent, trace headers aside, in one form: lines of different headers may come in any order.
 fn bytes(sent: &Recorded) -> String {
@@ -44,7 +44,7 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
     let ok = Behaviour::Answer { status: 200, headers: vec![("Cache-Control".into(), "max-age=60".into())], body: b"ok".to_vec() };
     edge.origin().on("*", ok);
     let (mut random, mut dice) = (Random(SEED), Dice::new(SEED));
-    let mix = Mix { paths: &PATHS, methods: &["GET", "GET", "HEAD"], header_percent: 30, user_percent: 10, cookie_percent: 40 };
+    let mix = Mix { paths: &PATHS, methods: &["GET", "GET", "HEAD"], header_percent: 8, user_percent: 10, cookie_percent: 40 };
     let sets = if std::env::var_os("EDGE_FULL").is_some() { FULL_SETS } else { SETS };
     let (mut requests, mut shared) = (0, 0);
     let (mut keys, mut leaks, mut collisions, mut splits) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
@@ -105,6 +105,6 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
     assert!(leaks.is_empty(), "{}", leaks[0]);
     assert!(collisions.is_empty(), "{}", collisions[0]);
     assert!(splits.is_empty(), "{}", splits[0]);
-    assert!(shared > requests / 3 && shared > keys.len() * 5 / 4, "keys were met more than once");
+    assert!(shared > requests / 3 && shared - keys.len() > requests / 20, "keys were met more than once");
     assert!(edge.errors().iter().all(|line| line["fault"].is_null()), "{:#?}", edge.errors());
 }

@@ -23,8 +23,9 @@ const REQUESTS: usize = 2_000;
 const FULL_REQUESTS: usize = 10_000;
 /// Of which so many are also explained by the program itself.
 const COMMANDS: usize = 60;
-/// What differs from request to request, or belongs to the connection.
-const OWN: [&str; 5] = ["x-request-id", "traceparent", "host", "content-length", "transfer-encoding"];
+/// What differs from request to request, belongs to the connection, or is the local server's own (the cache key for its cache).
+const OWN: [&str; 6] =
+    ["x-request-id", "traceparent", "host", "content-length", "transfer-encoding", "fastly-xqd-cache-key"];
 const HOSTS: [&str; 3] = ["shop.example", "SHOP.example:8080", "de.shop.example"];
 /// The platform's device detection knows this one, and nothing of the others.
 const KNOWN_AGENT: &str = "Mystery/1.0";
@@ -133,7 +134,8 @@ fn described(person: &Person, host: &str, answer: &Answer) -> Described {
     };
     let lines = answer.header_lines("set-cookie");
     let new = lines.iter().find_map(|line| line.strip_prefix("ep_vid=")?.get(..32).map(str::to_owned));
-    let new = new.map_or(1, |id| u128::from_str_radix(&id, 16).unwrap());
+    // A visitor who withdrew consent is told to forget the id: that line has none.
+    let new = new.and_then(|id| u128::from_str_radix(&id, 16).ok()).unwrap_or(1);
     let known = headers.get("user-agent").is_some_and(|agent| agent == KNOWN_AGENT);
     Described {
         request: ClientRequest {

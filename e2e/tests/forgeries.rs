@@ -47,6 +47,9 @@ const TRUSTED: [&str; 24] = [
 /// They name the request or its way here: a client's part of them may go on, the edge's own stands at their end.
 const TRAIL: [&str; 5] = ["x-request-id", "traceparent", "tracestate", "via", "cdn-loop"];
 
+/// They frame the message, or are the local server's own.
+const OF_THE_HOP: [&str; 4] = ["host", "content-length", "transfer-encoding", "fastly-xqd-cache-key"];
+
 fn rules() -> Value {
     json!({
         "settings": {},
@@ -98,7 +101,7 @@ fn seen(sent: &Recorded, answer: &Answer) -> Seen {
     add("request line", &format!("{} {}", sent.method, sent.target));
     add("status", &answer.status.to_string());
     add("answer's variant", &answer.header("edge-variant").unwrap_or_default());
-    for (name, value) in sent.headers.iter().filter(|(name, _)| !TRAIL.contains(&name.as_str())) {
+    for (name, value) in sent.headers.iter().filter(|(name, _)| !TRAIL.contains(&name.as_str()) && name != "fastly-xqd-cache-key") {
         // The session grows older.
         let value = if name == "edge-session" { value.split(';').next().unwrap() } else { value };
         add(name, value);
@@ -192,7 +195,7 @@ fn whatever_the_edge_says_a_client_cannot_say() {
         let (answer, sent) = ask(&request);
         let own: BTreeSet<String> =
             request.headers().iter().map(|(name, _)| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
-        names.extend(sent.headers.iter().map(|(name, _)| name.clone()).filter(|name| !own.contains(name) && name != "host"));
+        names.extend(sent.headers.iter().map(|(name, _)| name.clone()).filter(|name| !own.contains(name) && !OF_THE_HOP.contains(&name.as_str())));
         // Only proven users are named, and they are.
         names.extend(sent.header("x-user-id").map(|_| "x-user-id".to_owned()));
         assert!(trail_faults(&sent).is_empty(), "{sent:#?}");
@@ -211,7 +214,12 @@ fn whatever_the_edge_says_a_client_cannot_say() {
             for lines in forms(&spelling, plausible(name)) {
                 // An identity beside a forged one proves nothing (design.md section 5): there the proof is what is forged.
                 let claims = ["x-user-id", "x-user-signature"].contains(&spelling.to_ascii_lowercase().as_str());
-                let index = if claims { dice.below(2) } else { dice.below(all.len()) };
+                // What a rule sets is the edge's on that rule's route; elsewhere it is a header like any other.
+                let index = match spelling.to_ascii_lowercase().replace('_', "-").as_str() {
+                    "x-who" => 1 + dice.below(2),
+                    _ if claims => dice.below(2),
+                    _ => dice.below(all.len()),
+                };
                 let request = lines.iter().fold(all[index].request(), |request, (name, value)| request.header(name, value));
                 let (answer, sent) = ask(&request);
                 tried += 1;

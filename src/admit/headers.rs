@@ -109,6 +109,18 @@ pub fn remove_spoofable(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes `name` as a client may spell it: with `_` for `-`, an origin behind CGI can't tell it from what a rule sets.
+pub fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    let same = |other: &&HeaderName| {
+        other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str().replace('_', "-")
+    };
+    let others: Vec<HeaderName> = headers.keys().filter(same).cloned().collect();
+    for other in others {
+        headers.remove(other);
+    }
+}
+
 /// Joins several `Cookie` lines with `; ` (RFC 9113 section 8.2.3): what comes after sees one.
 pub fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
@@ -168,6 +180,13 @@ mod tests {
         ]);
         remove_spoofable(&mut map);
         assert!(map.is_empty(), "{map:?}");
+    }
+
+    #[test]
+    fn what_a_rule_sets_or_removes_has_no_other_spelling_left() {
+        let mut map = headers(&[("X-Who", "a"), ("x_who", "b"), ("X_WHO", "c"), ("x_whom", "d")]);
+        remove_spellings(&mut map, &HeaderName::from_static("x-who"));
+        assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x_whom"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn template(random: &mut Random) -> String {
         "language|en",
         "path.name",
         "path.name|x",
-        "deviceType|?",
+        "deviceType|any",
         "network",
         "feature.f",
         "feature.g",
