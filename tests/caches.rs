@@ -52,7 +52,15 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
             for (name, values) in [
                 ("Accept-Language", &["fr", "de, en;q=0.5", "ja"][..]),
                 ("X-Client", &["1", "2", "1, 2"]),
-                ("Cookie", &["currency=EUR; id=secret-1", "id=secret-2; theme=dark", "currency=USD", "ep_vid=0000000000000000000000000000abcd"]),
+                (
+                    "Cookie",
+                    &[
+                        "currency=EUR; id=secret-1",
+                        "id=secret-2; theme=dark",
+                        "currency=USD",
+                        "ep_vid=0000000000000000000000000000abcd",
+                    ],
+                ),
                 ("User-Agent", &["one", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)"]),
                 ("Save-Data", &["on"]),
                 ("Sec-CH-Viewport-Width", &["300", "360", "1000"]),

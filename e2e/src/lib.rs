@@ -17,9 +17,9 @@
 )]
 
 mod builder;
+pub mod crowd;
 mod dice;
 mod edge;
-pub mod crowd;
 pub mod lint;
 pub mod load;
 

@@ -37,7 +37,11 @@ pub struct Load {
 
 impl Load {
     /// Starts one client an address of `from`; the request of number `n` is `request(client, n)`.
-    pub fn start(edge: &Edge, from: &[IpAddr], request: impl Fn(usize, usize) -> Request + Send + Sync + 'static) -> Self {
+    pub fn start(
+        edge: &Edge,
+        from: &[IpAddr],
+        request: impl Fn(usize, usize) -> Request + Send + Sync + 'static,
+    ) -> Self {
         let (stop, samples) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let request = Arc::new(request);
         let clients = from.iter().enumerate().map(|(client, from)| {

@@ -22,8 +22,20 @@ const SETS: usize = 40;
 const FULL_SETS: usize = 250;
 /// Visitors to each.
 const VISITORS: usize = 50;
-const PATHS: [&str; 12] =
-    ["/r0/a", "/r0/b", "/r1/a", "/r1/a%2Fb", "/r2/a", "/r2/a=b", "/r2/a&b", "/r3/a", "/r3/x%22y", "/r3/a;b", "/r1/%2e", "/r0/a%20b"];
+const PATHS: [&str; 12] = [
+    "/r0/a",
+    "/r0/b",
+    "/r1/a",
+    "/r1/a%2Fb",
+    "/r2/a",
+    "/r2/a=b",
+    "/r2/a&b",
+    "/r3/a",
+    "/r3/x%22y",
+    "/r3/a;b",
+    "/r1/%2e",
+    "/r0/a%20b",
+];
 /// The promise doesn't speak of these: they say which request it was. The last one is the local server's own, and is the key.
 const TRACE: [&str; 6] = ["traceparent", "tracestate", "x-request-id", "cdn-loop", "via", "fastly-xqd-cache-key"];
 
@@ -41,10 +53,20 @@ fn bytes(sent: &Recorded) -> String {
 fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
     let mut edge = Edge::with_rules(&json!({})).start();
     // Every path is there: no fallback is taken.
-    let ok = Behaviour::Answer { status: 200, headers: vec![("Cache-Control".into(), "max-age=60".into())], body: b"ok".to_vec() };
+    let ok = Behaviour::Answer {
+        status: 200,
+        headers: vec![("Cache-Control".into(), "max-age=60".into())],
+        body: b"ok".to_vec(),
+    };
     edge.origin().on("*", ok);
     let (mut random, mut dice) = (Random(SEED), Dice::new(SEED));
-    let mix = Mix { paths: &PATHS, methods: &["GET", "GET", "HEAD"], header_percent: 8, user_percent: 10, cookie_percent: 40 };
+    let mix = Mix {
+        paths: &PATHS,
+        methods: &["GET", "GET", "HEAD"],
+        header_percent: 8,
+        user_percent: 10,
+        cookie_percent: 40,
+    };
     let sets = if std::env::var_os("EDGE_FULL").is_some() { FULL_SETS } else { SETS };
     let (mut requests, mut shared) = (0, 0);
     let (mut keys, mut leaks, mut collisions, mut splits) = (HashSet::new(), Vec::new(), Vec::new(), Vec::new());
@@ -72,7 +94,9 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
             assert_eq!(answer.status, 200, "{answer:#?}");
             let logged = edge.decision();
             assert_eq!(logged["revision"], format!("set-{set}"), "{logged:#}");
-            let [sent] = &edge.origin().requests()[..] else { panic!("{person:#?} made {:#?}", edge.origin().requests()) };
+            let [sent] = &edge.origin().requests()[..] else {
+                panic!("{person:#?} made {:#?}", edge.origin().requests())
+            };
             requests += 1;
             let Some(key) = logged["cache_key"].as_str() else { continue };
             shared += 1;

@@ -126,7 +126,10 @@ fn rules() -> RuleSet {
 fn described(person: &Person, host: &str, answer: &Answer) -> Described {
     let mut headers = HeaderMap::new();
     for (name, value) in &person.headers {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
     }
     let (path, query) = match person.target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
@@ -211,7 +214,11 @@ fn differences(explanation: &Value, sent: Option<&Recorded>, answer: &Answer, lo
             let head = answer.body.is_empty();
             same("body", if head { json!("") } else { answers["body"].clone() }, json!(answer.text()));
             let real = planned_lines(&json!(
-                answer.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())).collect::<Vec<_>>()
+                answer
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned()))
+                    .collect::<Vec<_>>()
             ));
             for (name, value) in planned_lines(&answers["headers"]) {
                 same(&name, json!(value), json!(real.get(&name)));
@@ -254,7 +261,13 @@ fn an_explanation_is_what_the_shop_was_sent_and_the_visitor_was_shown() {
     }
     let rules = rules();
     let mut dice = Dice::new(SEED);
-    let mix = Mix { paths: &PATHS, methods: &["GET", "GET", "GET", "HEAD", "POST"], header_percent: 35, user_percent: 15, cookie_percent: 60 };
+    let mix = Mix {
+        paths: &PATHS,
+        methods: &["GET", "GET", "GET", "HEAD", "POST"],
+        header_percent: 35,
+        user_percent: 15,
+        cookie_percent: 60,
+    };
     let requests = if std::env::var_os("EDGE_FULL").is_some() { FULL_REQUESTS } else { REQUESTS };
     // What each visitor's browser keeps.
     let mut sticky: HashMap<u128, String> = HashMap::new();
@@ -306,7 +319,12 @@ fn an_explanation_is_what_the_shop_was_sent_and_the_visitor_was_shown() {
          program too; explanations that differ: {}",
         mismatches.len()
     );
-    assert!(mismatches.is_empty(), "{} of {requests}:\n{}", mismatches.len(), mismatches[..mismatches.len().min(5)].join("\n\n"));
+    assert!(
+        mismatches.is_empty(),
+        "{} of {requests}:\n{}",
+        mismatches.len(),
+        mismatches[..mismatches.len().min(5)].join("\n\n")
+    );
     assert_eq!(routes.len(), 19, "every route that can match was met, and none: {routes:?}");
     assert!(fetched > requests / 2 && answered > requests / 50 && shared > requests / 4 && commands > 20);
 }

@@ -104,7 +104,8 @@ impl Stand {
     }
 
     fn print(&self) {
-        let width = |column: fn(&Row) -> &str| self.rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
+        let width =
+            |column: fn(&Row) -> &str| self.rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
         let (one, two) = (width(|row| &row.fault), width(|row| &row.visitor));
         println!("{:<one$} | {:<two$} | the log says", "fault", "the visitor gets");
         for row in &self.rows {
@@ -140,9 +141,15 @@ fn every_fault_leaves_the_visitor_a_page_and_the_log_a_line() {
     rules::broken(&mut stand);
     requests::odd(&mut stand);
     origin::fails(&mut stand);
-    let mut bare = Stand::new(Edge::demo().without_stores().without_backend("session_api").without_geolocation().start());
+    let mut bare =
+        Stand::new(Edge::demo().without_stores().without_backend("session_api").without_geolocation().start());
     let page = Request::get("/api/products/all");
-    bare.meets("no store, no geolocation, no session API", PARIS, &page, &gets(200, "\"generic\": true", "config-store"));
+    bare.meets(
+        "no store, no geolocation, no session API",
+        PARIS,
+        &page,
+        &gets(200, "\"generic\": true", "config-store"),
+    );
     assert_eq!(bare.edge.get("/.edge/health").status, 200);
     stand.rows.append(&mut bare.rows);
     stand.print();

@@ -101,7 +101,9 @@ fn seen(sent: &Recorded, answer: &Answer) -> Seen {
     add("request line", &format!("{} {}", sent.method, sent.target));
     add("status", &answer.status.to_string());
     add("answer's variant", &answer.header("edge-variant").unwrap_or_default());
-    for (name, value) in sent.headers.iter().filter(|(name, _)| !TRAIL.contains(&name.as_str()) && name != "fastly-xqd-cache-key") {
+    for (name, value) in
+        sent.headers.iter().filter(|(name, _)| !TRAIL.contains(&name.as_str()) && name != "fastly-xqd-cache-key")
+    {
         // The session grows older.
         let value = if name == "edge-session" { value.split(';').next().unwrap() } else { value };
         add(name, value);
@@ -130,9 +132,12 @@ fn trail_faults(sent: &Recorded) -> Vec<String> {
 }
 
 fn spellings(name: &str) -> Vec<String> {
-    let alternating = |(at, letter): (usize, char)| if at % 2 == 0 { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+    let alternating = |(at, letter): (usize, char)| {
+        if at % 2 == 0 { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+    };
     let lower = name.to_ascii_lowercase();
-    let title: Vec<String> = lower.split('-').map(|word| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..])).collect();
+    let title: Vec<String> =
+        lower.split('-').map(|word| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..])).collect();
     let alternate = lower.char_indices().map(alternating).collect();
     // CGI and its heirs can't tell `_` from `-`.
     vec![name.to_ascii_uppercase(), title.join("-"), alternate, lower.replace('-', "_"), title.join("_"), lower]
@@ -195,15 +200,38 @@ fn whatever_the_edge_says_a_client_cannot_say() {
         let (answer, sent) = ask(&request);
         let own: BTreeSet<String> =
             request.headers().iter().map(|(name, _)| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
-        names.extend(sent.headers.iter().map(|(name, _)| name.clone()).filter(|name| !own.contains(name) && !OF_THE_HOP.contains(&name.as_str())));
+        names.extend(
+            sent.headers
+                .iter()
+                .map(|(name, _)| name.clone())
+                .filter(|name| !own.contains(name) && !OF_THE_HOP.contains(&name.as_str())),
+        );
         // Only proven users are named, and they are.
         names.extend(sent.header("x-user-id").map(|_| "x-user-id".to_owned()));
         assert!(trail_faults(&sent).is_empty(), "{sent:#?}");
         honest.push(seen(&sent, &answer));
     }
-    println!("{} headers that the edge alone says: {}", names.len(), names.iter().cloned().collect::<Vec<_>>().join(", "));
-    for expected in ["edge-variant", "x-geo-region", "x-geo-country", "x-device-type", "x-network", "x-user-id", "edge-visitor-id", "edge-session",
-        "edge-session-data", "x-forwarded-for", "x-request-id", "traceparent", "cdn-loop", "via"] {
+    println!(
+        "{} headers that the edge alone says: {}",
+        names.len(),
+        names.iter().cloned().collect::<Vec<_>>().join(", ")
+    );
+    for expected in [
+        "edge-variant",
+        "x-geo-region",
+        "x-geo-country",
+        "x-device-type",
+        "x-network",
+        "x-user-id",
+        "edge-visitor-id",
+        "edge-session",
+        "edge-session-data",
+        "x-forwarded-for",
+        "x-request-id",
+        "traceparent",
+        "cdn-loop",
+        "via",
+    ] {
         assert!(names.contains(expected), "{expected} should be among them");
     }
     names.extend(TRUSTED.map(str::to_ascii_lowercase));
@@ -220,7 +248,8 @@ fn whatever_the_edge_says_a_client_cannot_say() {
                     _ if claims => dice.below(2),
                     _ => dice.below(all.len()),
                 };
-                let request = lines.iter().fold(all[index].request(), |request, (name, value)| request.header(name, value));
+                let request =
+                    lines.iter().fold(all[index].request(), |request, (name, value)| request.header(name, value));
                 let (answer, sent) = ask(&request);
                 tried += 1;
                 let after = seen(&sent, &answer);
@@ -228,7 +257,8 @@ fn whatever_the_edge_says_a_client_cannot_say() {
                 if after != honest[index] || !faults.is_empty() {
                     let differ = |what: &&String| after.get(*what) != honest[index].get(*what);
                     let what: BTreeSet<&String> = after.keys().chain(honest[index].keys()).filter(differ).collect();
-                    let what: Vec<String> = what.iter().map(|what| format!("{what}: {:?}", after.get(*what))).chain(faults).collect();
+                    let what: Vec<String> =
+                        what.iter().map(|what| format!("{what}: {:?}", after.get(*what))).chain(faults).collect();
                     accepted.push(format!("{lines:?} on {}: {}", all[index].what, what.join("; ")));
                 }
             }
@@ -245,19 +275,41 @@ fn a_proof_that_somebody_tampered_with_proves_nothing() {
     let [id, signature] = proof(&user);
     let cases = [
         ("another user", vec![("X-User-ID", "user-8".to_owned()), ("X-User-Signature", signature.1.clone())]),
-        ("two users", vec![("X-User-ID", id.1.clone()), ("x-user-id", "user-8".to_owned()), ("X-User-Signature", signature.1.clone())]),
-        ("two users in one line", vec![("X-User-ID", "user-7, user-8".to_owned()), ("X-User-Signature", signature.1.clone())]),
-        ("two signatures", vec![("X-User-ID", id.1.clone()), ("X-User-Signature", signature.1.clone()), ("X-User-Signature", "t=1,v1=00".to_owned())]),
+        (
+            "two users",
+            vec![
+                ("X-User-ID", id.1.clone()),
+                ("x-user-id", "user-8".to_owned()),
+                ("X-User-Signature", signature.1.clone()),
+            ],
+        ),
+        (
+            "two users in one line",
+            vec![("X-User-ID", "user-7, user-8".to_owned()), ("X-User-Signature", signature.1.clone())],
+        ),
+        (
+            "two signatures",
+            vec![
+                ("X-User-ID", id.1.clone()),
+                ("X-User-Signature", signature.1.clone()),
+                ("X-User-Signature", "t=1,v1=00".to_owned()),
+            ],
+        ),
         ("no signature", vec![("X-User-ID", id.1.clone())]),
         ("an underscore beside it", vec![("X_User_ID", "user-8".to_owned())]),
         ("a digit more", vec![("X-User-ID", id.1.clone()), ("X-User-Signature", format!("{}0", signature.1))]),
     ];
     let mut accepted = 0;
     for (what, lines) in cases {
-        let request = lines.iter().fold(Request::get("/p").header("User-Agent", PHONE), |request, (name, value)| request.header(name, value));
+        let request = lines
+            .iter()
+            .fold(Request::get("/p").header("User-Agent", PHONE), |request, (name, value)| request.header(name, value));
         assert_eq!(edge.visitor(NEW_YORK).send(&request).status, 200);
         let sent = edge.origin().last_request().unwrap();
-        let believed = sent.headers.iter().any(|(name, value)| name.replace('_', "-") == "x-user-id" || value.starts_with("user-"));
+        let believed = sent
+            .headers
+            .iter()
+            .any(|(name, value)| name.replace('_', "-") == "x-user-id" || value.starts_with("user-"));
         accepted += usize::from(believed);
         println!("{what:<24} {}", if believed { "BELIEVED" } else { "not believed" });
     }

@@ -130,7 +130,8 @@ impl Shop {
         let ended = Instant::now();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "personalizer {arguments:?}: {said}");
-        let age = SystemTime::now().duration_since(fs::metadata(self.edge.store()).unwrap().modified().unwrap()).unwrap();
+        let age =
+            SystemTime::now().duration_since(fs::metadata(self.edge.store()).unwrap().modified().unwrap()).unwrap();
         self.phases.push(Phase {
             command: arguments.join(" "),
             changed: (begun, ended),
@@ -248,9 +249,8 @@ fn canary_visitors_stay_and_only_more_come(shop: &Shop, samples: &[Sample]) {
     for (index, phase) in shop.phases.iter().enumerate() {
         let Some((canary, percent)) = &phase.canary else { continue };
         let until = shop.phases.get(index + 1).map(|next| next.changed.0);
-        let within = |sample: &&Sample| {
-            sample.begun >= phase.changed.1 && until.is_none_or(|until| sample.ended <= until)
-        };
+        let within =
+            |sample: &&Sample| sample.begun >= phase.changed.1 && until.is_none_or(|until| sample.ended <= until);
         let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for sample in samples.iter().filter(within) {
             seen.entry(visitor_of(sample)).or_default().insert(revision_of(sample));
@@ -293,10 +293,16 @@ fn the_log_says_the_same(shop: &Shop, samples: &[Sample]) {
     };
     let differ: Vec<_> = shown
         .iter()
-        .filter(|(id, name)| logged.get(*id).map(|line| line["revision"].as_str().unwrap_or(OFF)) != Some(name.as_str()))
+        .filter(|(id, name)| {
+            logged.get(*id).map(|line| line["revision"].as_str().unwrap_or(OFF)) != Some(name.as_str())
+        })
         .collect();
     let most = logged.values().filter_map(|line| line["lookups"].as_u64()).max().unwrap_or(0);
-    println!("{} decisions logged, {} differ from what was shown; most look-ups of a request: {most}", logged.len(), differ.len());
+    println!(
+        "{} decisions logged, {} differ from what was shown; most look-ups of a request: {most}",
+        logged.len(),
+        differ.len()
+    );
     assert!(differ.is_empty(), "{differ:#?}");
     assert!(most <= 16, "{most} look-ups");
     assert!(shop.edge.errors().is_empty(), "{:#?}", shop.edge.errors());

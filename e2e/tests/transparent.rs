@@ -54,15 +54,30 @@ fn requests() -> Vec<(String, Request)> {
         ("HEAD of gzip".into(), Request::new("HEAD", "/gzip/page/42k").header("Accept-Encoding", "gzip")),
         ("HEAD of nothing".into(), Request::new("HEAD", "/nothing")),
         ("OPTIONS".into(), Request::new("OPTIONS", "/")),
-        ("POST".into(), Request::new("POST", "/cart").header("Content-Type", "application/json").body("{\"sku\":\"P0001\"}")),
+        (
+            "POST".into(),
+            Request::new("POST", "/cart").header("Content-Type", "application/json").body("{\"sku\":\"P0001\"}"),
+        ),
         ("PUT".into(), Request::new("PUT", "/nothing").body("x".repeat(100_000))),
         ("DELETE".into(), Request::new("DELETE", "/cart")),
-        ("headers of all sorts".into(), get("/headers?h=Vary:Origin&h=Vary:Accept&h=Cache-Control:public,s-maxage=9&h=Surrogate-Control:max-age=9&h=Surrogate-Key:a+b&h=X-Empty:&h=Edge-Variant:the+origin's&h=Server-Timing:db;dur=1")),
+        (
+            "headers of all sorts".into(),
+            get(
+                "/headers?h=Vary:Origin&h=Vary:Accept&h=Cache-Control:public,s-maxage=9&h=Surrogate-Control:max-age=9&h=Surrogate-Key:a+b&h=X-Empty:&h=Edge-Variant:the+origin's&h=Server-Timing:db;dur=1",
+            ),
+        ),
         ("a header beyond ASCII".into(), get("/headers?h=X-Name:caf%C3%A9&h=X-Latin:caf%E9")),
-        ("links and a policy".into(), get("/headers?h=Link:%3C/a%3E;rel=preload&h=Content-Security-Policy:default-src+'self'&h=Set-Cookie:a=1&h=Set-Cookie:b=2")),
+        (
+            "links and a policy".into(),
+            get(
+                "/headers?h=Link:%3C/a%3E;rel=preload&h=Content-Security-Policy:default-src+'self'&h=Set-Cookie:a=1&h=Set-Cookie:b=2",
+            ),
+        ),
         ("a body in no known coding".into(), get("/headers?h=Content-Encoding:zstd")),
     ];
-    for status in [201, 202, 204, 205, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 418, 429, 500, 501, 502, 503, 504] {
+    for status in
+        [201, 202, 204, 205, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 418, 429, 500, 501, 502, 503, 504]
+    {
         all.push((format!("status {status}"), get(&format!("/answers/{status}"))));
     }
     all
@@ -72,20 +87,31 @@ fn requests() -> Vec<(String, Request)> {
 fn switched_off_the_edge_changes_nothing() {
     let edge = Edge::demo().entry("active", &json!({ "enabled": false, "revision": "r1" }).to_string()).start();
     for status in [201, 202, 400, 401, 403, 404, 405, 410, 418, 429, 500, 501, 502, 503, 504] {
-        let headers = [("Content-Type", "text/plain"), ("Retry-After", "7"), ("WWW-Authenticate", "Basic"), ("Allow", "GET"), ("Cache-Control", "public, max-age=5")];
+        let headers = [
+            ("Content-Type", "text/plain"),
+            ("Retry-After", "7"),
+            ("WWW-Authenticate", "Basic"),
+            ("Allow", "GET"),
+            ("Cache-Control", "public, max-age=5"),
+        ];
         edge.origin().on(&format!("/answers/{status}"), odd(status, &headers, "in the shop's own words"));
     }
     for status in [301, 302, 303, 307, 308] {
-        edge.origin().on(&format!("/answers/{status}"), odd(status, &[("Location", "https://elsewhere.example/a?b=%20#c"), ("Vary", "Cookie")], "moved"));
+        edge.origin().on(
+            &format!("/answers/{status}"),
+            odd(status, &[("Location", "https://elsewhere.example/a?b=%20#c"), ("Vary", "Cookie")], "moved"),
+        );
     }
     for status in [204, 205] {
-        edge.origin().on(&format!("/answers/{status}"), odd(status, &[("X-Note", "nothing follows"), ("ETag", "W/\"a\"")], ""));
+        edge.origin()
+            .on(&format!("/answers/{status}"), odd(status, &[("X-Note", "nothing follows"), ("ETag", "W/\"a\"")], ""));
     }
     let mut requests = requests();
     // A visitor who has the page already, by the origin's own tag.
     let tag = straight(&edge, &Request::get("/etag/page")).header("etag").unwrap();
     requests.push(("304".into(), Request::get("/etag/page").header("If-None-Match", &tag)));
-    requests.push(("304 of several".into(), Request::get("/etag/page").header("If-None-Match", format!("\"x\", W/{tag}"))));
+    requests
+        .push(("304 of several".into(), Request::get("/etag/page").header("If-None-Match", format!("\"x\", W/{tag}"))));
     requests.push(("not 304".into(), Request::get("/etag/page").header("If-None-Match", "\"x\"")));
     let mut different = Vec::new();
     for (what, request) in &requests {
@@ -93,14 +119,23 @@ fn switched_off_the_edge_changes_nothing() {
         for visitor in [PARIS, NOWHERE] {
             // With everything that would otherwise be personalized.
             let cookie = "ep_vid=00000000000000000000000000000001; consent=yes";
-            let asked = request.clone().header("Cookie", cookie).header("User-Agent", "Mozilla/5.0").header("X-Geo-Region", "APAC");
+            let asked = request
+                .clone()
+                .header("Cookie", cookie)
+                .header("User-Agent", "Mozilla/5.0")
+                .header("X-Geo-Region", "APAC");
             let through = told(&edge.visitor(visitor).transparent().send(&asked));
             if through != own {
                 different.push(format!("{what}:\nthe origin: {own:?}\nthe edge:   {through:?}"));
             }
         }
     }
-    println!("{} requests of {} kinds, straight and through the edge: differences {}", requests.len() * 2, requests.len(), different.len());
+    println!(
+        "{} requests of {} kinds, straight and through the edge: differences {}",
+        requests.len() * 2,
+        requests.len(),
+        different.len()
+    );
     assert!(different.is_empty(), "{}", different.join("\n\n"));
     assert!(edge.errors().is_empty(), "{:#?}", edge.errors());
 }
@@ -109,9 +144,20 @@ fn switched_off_the_edge_changes_nothing() {
 fn switched_off_the_origin_is_asked_as_the_client_asked() {
     let edge = Edge::demo().entry("active", "{\"enabled\":false}").start();
     let body = "a=1".repeat(5_000);
-    for (method, target) in [("GET", "/echo/a%2Fb//c;d=e?q=1&q=2&utm_source=x&"), ("POST", "/echo/order?a=1"), ("PATCH", "/api/products/all")] {
-        let request = Request::new(method, target).header("Cookie", "sid=1; theme=dark").header("X-Odd", b"caf\xe9").header("Accept", "a").header("Accept", "b");
-        let request = request.header("Authorization", "Basic YTpi").header("Range", "bytes=0-1").header("Accept-Encoding", "br;q=0.5, gzip");
+    for (method, target) in [
+        ("GET", "/echo/a%2Fb//c;d=e?q=1&q=2&utm_source=x&"),
+        ("POST", "/echo/order?a=1"),
+        ("PATCH", "/api/products/all"),
+    ] {
+        let request = Request::new(method, target)
+            .header("Cookie", "sid=1; theme=dark")
+            .header("X-Odd", b"caf\xe9")
+            .header("Accept", "a")
+            .header("Accept", "b");
+        let request = request
+            .header("Authorization", "Basic YTpi")
+            .header("Range", "bytes=0-1")
+            .header("Accept-Encoding", "br;q=0.5, gzip");
         let request = if method == "GET" { request } else { request.body(&body) };
         assert!(edge.visitor(PARIS).transparent().send(&request).complete);
         let sent = edge.origin().last_request().unwrap();

@@ -16,16 +16,25 @@ use libfuzzer_sys::fuzz_target;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const RULES: [(&str, &str); 4] = [
-    ("settings", r#"{"languages":["en","fr"],"consent":{"cookie":{"name":"consent","value":"yes"},"tcf":{}},"identity":{"jwt":{"algorithms":["HS256"],"cookie":"jwt","bearer":true}}}"#),
+    (
+        "settings",
+        r#"{"languages":["en","fr"],"consent":{"cookie":{"name":"consent","value":"yes"},"tcf":{}},"identity":{"jwt":{"algorithms":["HS256"],"cookie":"jwt","bearer":true}}}"#,
+    ),
     ("regions", r#"{"regions":[{"id":"EU","slug":"europe","when":{"continent":"EU"}}]}"#),
-    ("features", r#"{"features":{"f":{"defaultValue":"a","rules":[{"condition":{"query.a":"1"},"force":"q"},{"key":"e","variations":["a","b"],"hashVersion":2}]}}}"#),
-    ("routes", r#"{"routes":[
+    (
+        "features",
+        r#"{"features":{"f":{"defaultValue":"a","rules":[{"condition":{"query.a":"1"},"force":"q"},{"key":"e","variations":["a","b"],"hashVersion":2}]}}}"#,
+    ),
+    (
+        "routes",
+        r#"{"routes":[
       {"id":"s","path":"/s/{a}/*","rewrite":{"path":"/x/{path.a}/{region.slug}/{path.rest}","set_query":{"l":"{language|en}","f":"{feature.f}"},"remove_query":["utm_*"]},
        "request_headers":{"set":{"X-A":"{path.a} {deviceType} {network}"}},"cache":{"ttl":9,"key_headers":["x-tier"],"key_cookies":["c"]},
        "adapt":{"image":{"widths":[320,640],"quality":{"slow":40},"formats":["webp"]}}},
       {"id":"p","path":"/p/*","features":["f"],"session":{"header":["cart"]},"request_headers":{"set":{"X-A":"{user.id|none}"}},"html":[{"select":"h1","inner":"{{ feature.f }}"}]},
       {"id":"g","path":"/g/{to}","action":"redirect","redirect":{"location":"/{region.slug}/{path.to}"}},
-      {"id":"r","path":"/r/{x}","action":"respond","respond":{"headers":{"X-A":"{path.x}","content-type":"text/html"},"body":"<b>{path.x}</b>"}}]}"#),
+      {"id":"r","path":"/r/{x}","action":"respond","respond":{"headers":{"X-A":"{path.x}","content-type":"text/html"},"body":"<b>{path.x}</b>"}}]}"#,
+    ),
 ];
 
 fn parse(data: &[u8]) -> Option<ClientRequest<MemoryBody>> {
@@ -58,8 +67,12 @@ fn parse(data: &[u8]) -> Option<ClientRequest<MemoryBody>> {
 
 fuzz_target!(|data: &[u8]| {
     let Some(request) = parse(data) else { return };
-    let claimed: Vec<HeaderValue> =
-        request.headers.iter().filter(|(name, value)| is_reserved(name) && value.len() > 3).map(|(_, value)| value.clone()).collect();
+    let claimed: Vec<HeaderValue> = request
+        .headers
+        .iter()
+        .filter(|(name, value)| is_reserved(name) && value.len() > 3)
+        .map(|(_, value)| value.clone())
+        .collect();
     let host = Memory::with_origin(|_| {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("text/html"));
@@ -75,7 +88,16 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(received.len(), 1, "one answer");
     assert!(received[0].status.as_u16() < 500 || received[0].status == 508, "{}", received[0].status);
     for asked in host.asked.borrow().iter() {
-        for name in ["x-geo-region", "edge-variant", "x-user-id", "edge-visitor-id", "x-device-type", "x-network", "x-request-id", "x-forwarded-for"] {
+        for name in [
+            "x-geo-region",
+            "edge-variant",
+            "x-user-id",
+            "edge-visitor-id",
+            "x-device-type",
+            "x-network",
+            "x-request-id",
+            "x-forwarded-for",
+        ] {
             for value in asked.headers.get_all(name) {
                 // The edge may say the same of itself: a region or class that is true.
                 let own = ["EU", "192.0.2.1", "mobile", "tablet", "desktop", "tv", "bot", "slow", "medium", "fast"];

@@ -54,7 +54,9 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let mut sandbox = Sandbox::default();
-    for (path, cookie) in [("/a/b", "ep_vid=00000000000000000000000000000abc"), ("/p/a%2Fb", "a=1"), ("/", ""), ("/.edge/health", "")] {
+    for (path, cookie) in
+        [("/a/b", "ep_vid=00000000000000000000000000000abc"), ("/p/a%2Fb", "a=1"), ("/", ""), ("/.edge/health", "")]
+    {
         handle(&host, &mut sandbox, visit(path, cookie));
     }
     let received = host.received.borrow();

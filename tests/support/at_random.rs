@@ -79,7 +79,8 @@ fn route(index: usize, random: &mut Random) -> Value {
         route["features"] = json!([random.of(&["f", "g"])]);
     }
     if random.chance(20) {
-        route["adapt"] = json!({ "image": { "widths": [320, 1280], "quality": { "slow": 40, "fast": 80 }, "formats": ["webp"] } });
+        route["adapt"] =
+            json!({ "image": { "widths": [320, 1280], "quality": { "slow": 40, "fast": 80 }, "formats": ["webp"] } });
     }
     if random.chance(80) {
         let mut cache = json!({ "ttl": 60 });

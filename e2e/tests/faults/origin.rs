@@ -31,7 +31,12 @@ pub fn fails(stand: &mut Stand) {
         stand.meets(name, NEW_YORK, &page, &gets(200, FROM_GLOBAL, says));
         stand.edge.origin().behave();
     }
-    stand.meets("none: the path is well again", NEW_YORK, &page, &gets(200, "\"region\": \"east\"", "\"fallback\":null"));
+    stand.meets(
+        "none: the path is well again",
+        NEW_YORK,
+        &page,
+        &gets(200, "\"region\": \"east\"", "\"fallback\":null"),
+    );
     // The head is out: what can still be told is that the body isn't whole.
     let broken = [
         ("a stall in the body", Behaviour::StallBody(TOO_LONG)),

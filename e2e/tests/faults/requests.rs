@@ -47,7 +47,11 @@ fn odd_paths(stand: &mut Stand) {
         ("..", "/search/x/../a", "/echo/search/a?lang=en&region=EU%2DWEST"),
         ("%2e%2e", "/search/x/%2e%2e/a", "/echo/search/a?lang=en&region=EU%2DWEST"),
         ("%zz", "/search/%zz", "/echo/search/%zz?lang=en&region=EU%2DWEST"),
-        ("duplicate query keys", "/search/a?q=1&q=2&utm_x=0&q=1", "/echo/search/a?q=1&q=2&q=1&lang=en&region=EU%2DWEST"),
+        (
+            "duplicate query keys",
+            "/search/a?q=1&q=2&utm_x=0&q=1",
+            "/echo/search/a?q=1&q=2&q=1&lang=en&region=EU%2DWEST",
+        ),
         ("an empty query", "/search/a?", "/echo/search/a?lang=en&region=EU%2DWEST"),
         ("a forged parameter", "/search/a?l%61ng=xx&region=X", "/echo/search/a?lang=en&region=EU%2DWEST"),
         ("// on no route", "/echo//a//b?q=1&q=2", "/echo//a//b?q=1&q=2"),

@@ -26,7 +26,9 @@ fn as_long_as_it_may_be(rules: &Rules) -> Value {
 /// The promotions behind so many other routes that the dictionary needs parts.
 fn in_parts(rules: &Rules) -> Value {
     let mut routes: Value = serde_json::from_str(&rules.entries()["routes"]).unwrap();
-    let more = (0..300).map(|n| json!({ "id": format!("more-{n}"), "path": format!("/more/{n}/*"), "rewrite": { "path": "/echo/more" } }));
+    let more = (0..300).map(
+        |n| json!({ "id": format!("more-{n}"), "path": format!("/more/{n}/*"), "rewrite": { "path": "/echo/more" } }),
+    );
     let list = routes["routes"].as_array_mut().unwrap();
     let own = std::mem::take(list);
     list.extend(more);
@@ -58,15 +60,35 @@ fn faults() -> Vec<(&'static str, Change, Expected<'static>)> {
     });
     vec![
         ("an empty store", emptied, gets(200, GENERIC, "\"route\":null")),
-        ("half of routes", entry("routes", "{\"routes\": [{\"id\": \"pro"), gets(200, GENERIC, "\"dictionary\":\"routes\"")),
-        ("half of regions", entry("regions", "{\"regions\": [{\"id\": \"EU\""), gets(200, GLOBAL, "\"dictionary\":\"regions\"")),
+        (
+            "half of routes",
+            entry("routes", "{\"routes\": [{\"id\": \"pro"),
+            gets(200, GENERIC, "\"dictionary\":\"routes\""),
+        ),
+        (
+            "half of regions",
+            entry("regions", "{\"regions\": [{\"id\": \"EU\""),
+            gets(200, GLOBAL, "\"dictionary\":\"regions\""),
+        ),
         ("half of features", entry("features", "{\"features\": {"), gets(200, EUROPE, "\"dictionary\":\"features\"")),
         ("half of settings", entry("settings", "{"), gets(200, EUROPE, "\"dictionary\":\"settings\"")),
         ("a dictionary that is a number", entry("routes", "42"), gets(200, GENERIC, "\"dictionary\":\"routes\"")),
         ("an empty entry", entry("routes", ""), gets(200, GENERIC, "\"dictionary\":\"routes\"")),
-        ("an unknown key in settings", entry("settings", "{\"colour\":\"red\"}"), gets(200, EUROPE, "expected a known key")),
-        ("an unknown key in a route", route(|route| route["colour"] = "red".into()), gets(200, EUROPE, "expected a known key")),
-        ("an unknown backend", route(|route| route["backend"] = "nowhere".into()), gets(200, GLOBAL, "backend-unknown")),
+        (
+            "an unknown key in settings",
+            entry("settings", "{\"colour\":\"red\"}"),
+            gets(200, EUROPE, "expected a known key"),
+        ),
+        (
+            "an unknown key in a route",
+            route(|route| route["colour"] = "red".into()),
+            gets(200, EUROPE, "expected a known key"),
+        ),
+        (
+            "an unknown backend",
+            route(|route| route["backend"] = "nowhere".into()),
+            gets(200, GLOBAL, "backend-unknown"),
+        ),
         (
             "a template that names nothing",
             route(|route| route["rewrite"]["path"] = "/{regoin.slug}".into()),
@@ -79,7 +101,11 @@ fn faults() -> Vec<(&'static str, Change, Expected<'static>)> {
         ("half a pointer", entry("active", "{\"enabled\": fal"), gets(200, "", "\"dictionary\":\"active\"")),
         ("a pointer to nothing", entry("active", "{\"revision\":\"r9\"}"), gets(200, "", "\"dictionary\":\"r9/")),
         // Nobody can say which revision was meant: what served before goes on, or the page as the origin has it.
-        ("a pointer whose revision is a number", entry("active", "{\"revision\":7}"), gets(200, "", "\"dictionary\":\"active\"")),
+        (
+            "a pointer whose revision is a number",
+            entry("active", "{\"revision\":7}"),
+            gets(200, "", "\"dictionary\":\"active\""),
+        ),
         (
             "a pointer of other wrong types",
             entry("active", "{\"canary\":[],\"shadow\":{},\"store\":7,\"colour\":1}"),
@@ -112,5 +138,10 @@ pub fn broken(stand: &mut Stand) {
     }
     std::thread::sleep(SPREADS);
     stand.meets("none: the rules are mended", PARIS, &page, &gets(200, EUROPE, "\"region\":\"EU-WEST\""));
-    stand.meets("an address that nobody has located", NOWHERE, &page, &gets(200, GLOBAL, "\"region\":\"DEFAULT_REGION\""));
+    stand.meets(
+        "an address that nobody has located",
+        NOWHERE,
+        &page,
+        &gets(200, GLOBAL, "\"region\":\"DEFAULT_REGION\""),
+    );
 }
