@@ -46,8 +46,8 @@ fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
     setup::wasm_target()?;
     let viceroy = setup::viceroy()?;
     let wasm = setup::build_wasm()?;
-    execute(&mut cargo(&["build", "--package", "personalizer"])?)?;
+    let personalizer = setup::build_personalizer()?;
     let mut tests = cargo(&["test", "--package", "e2e", "--no-fail-fast", "--"])?;
-    let tests = tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy);
-    execute(tests.env("EDGE_PERSONALIZER", project::target()?.join("debug").join("personalizer")))
+    tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy).env("EDGE_PERSONALIZER", personalizer);
+    execute(&mut tests)
 }
