@@ -3,7 +3,7 @@
 use super::{Outcome, Step};
 use crate::command::{cargo, run as execute};
 use crate::project::WASM_TARGET;
-use crate::{fastly_cli, project, setup};
+use crate::{fastly_cli, setup};
 
 /// Runs one step; `rest` goes to the end-to-end tests' program.
 pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
