@@ -53,9 +53,9 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let key = options.whose.0.kv_key();
     let bytes = api.call(&Method::GET, &kv_path(&options.kv_store, &key), None)?;
     let (result, summary, outcome) = describe(&key, bytes.as_deref());
-    output::write(options.format, &result, || match &result["record"] {
-        Value::Null => summary,
-        record => format!("{summary}\n{record:#}"),
+    output::write(options.format, &result, || match result.get("record") {
+        None | Some(Value::Null) => summary,
+        Some(record) => format!("{summary}\n{record:#}"),
     })?;
     Ok(outcome)
 }

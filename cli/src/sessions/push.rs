@@ -145,7 +145,7 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, Option<u64>)> {
     let place = path.display();
     let file = File::open(path).with_context(|| format!("{place}: can't be read"))?;
     let about = file.metadata().with_context(|| format!("{place}: can't be read"))?;
-    let length = about.is_file().then(|| about.len());
+    let length = about.is_file().then_some(about.len());
     Ok((Box::new(file), length))
 }
 

@@ -42,8 +42,7 @@ fn verifies(algorithm: Algorithm, public: &[u8], message: &[u8], signature: &[u8
     let secret = json!([{ "alg": name, "public": STANDARD.encode(public) }]).to_string();
     let (keys, faults) = IdentityKeys::parse(secret.as_bytes());
     assert!(faults.is_empty(), "{faults:?}");
-    let verified = keys.candidates(algorithm, None).any(|key| key.verifies(message, signature));
-    verified
+    keys.candidates(algorithm, None).any(|key| key.verifies(message, signature))
 }
 
 #[test]
