@@ -1,158 +1,90 @@
-//! Bad input and faults, each through the real service: the visitor gets the page all the same, or a plain error; the log says why;
-//! nothing panics, and nothing of the inside is shown.
-//!
-//! One edge meets nearly all of them, one after the other: what a fault leaves behind would show in the next row.
+//! An origin that lets the edge down: the visitor gets the page all the same, or a plain error, and never the inside.
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
-#[path = "faults/origin.rs"]
-mod origin;
-#[path = "faults/requests.rs"]
-mod requests;
-#[path = "faults/rules.rs"]
-mod rules;
-
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use e2e::visitors::{PARIS, SAN_FRANCISCO, Visitor};
-use e2e::{Answer, Behaviour, Edge, Request};
-use serde_json::Value;
+use e2e::visitors::{NEW_YORK, SAN_FRANCISCO};
+use e2e::{Behaviour, Edge, Request};
 
-/// How long a log line may take.
-const LOG_LIMIT: Duration = Duration::from_secs(20);
-/// Nobody listens there.
-const NOBODY: &str = "http://127.0.0.1:1";
-/// What the local server prints when the service panics.
-const PANICS: [&str; 4] = ["panicked", "backtrace", "wasm trap", "unreachable executed"];
+/// What the demo route rewrites to for somebody in New York.
+const EAST: &str = "/api/products/promotions/east";
+/// Far beyond any budget of the edge, well below the test's patience.
+const TOO_LONG: Duration = Duration::from_secs(40);
 
-/// A fault's row: what the visitor got, what the log said.
-struct Row {
-    fault: String,
-    visitor: String,
-    log: String,
-}
-
-/// An edge that meets faults.
-struct Stand {
-    edge: Edge,
-    rows: Vec<Row>,
-}
-
-/// What is expected of a fault.
-struct Expected<'a> {
-    status: u16,
-    /// What the body says; for a body of the shop's own: what it was asked for.
-    shows: &'a str,
-    /// What one of the request's log lines says.
-    says: &'a str,
-}
-
-fn gets<'a>(status: u16, shows: &'a str, says: &'a str) -> Expected<'a> {
-    Expected { status, shows, says }
-}
-
-impl Stand {
-    fn new(edge: Edge) -> Self {
-        Self { edge, rows: Vec::new() }
-    }
-
-    /// Sends a request, compares what comes back, and writes the row down.
-    fn meets(&mut self, fault: &str, visitor: Visitor, request: &Request, expected: &Expected<'_>) -> Answer {
-        let position = self.edge.logs().position();
-        let answer = self.edge.visitor(visitor).send(request);
-        assert!(answer.complete, "{fault}: {answer:#?}");
-        assert_eq!(answer.status, expected.status, "{fault}: {answer:#?}\n{}", self.edge.printed());
-        let text = answer.text();
-        assert!(text.contains(expected.shows), "{fault}: {text}");
-        let log = self.logged(fault, position, expected.says);
-        let shown = match (answer.header("x-demo-origin"), answer.status) {
-            (Some(_), _) => format!("{} the shop's: {}", answer.status, expected.shows),
-            (None, status) => format!("{status} a plain page"),
-        };
-        self.rows.push(Row { fault: fault.to_owned(), visitor: shown, log });
-        answer
-    }
-
-    /// The same for a body that breaks off: what came must not look whole.
-    fn breaks_off(&mut self, fault: &str, visitor: Visitor, request: &Request, says: &str) {
-        let position = self.edge.logs().position();
-        let shown = match self.edge.visitor(visitor).try_send(request) {
-            Ok(answer) => {
-                assert!(!answer.complete, "{fault}: a part looks whole: {answer:#?}");
-                format!("{} and {} bytes, visibly cut", answer.status, answer.body.len())
-            }
-            Err(error) => format!("a closed connection ({:?})", error.kind()),
-        };
-        let log = self.logged(fault, position, says);
-        self.rows.push(Row { fault: fault.to_owned(), visitor: shown, log });
-    }
-
-    /// What was logged of the request after `position`, one line of which says `says`.
-    fn logged(&self, fault: &str, position: usize, says: &str) -> String {
-        let found = self.edge.logs().wait_line(position, LOG_LIMIT, |line| line.contains(says).then_some(()));
-        assert!(found.is_some(), "{fault}: nothing logged says {says:?}:\n{}", self.edge.printed());
-        let lines = self.edge.logs().all();
-        // Nothing is dropped from a log as short as this one.
-        let lines = lines.get(position..).unwrap_or_default();
-        for line in lines {
-            let told = line.to_ascii_lowercase();
-            assert!(!PANICS.iter().any(|word| told.contains(word)), "{fault}: {line}");
-        }
-        let codes: BTreeSet<String> = lines.iter().filter_map(|line| code(line)).collect();
-        codes.into_iter().collect::<Vec<_>>().join("; ")
-    }
-
-    fn print(&self) {
-        let width =
-            |column: fn(&Row) -> &str| self.rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
-        let (one, two) = (width(|row| &row.fault), width(|row| &row.visitor));
-        println!("{:<one$} | {:<two$} | the log says", "fault", "the visitor gets");
-        for row in &self.rows {
-            println!("{:<one$} | {:<two$} | {}", row.fault, row.visitor, row.log);
-        }
-        println!("{} faults, each with its line in the log; panics: 0", self.rows.len());
-    }
-}
-
-/// A log line in a few words; `None` for a line that says that all went well.
-fn code(line: &str) -> Option<String> {
-    let (endpoint, json) = line.split_once(" :: ")?;
-    let line: Value = serde_json::from_str(json).ok()?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match endpoint {
-        "errors" => match line["fault"].as_object() {
-            Some(fault) => {
-                let part = |key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default();
-                let message: String = part("message").chars().take(70).collect();
-                Some(format!("{}{}: {message}", part("dictionary"), part("pointer")))
-            }
-            None => text(&line["code"]),
-        },
-        "decisions" => Some(format!("fallback: {}", text(&line["fallback"])?)),
-        _ => None,
-    }
+/// What a visitor in New York gets when the personalized path alone is broken: the same page for everybody.
+fn the_generic_page_is_served(behaviour: Behaviour) {
+    let edge = Edge::demo().start();
+    edge.origin().on(EAST, behaviour);
+    let answer = edge.visitor(NEW_YORK).get("/api/products/all");
+    assert_eq!((answer.status, answer.complete), (200, true), "{answer:#?}");
+    assert_eq!(answer.json()["region"], "global", "{}", answer.text());
+    let decision = edge.decision();
+    assert!(!decision["fallback"].is_null(), "the log should say that the fallback was taken: {decision:#}");
+    edge.origin().behave();
+    let healed = edge.visitor(NEW_YORK).get("/api/products/all");
+    assert_eq!(healed.json()["region"], "east", "a fault must not outlast its cause");
 }
 
 #[test]
-fn every_fault_leaves_the_visitor_a_page_and_the_log_a_line() {
-    let edge = Edge::demo().backend("refusing", NOBODY).start();
-    let mut stand = Stand::new(edge);
-    rules::broken(&mut stand);
-    requests::odd(&mut stand);
-    origin::fails(&mut stand);
-    let mut bare =
-        Stand::new(Edge::demo().without_stores().without_backend("session_api").without_geolocation().start());
-    let page = Request::get("/api/products/all");
-    bare.meets(
-        "no store, no geolocation, no session API",
-        PARIS,
-        &page,
-        &gets(200, "\"generic\": true", "config-store"),
-    );
-    assert_eq!(bare.edge.get("/.edge/health").status, 200);
-    stand.rows.append(&mut bare.rows);
-    stand.print();
+fn a_missing_personalized_path_costs_nobody_the_page() {
+    the_generic_page_is_served(Behaviour::Status(404));
+}
+
+#[test]
+fn a_personalized_path_that_answers_500_costs_nobody_the_page() {
+    the_generic_page_is_served(Behaviour::Status(500));
+}
+
+#[test]
+fn a_personalized_path_that_answers_503_costs_nobody_the_page() {
+    the_generic_page_is_served(Behaviour::Status(503));
+}
+
+#[test]
+fn a_personalized_path_that_is_reset_costs_nobody_the_page() {
+    the_generic_page_is_served(Behaviour::Reset);
+}
+
+#[test]
+fn a_personalized_path_that_stalls_costs_nobody_the_page() {
+    the_generic_page_is_served(Behaviour::StallHead(TOO_LONG));
+}
+
+#[test]
+fn an_origin_that_refuses_connections_gets_the_visitor_a_plain_error() {
+    let edge = Edge::demo().backend("origin", "http://127.0.0.1:1").start();
+    let answer = edge.visitor(NEW_YORK).get("/api/products/all");
+    assert!((500..600).contains(&answer.status), "{answer:#?}");
+    assert_eq!(edge.visitor(NEW_YORK).get("/.edge/health").status, 200);
+}
+
+#[test]
+fn an_origin_that_is_broken_altogether_says_so_itself_or_the_edge_does() {
+    let edge = Edge::demo().start();
+    edge.origin().on("*", Behaviour::Status(503));
+    let answer = edge.visitor(NEW_YORK).get("/api/products/all");
+    assert!((500..600).contains(&answer.status), "{answer:#?}");
+}
+
+#[test]
+fn a_truncated_answer_never_looks_whole() {
+    let edge = Edge::demo().start();
+    edge.origin().on(EAST, Behaviour::Truncate);
+    if let Ok(answer) = edge.visitor(NEW_YORK).try_send(&Request::get("/api/products/all")) {
+        assert!(!answer.complete || answer.json()["region"] == "global", "{answer:#?}");
+    }
+    edge.origin().behave();
+    assert_eq!(edge.visitor(NEW_YORK).get("/api/products/all").status, 200);
+}
+
+#[test]
+fn an_answer_reset_in_its_body_never_looks_whole() {
+    let edge = Edge::demo().start();
+    edge.origin().on(EAST, Behaviour::ResetBody);
+    if let Ok(answer) = edge.visitor(NEW_YORK).try_send(&Request::get("/api/products/all")) {
+        assert!(!answer.complete || answer.json()["region"] == "global", "{answer:#?}");
+    }
 }
 
 #[test]
@@ -164,4 +96,26 @@ fn the_first_half_of_a_slow_body_arrives_before_the_second() {
     let times: Vec<_> = answer.arrivals.iter().map(|(time, _)| *time).collect();
     let (first, last) = (*times.first().unwrap(), *times.last().unwrap());
     assert!(last - first > Duration::from_millis(900), "the edge held the body back: {:?}", answer.arrivals);
+}
+
+#[test]
+fn an_unknown_backend_takes_nothing_down() {
+    let edge = Edge::demo().without_backend("session_api").start();
+    assert_eq!(edge.visitor(NEW_YORK).get("/api/products/all").status, 200);
+}
+
+#[test]
+fn every_store_missing_leaves_the_origins_own_page() {
+    let edge = Edge::demo().without_stores().start();
+    let answer = edge.visitor(NEW_YORK).transparent().get("/api/products/all");
+    assert_eq!((answer.status, &answer.json()["generic"]), (200, &true.into()), "{}", answer.text());
+}
+
+#[test]
+fn half_a_dictionary_takes_nothing_down() {
+    let edge = Edge::demo().entry("routes", "{\"routes\": [{\"id\": \"pro").start();
+    let answer = edge.visitor(NEW_YORK).transparent().get("/api/products/all");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let error = edge.error();
+    assert!(error.to_string().contains("routes"), "the log should name the dictionary: {error:#}");
 }
