@@ -18,7 +18,7 @@ use crate::plan::body::BodyRules;
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";
 /// Statuses of a personalized request that count as failures where the route names none.
-const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
+pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
 /// Longest id: it goes into headers and surrogate keys.
 const MAX_ID: usize = 64;
 
