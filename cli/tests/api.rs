@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 

@@ -312,7 +312,7 @@ fn purge_prints_keys_and_sends_nothing_unless_asked() {
     let json: Value = serde_json::from_str(&shop.well(&["purge", "--revision", "r42", "--format", "json"])).unwrap();
     assert_eq!(json, json!({ "surrogate_keys": ["revision-r42"], "soft": false, "sent": false }));
     shop.refused(&["purge"], 2, "expected something to purge");
-    shop.refused(&["purge", "--route", "oen"], 2, "is it 'one'?");
+    shop.refused(&["purge", "--route", "ones"], 2, "is it 'one'?");
     shop.refused(&["purge", "--route", "one", "--send"], 2, "--service");
     shop.refused(&["purge", "--variant", "region"], 2, "expected DIMENSION=VALUE");
 }

@@ -148,7 +148,8 @@ fn whom(moved: &Moved) -> String {
 }
 
 fn facts(facts: &Facts) -> String {
-    facts.iter().map(|(name, value)| format!("{name} is {value}")).collect::<Vec<_>>().join(" and ")
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    facts.iter().map(|(name, value)| format!("{name} is {}", plain(value))).collect::<Vec<_>>().join(" and ")
 }
 
 fn percent(share: f64) -> String {

@@ -183,7 +183,7 @@ impl Names {
         let hint = match nearest(name, all) {
             Some(known) => format!(": is it '{known}'?"),
             None if listed.is_empty() => ": the rules have none".to_owned(),
-            None => format!(": there are {listed}"),
+            None => format!(": known are {listed}"),
         };
         bail!("{option}: expected a name that the rules have, but found '{name}'{hint} (--force takes it as it is)")
     }

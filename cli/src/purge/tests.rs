@@ -1,7 +1,6 @@
 //! The names against what the edge plans, and the call against a server that answers as the documented API does.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,7 +46,7 @@ impl Rules {
             "experiments",
             &json!({ "experiments": [
             { "key": "checkout", "hashVersion": 2, "variations": [{}, {}], "meta": [{ "key": "a" }, { "key": "b" }] },
-            { "key": "away", "hashVersion": 2, "urlPatterns": [{ "type": "simple", "pattern": "/*", "include": true }],
+            { "key": "away", "hashVersion": 2, "urlPatterns": [{ "type": "simple", "pattern": "/p/1", "include": true }],
               "variations": [{}, { "urlRedirect": "https://www.example.com/p/new?x=1" }] }] }),
         );
         rules
@@ -162,8 +161,8 @@ fn a_name_that_the_rules_do_not_have_is_refused_unless_forced() {
         (names.route("product").unwrap_err(), "is it 'products'?"),
         (names.feature("hreo").unwrap_err(), "is it 'hero'?"),
         (names.experiment("chekout").unwrap_err(), "is it 'checkout'?"),
-        (names.variant("hero", "2").unwrap_err(), "there are free shipping, ici et là, plain"),
-        (names.variant("network", "4g").unwrap_err(), "there are fast, medium, slow"),
+        (names.variant("hero", "2").unwrap_err(), "known are free shipping, ici et là, plain"),
+        (names.variant("network", "4g").unwrap_err(), "known are fast, medium, slow"),
         (names.revision("a b").unwrap_err(), "but found 'a b'"),
     ] {
         assert!(error.to_string().contains(expected), "{error}");
