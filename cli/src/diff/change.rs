@@ -47,6 +47,19 @@ fn walk(place: &str, a: &Value, b: &Value, found: &mut Vec<Change>) {
                 walk(&format!("{place}[{index}]"), old, new, found);
             }
         }
+        // Lists that lost or won members: those, and not the whole of both.
+        (Value::Array(old), Value::Array(new)) if old.iter().chain(new).all(Value::is_object) => {
+            let before = found.len();
+            let only = |list: &[Value], other: &[Value]| -> Vec<(String, Value)> {
+                let only = list.iter().enumerate().filter(|(_, member)| !other.contains(member));
+                only.map(|(index, member)| (format!("{place}[{index}]"), member.clone())).collect()
+            };
+            found.extend(only(old, new).into_iter().map(|(what, from)| Change { what, from, to: Value::Null }));
+            found.extend(only(new, old).into_iter().map(|(what, to)| Change { what, from: Value::Null, to }));
+            if found.len() == before {
+                found.push(Change { what: place.to_owned(), from: a.clone(), to: b.clone() });
+            }
+        }
         _ => found.push(Change { what: place.to_owned(), from: a.clone(), to: b.clone() }),
     }
 }

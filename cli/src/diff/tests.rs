@@ -263,3 +263,12 @@ fn two_runs_say_the_same() {
         || serde_json::to_string(&diff(experiment(json!({})), experiment(json!({ "weights": [0.3, 0.7] })))).unwrap();
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_list_that_lost_a_member_names_that_member() {
+    let page = |operations: Value| routes(json!([{ "id": "a", "path": "/a", "html": operations }]));
+    let (one, two) =
+        (json!({ "select": "#a", "inner": { "text": "x" } }), json!({ "select": "#b", "inner": { "text": "y" } }));
+    let report = says(page(json!([one, two])), page(json!([two])), &["html[0]: {\"select\":\"#a\""]);
+    assert_eq!(report.routes.changed[0].changes.len(), 1);
+}
