@@ -1,6 +1,5 @@
 //! Names that one dictionary takes from another, and times that leave nothing to hold.
 
-use edge_personalizer::rules::Route;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,12 +17,10 @@ impl Checked<'_> {
         let features: Vec<&str> = definitions.features.keys().collect();
         let experiments: Vec<&str> = definitions.experiments.keys().collect();
         for (route, pointer) in self.routes() {
-            let asked: [(&str, &[&str], fn(&Route) -> &[String]); 2] = [
-                ("feature", &features, |route| &route.feature_keys),
-                ("experiment", &experiments, |route| &route.experiment_keys),
-            ];
+            let asked =
+                [("feature", &features, &route.feature_keys), ("experiment", &experiments, &route.experiment_keys)];
             for (kind, known, keys) in asked {
-                for key in keys(&route).iter().filter(|key| !known.contains(&key.as_str())) {
+                for key in keys.iter().filter(|key| !known.contains(&key.as_str())) {
                     let article = if kind.starts_with('e') { "an" } else { "a" };
                     let hint = nearest(key, known.iter().copied()).map(|name| format!(": is it '{name}'?"));
                     let message = format!(
