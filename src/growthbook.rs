@@ -43,7 +43,7 @@ pub use range::{
 };
 pub use redirect::Redirect;
 pub use result::{BanditLeaf, Effects, ExperimentResult, Exposure, FeatureResult, RuleId, Source};
-pub use reweight::{Piece, Reweighted, reweight};
+pub use reweight::{Piece, Reweighted, reweight, reweight_pieces};
 pub use schedule::{Moment, Schedule};
 pub use sticky::{StickyBuckets, StickyDocument};
 pub use table::{Definition, DefinitionSource, Table};

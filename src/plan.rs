@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod key;
 pub mod personal;
 pub mod query;
+pub mod surrogate;
 pub mod values;
 pub mod variant;
 
@@ -176,6 +177,13 @@ fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Opt
 
 /// Path and query of a URL on the host that was asked for.
 fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
+    let (authority, path, query) = split_target(target)?;
+    authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
+}
+
+/// Authority, path and query of an absolute URL, as an experiment's arm names one. The path is what the variant says of that arm.
+#[must_use]
+pub fn split_target(target: &str) -> Option<(&str, &str, Option<&str>)> {
     let (_, rest) = target.split_once("://")?;
     let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(at);
@@ -184,8 +192,7 @@ fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Optio
         Some((path, query)) => (path, Some(query)),
         None => (rest, None),
     };
-    let path = if path.is_empty() { "/" } else { path };
-    authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
+    Some((authority, if path.is_empty() { "/" } else { path }, query))
 }
 
 fn answer(route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> AnswerPlan {

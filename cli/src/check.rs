@@ -1,7 +1,10 @@
 //! `personalizer check`: strict where the edge is forgiving.
 
 mod backends;
+mod bodies;
 mod compile;
+mod references;
+mod repeated;
 mod report;
 mod routes;
 mod sizes;
@@ -20,6 +23,7 @@ use crate::folder::Folder;
 use crate::output::{Format, Outcome};
 
 pub use backends::beside;
+pub use compile::{escape, nearest};
 use report::Finding;
 pub use report::{Level, Report, print};
 
@@ -99,9 +103,14 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.conditions();
     checked.definitions();
     checked.duplicates();
+    checked.repeated();
+    checked.bodies();
+    checked.references();
+    checked.schedules();
     checked.backends(place, manifest)?;
     checked.sizes();
     checked.unreachable();
+    checked.unreachable_regions();
     checked.shared();
     checked.units();
     let variants = checked.variants();

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, sessions,
-    status,
+    canary, check, conformance, diff, disable, enable, explain, preview, promote, prune, purge, push, reweight,
+    rollback, schema, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -37,6 +37,7 @@ Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 enum Command {
     Check(check::Options),
     Explain(explain::Options),
+    Diff(diff::Options),
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
@@ -45,8 +46,10 @@ enum Command {
     Rollback(rollback::Options),
     Enable(enable::Options),
     Disable(disable::Options),
+    Reweight(reweight::Options),
     Prune(prune::Options),
     Sessions(sessions::Options),
+    Purge(purge::Options),
     Schema(schema::Options),
     Conformance(conformance::Arguments),
 }
@@ -56,6 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         Command::Check(options) => check::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Diff(options) => diff::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),
@@ -64,8 +68,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Rollback(options) => rollback::run(options),
         Command::Enable(options) => enable::run(options),
         Command::Disable(options) => disable::run(options),
+        Command::Reweight(options) => reweight::run(options),
         Command::Prune(options) => prune::run(options),
         Command::Sessions(options) => sessions::run(options),
+        Command::Purge(options) => purge::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }

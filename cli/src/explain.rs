@@ -43,7 +43,9 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         _ => bail!("expected a URL (or --trace-request FILE), but found {}", options.words.join(" ")),
     };
     let folder = PathBuf::from(folder);
-    let rules = compile(&Folder::read(&folder)?);
+    let dictionaries = Folder::read(&folder)?;
+    dictionaries.parsed()?;
+    let rules = compile(&dictionaries);
     let described = options.visitor.describe(url, &folder)?;
     let logged = described.logged.clone();
     let explanation = explain(&rules, described.described);
@@ -73,7 +75,7 @@ pub(crate) fn compile(folder: &Folder) -> RuleSet {
 }
 
 /// A time, or what is wrong with it.
-fn moment(text: &str) -> anyhow::Result<time::OffsetDateTime> {
+pub fn moment(text: &str) -> anyhow::Result<time::OffsetDateTime> {
     time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
         .with_context(|| format!("expected a time as 2026-11-27T00:00:00Z (RFC 3339), but found '{text}'"))
 }

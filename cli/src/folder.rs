@@ -62,6 +62,20 @@ impl Folder {
         Ok(read)
     }
 
+    /// That every dictionary is JSON.
+    ///
+    /// # Errors
+    ///
+    /// The first that isn't, with its line and column.
+    pub fn parsed(&self) -> anyhow::Result<()> {
+        match self.dictionaries.values().find_map(|source| Some((source, source.json.as_ref().err()?))) {
+            Some((source, (Position { line, column }, message))) => {
+                bail!("{}:{line}:{column}: {message}", source.file.display())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The dictionaries that can be parsed, `$schema` and comments left out: what is written to a store.
     pub fn values(&self) -> Map<String, Value> {
         let parsed =

@@ -3,22 +3,29 @@
 //! It links the library that the edge runs, so the two can't disagree. Exit codes: 0 all is well, 1 faults were found, 2 it could
 //! not run.
 
+mod api;
 mod backoff;
 mod canary;
 mod check;
 mod client;
 mod command;
 mod conformance;
+mod countries;
+mod diff;
 mod disable;
+mod edit;
 mod enable;
 mod entries;
 mod explain;
+mod files;
 mod folder;
 mod output;
 mod preview;
 mod promote;
 mod prune;
+mod purge;
 mod push;
+mod reweight;
 mod rollback;
 mod rollout;
 mod schema;

@@ -8,16 +8,17 @@ use clap::{Args, ValueEnum};
 use edge_personalizer::rules::manifest::{MANIFEST, Manifest};
 use edge_personalizer::rules::pack::{self, Pack};
 use edge_personalizer::rules::pointer::is_revision_name;
+use edge_personalizer::rules::settings::RegionOverride;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::check;
 use crate::entries::{self, MAX_ENTRIES};
 use crate::folder::Folder;
 use crate::output::{self, Format, Outcome};
 use crate::rollout::{Store, repoint};
 use crate::target::{self, Address, Api, Target};
+use crate::{check, explain};
 
 /// Above this a rule set goes to the KV store (design.md section 3.1): in bytes.
 const LARGE: usize = 100_000;
@@ -90,6 +91,13 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     if options.format == Format::Text && report.warnings() > 0 {
         output::note(&format!("{} warnings: `personalizer check` names them", report.warnings()));
     }
+    if matches!(options.to, Address::Fastly(_))
+        && explain::compile(&folder).settings.region_override == RegionOverride::Any
+    {
+        output::note(
+            "settings: region_override is 'any', for local development: every visitor may choose a region by X-Geo-Region",
+        );
+    }
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?;
     let revision = options.revision.clone().unwrap_or_else(|| default_name(now));
     if !is_revision_name(&revision) {
@@ -112,7 +120,14 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 
     let mut target = target::open(&options.to, &options.api)?;
     let store = Store::read(&mut *target)?;
-    if !store.entries_of(&revision).is_empty() {
+    let taken = store.entries_of(&revision);
+    if !taken.is_empty() && !taken.contains_key(MANIFEST) {
+        bail!(
+            "{revision}: expected a new revision's name, but found one that an earlier push left unfinished, or that was written by hand: take another \
+             name, or remove it by `personalizer prune`"
+        );
+    }
+    if !taken.is_empty() {
         bail!("{revision}: expected a new revision's name, but found one that exists; a revision is never overwritten");
     }
     let (written, manifest) = if packed {

@@ -27,6 +27,30 @@ pub fn position(text: &str, pointer: &str) -> Position {
     at(text, found)
 }
 
+/// A member of an object, as it is written: where its key and its value start, and where the value ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The byte of the key's quote.
+    pub key: usize,
+    /// The value's first byte.
+    pub value: usize,
+    /// The byte behind the value.
+    pub end: usize,
+}
+
+/// The member (or the element: its key is its value then) that `pointer` leads to; `None` where it leads nowhere.
+pub fn member(text: &str, pointer: &str) -> Option<Member> {
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
+    let mut key = 0;
+    for step in pointer.split('/').skip(1) {
+        key = scanner.descend(&step.replace("~1", "/").replace("~0", "~"))?;
+    }
+    scanner.space();
+    let value = scanner.at;
+    scanner.skip()?;
+    Some(Member { key, value, end: scanner.at })
+}
+
 /// Line and column of a byte.
 pub fn at(text: &str, offset: usize) -> Position {
     let mut end = offset.min(text.len());
@@ -179,10 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn a_member_ends_where_its_value_ends() {
+        let of = |pointer: &str| member(TEXT, pointer).and_then(|found| TEXT.get(found.key..found.end));
+        assert_eq!(of("/routes/0/n"), Some("\"n\": -1.5e3"));
+        assert_eq!(of("/routes/1/a~1b"), Some("\"a/b\": { \"c\": [[1], 2] }"));
+        assert_eq!(of("/routes/1/a~1b/c/0"), Some("[1]"));
+        assert_eq!(of("/routes/0/m"), None);
+    }
+
+    #[test]
     fn broken_json_never_panics() {
         for end in 0..TEXT.len() {
             if let Some(text) = TEXT.get(..end) {
                 position(text, "/routes/1/a~1b/c/1");
+                let _ = member(text, "/routes/1/a~1b/c/1");
             }
         }
     }

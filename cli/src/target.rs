@@ -45,7 +45,7 @@ pub struct Api {
     #[arg(long, value_name = "STORE_ID")]
     kv_store: Option<String>,
     /// Where the API is.
-    #[arg(long, value_name = "URL", default_value = "https://api.fastly.com", hide = true)]
+    #[arg(long, value_name = "URL", default_value = crate::api::BASE, hide = true)]
     api_base: String,
 }
 

@@ -237,3 +237,82 @@ fn output_for_machines_has_no_colours() {
     let report: Value = serde_json::from_str(&shop.well(&["check", "rules", "--format", "json"])).unwrap();
     assert_eq!((&report["faults"], &report["variants"][0]["count"]), (&json!(0), &json!(1)));
 }
+
+#[test]
+fn a_diff_of_revisions_and_folders_ends_with_1_where_something_changes() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.route("two");
+    shop.well(&["push", "rules", "--revision", "r2"]);
+    for (a, b) in [("r1", "r2"), ("@active", "rules"), ("r1", "./rules")] {
+        let (code, stdout, stderr) = shop.run(&["diff", a, b]);
+        assert_eq!(code, 1, "{a} {b}: {stdout}{stderr}");
+        assert!(stdout.contains("+ two /*") && stdout.contains("- one /*"), "{stdout}");
+    }
+    assert!(shop.well(&["diff", "r2", "rules"]).contains("Nothing changes"));
+    let (code, stdout, _) = shop.run(&["diff", "@active", "r2", "--format", "json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &report["equal"], &report["routes"]["added"][0]["id"]), (1, &json!(false), &json!("two")));
+    shop.refused(&["diff", "r1", "r9"], 2, "there are: r1, r2");
+    shop.refused(&["diff", "@canary", "r2"], 2, "@canary: expected a pointer that names one");
+    shop.refused(&["diff", "rules", "elsewhere/rules"], 2, "expected a folder of rules");
+    fs::write(shop.rules().join("routes.json"), "{").unwrap();
+    shop.refused(&["diff", "r1", "rules"], 2, "routes.json:1:");
+}
+
+#[test]
+fn a_diff_reads_large_sets_and_parts_whole() {
+    let shop = Shop::new();
+    let routes = |count: usize| -> Value {
+        let routes = (0..count).map(|n| json!({ "id": format!("r{n}"), "path": format!("/r/{n}/*") }));
+        json!({ "routes": routes.collect::<Vec<_>>() })
+    };
+    // Some four parts.
+    fs::write(shop.rules().join("routes.json"), routes(800).to_string()).unwrap();
+    shop.well(&["push", "rules", "--revision", "r1"]);
+    assert!(shop.store().get("r1/routes.2").is_some());
+    shop.well(&["diff", "r1", "rules"]);
+    fs::write(shop.rules().join("routes.json"), routes(801).to_string()).unwrap();
+    let (code, stdout, _) = shop.run(&["diff", "r1", "rules"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("+ r800 /r/800/*") && !stdout.contains("- r"), "{stdout}");
+}
+
+#[test]
+fn reweight_writes_what_check_accepts_and_diff_sees_the_least_move() {
+    let shop = Shop::new();
+    let features = json!({ "features": { "hero": { "defaultValue": "a", "rules": [
+        { "key": "x", "hashVersion": 2, "variations": ["a", "b", "c"], "weights": [0.4, 0.3, 0.3] }] } } });
+    let file = shop.rules().join("features.json");
+    fs::write(&file, serde_json::to_string_pretty(&features).unwrap()).unwrap();
+    shop.well(&["push", "rules", "--revision", "r1"]);
+    let before = fs::read_to_string(&file).unwrap();
+    let printed = shop.well(&["reweight", "rules/features.json", "x", "--weights", "0.2,0.3,0.5"]);
+    assert!(printed.contains("warning: 20.00 % of visitors"), "{printed}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), before, "without --write the file stays");
+    let json =
+        shop.well(&["reweight", "rules/features.json", "x", "--weights", "0.2,0.3,0.5", "--write", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["least"], &json["moved"], &json["written"]), (&json!(0.2), &json!(0.2), &json!(true)), "{json}");
+    let report: Value = serde_json::from_str(&shop.well(&["check", "rules", "--format", "json"])).unwrap();
+    assert_eq!((&report["faults"], &report["warnings"]), (&json!(0), &json!(0)), "{report}");
+    let (_, stdout, _) = shop.run(&["diff", "r1", "rules", "--format", "json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let moved = report["features"][0]["visitors"][0]["changed"].as_f64().unwrap();
+    assert!((moved - 0.2).abs() < 0.015, "{report:#}");
+    shop.refused(&["reweight", "rules/features.json", "y", "--weights", "0.2,0.8"], 2, "there are x");
+}
+
+#[test]
+fn purge_prints_keys_and_sends_nothing_unless_asked() {
+    let shop = Shop::new();
+    let (code, stdout, stderr) = shop.run(&["purge", "--route", "one", "--revision", "r42"]);
+    assert_eq!((code, stdout.as_str()), (0, "revision-r42\nroute-one\n"), "{stderr}");
+    assert!(stderr.contains("nothing was purged") && stderr.contains("route 'one' has no 'cache'"), "{stderr}");
+    let json: Value = serde_json::from_str(&shop.well(&["purge", "--revision", "r42", "--format", "json"])).unwrap();
+    assert_eq!(json, json!({ "surrogate_keys": ["revision-r42"], "soft": false, "sent": false }));
+    shop.refused(&["purge"], 2, "expected something to purge");
+    shop.refused(&["purge", "--route", "ones"], 2, "is it 'one'?");
+    shop.refused(&["purge", "--route", "one", "--send"], 2, "--service");
+    shop.refused(&["purge", "--variant", "region"], 2, "expected DIMENSION=VALUE");
+}

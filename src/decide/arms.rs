@@ -200,8 +200,9 @@ fn changes_page(value: &Json) -> bool {
     })
 }
 
-/// A value as templates and the variant write it.
-fn as_text(value: &Json) -> Option<String> {
+/// A value as templates and the variant write it; `None` for `null`, which is no value.
+#[must_use]
+pub fn as_text(value: &Json) -> Option<String> {
     match value {
         Json::Null => None,
         Json::String(text) => Some(text.clone()),

@@ -144,6 +144,11 @@ impl Definition for Experiment {
 }
 
 impl Feature {
+    /// Every value that the feature can have: its default, what rules force, the arms of its experiments. A value may come twice.
+    pub fn values(&self) -> impl Iterator<Item = &Json> {
+        std::iter::once(&self.default_value).chain(self.rules.iter().flat_map(Rule::values))
+    }
+
     /// The experiments that the feature's rules run, in their order.
     pub fn experiments(&self) -> impl Iterator<Item = &Experiment> {
         self.rules.iter().filter_map(|rule| match &rule.action {
@@ -154,6 +159,14 @@ impl Feature {
 }
 
 impl Rule {
+    fn values(&self) -> &[Json] {
+        match &self.action {
+            Action::Force(force) => std::slice::from_ref(&force.value),
+            Action::Run(experiment) => experiment.variations(),
+            Action::Nothing => &[],
+        }
+    }
+
     fn compile(feature: &str, mut stored: stored::Rule) -> Result<Self, Fault> {
         let id = stored.id.take().unwrap_or_default().into();
         let schedule = compile_schedule(stored.schedule.take())?;
@@ -283,6 +296,13 @@ impl Experiment {
     #[must_use]
     pub fn variations(&self) -> &[Json] {
         self.definition.variations.as_deref().unwrap_or_default()
+    }
+
+    /// How an arm is called in exposures and variants: its own key, or its index.
+    #[must_use]
+    pub fn arm_key(&self, variation: usize) -> std::borrow::Cow<'_, str> {
+        let own = self.meta(variation).and_then(|meta| meta.key.as_deref()).filter(|key| !key.is_empty());
+        own.map_or_else(|| super::experiment::index_text(variation), std::borrow::Cow::Borrowed)
     }
 
     /// More of an arm.

@@ -182,7 +182,7 @@ impl<'a> Evaluator<'a, '_> {
         let (hash_attribute, hash_value) = self.hash_value(&experiment.attributes);
         let meta = experiment.meta(variation);
         ExperimentResult {
-            key: meta.and_then(|meta| filled(meta.key.as_deref())).map_or_else(|| index_text(variation), Cow::Borrowed),
+            key: experiment.arm_key(variation),
             variation,
             value,
             feature,
@@ -303,7 +303,7 @@ fn filled(text: Option<&str>) -> Option<&str> {
 }
 
 /// An index as text; those that occur are ready-made.
-fn index_text(index: usize) -> Cow<'static, str> {
+pub(super) fn index_text(index: usize) -> Cow<'static, str> {
     const READY: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     READY.get(index).map_or_else(|| Cow::Owned(index.to_string()), |text| Cow::Borrowed(*text))
 }

@@ -35,11 +35,23 @@ pub struct Reweighted {
 /// Returns `None` where the numbers make no split: different lengths, a share that isn't from 0 to 1, a sum above 1.
 #[must_use]
 pub fn reweight(ranges: &[super::Fractions], shares: &[f64]) -> Option<Reweighted> {
-    if ranges.len() != shares.len() || !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
+    if ranges.len() != shares.len() {
+        return None;
+    }
+    let pieces = ranges.iter().enumerate().map(|(variation, range)| Piece { variation, range: *range });
+    reweight_pieces(&pieces.collect::<Vec<_>>(), shares)
+}
+
+/// The same for variations that have several ranges already, or none: `current` is what an earlier [`reweight`] gave.
+///
+/// Returns `None` where [`reweight`] does, and where a piece is of a variation that has no share.
+#[must_use]
+pub fn reweight_pieces(current: &[Piece], shares: &[f64]) -> Option<Reweighted> {
+    if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
         return None;
     }
     let targets = whole_buckets(shares)?;
-    let mut owners = owners(ranges);
+    let mut owners = owners(current);
     let mut excess: Vec<i64> = targets.iter().map(|target| -i64::from(*target)).collect();
     for owner in owners.iter().flatten() {
         *excess.get_mut(*owner)? += 1;
@@ -72,8 +84,12 @@ fn whole_buckets(shares: &[f64]) -> Option<Vec<u32>> {
 }
 
 /// The variation of each bucket.
-fn owners(ranges: &[super::Fractions]) -> Vec<Option<usize>> {
-    (0..BUCKETS).map(|bucket| super::choose_variation(f64::from(bucket) / f64::from(BUCKETS), ranges)).collect()
+fn owners(pieces: &[Piece]) -> Vec<Option<usize>> {
+    let owner = |bucket: u32| {
+        let n = f64::from(bucket) / f64::from(BUCKETS);
+        pieces.iter().find(|piece| super::in_range(n, piece.range)).map(|piece| piece.variation)
+    };
+    (0..BUCKETS).map(owner).collect()
 }
 
 /// Takes buckets away from variations that have too many: at the lower end if the neighbour there is to grow, so that its range

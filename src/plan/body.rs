@@ -140,6 +140,12 @@ impl BodyPlan {
     }
 }
 
+/// What can't be used of a route's `html` and `json`, with pointers within the route: for who wants to know before a request comes.
+#[must_use]
+pub fn lint(rules: &RuleSet, route: &Route) -> Vec<transform::Fault> {
+    BodyRules::compile(&route.html, route.json.as_ref(), &mut rules.templates.borrow_mut()).1
+}
+
 fn note(rules: &RuleSet, route: &Route, faults: Vec<transform::Fault>) {
     let place =
         |fault: transform::Fault| Fault::new("routes", format!("/{}{}", route.id, fault.pointer), fault.message);

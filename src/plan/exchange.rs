@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::key::Canonical;
 use super::variant::Variant;
-use super::{personal, values};
+use super::{personal, surrogate, values};
 use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
 use crate::context::{Context, preview};
 use crate::platform::Caching;
@@ -95,7 +95,7 @@ pub(super) fn shared(
         ttl: cache.stored.ttl,
         stale_while_revalidate: cache.stored.stale_while_revalidate,
         stale_if_error: cache.stored.stale_if_error,
-        surrogate_keys: surrogate_keys(rules, route, cache, &variant),
+        surrogate_keys: surrogate::of_answer(rules, route, cache, &variant),
     };
     add_hop_headers(head, &mut headers);
     Exchange { backend: backend.to_owned(), method: head.method.clone(), url, path, headers, caching, variant }
@@ -178,13 +178,6 @@ fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
     if let Ok(value) = HeaderValue::from_str(&variant.header()) {
         headers.insert(HeaderName::from_static("edge-variant"), value);
     }
-}
-
-fn surrogate_keys(rules: &RuleSet, route: &Route, cache: &Cache, variant: &Variant) -> String {
-    let revision = rules.revision.as_deref().map(|revision| format!("revision-{revision}"));
-    let keys = cache.stored.surrogate_keys.iter().cloned();
-    let keys = keys.chain([format!("route-{}", route.id)]).chain(revision).chain(variant.surrogate_keys());
-    keys.collect::<Vec<_>>().join(" ")
 }
 
 fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {

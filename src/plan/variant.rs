@@ -56,11 +56,6 @@ impl Variant {
         }
         header
     }
-
-    /// As surrogate keys: `variant-<dimension>-<value>`, so that one variant can be purged.
-    pub fn surrogate_keys(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(dimension, value)| format!("variant-{dimension}-{}", value.replace(' ', "%20")))
-    }
 }
 
 /// A Structured Fields key (RFC 9651 section 3.1.2 allows `a-z 0-9 _ - . *` only, so `deviceType` can't be one): a capital is

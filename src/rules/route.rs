@@ -2,6 +2,8 @@
 
 mod compile;
 
+pub use compile::FALLBACK_STATUSES;
+
 use std::cell::OnceCell;
 use std::rc::Rc;
 

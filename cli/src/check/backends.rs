@@ -32,6 +32,11 @@ impl Checked<'_> {
                 self.fault("routes", pointer, message);
             }
         }
+        let sessions = self.json("settings").and_then(|json| json.pointer("/session/backend")?.as_str());
+        if let Some(name) = sessions.filter(|name| !known.contains(*name)) {
+            let message = format!("expected a backend of {} ({listed}), but found '{name}'", file.display());
+            self.fault("settings", "/session/backend", message);
+        }
         Ok(())
     }
 }

@@ -39,13 +39,7 @@ impl Checked<'_> {
         for fault in faults {
             let message = match unknown_key(fault) {
                 Some((_, "$comment" | "$schema")) => continue,
-                Some((parent, key)) => {
-                    let known = schema::known_keys(&fault.dictionary, parent);
-                    let key = key.replace("~1", "/").replace("~0", "~");
-                    let hint = known.as_ref().and_then(|known| nearest(&key, known.iter().map(String::as_str)));
-                    let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
-                    format!("expected a known key, but found '{key}'{hint}")
-                }
+                Some((parent, key)) => unknown(&fault.dictionary, parent, key),
                 None => fault.message.clone(),
             };
             self.fault(&fault.dictionary, &fault.pointer, message);
@@ -106,6 +100,15 @@ impl Checked<'_> {
             // These work as they are written; the rest the edge leaves out or reads past.
             let works =
                 pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
+            let message = match pointer.rsplit_once('/') {
+                Some((parent, key)) if message.starts_with("expected a known key") => {
+                    if key == "$comment" {
+                        continue;
+                    }
+                    unknown(dictionary, parent, key)
+                }
+                _ => message,
+            };
             self.add(if works { Level::Warning } else { Level::Fault }, dictionary, pointer, message);
         }
     }
@@ -149,18 +152,27 @@ impl<'a> Checked<'a> {
     }
 }
 
+/// The wording for a key that nobody knows, with the nearest of those that may stand there.
+fn unknown(dictionary: &str, parent: &str, key: &str) -> String {
+    let known = schema::known_keys(dictionary, parent);
+    let key = key.replace("~1", "/").replace("~0", "~");
+    let hint = known.as_ref().and_then(|known| nearest(&key, known.iter().map(String::as_str)));
+    let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+    format!("expected a known key, but found '{key}'{hint}")
+}
+
 /// The parent's pointer and the key, where a fault is of a key that nobody knows.
 fn unknown_key(fault: &Fault) -> Option<(&str, &str)> {
     fault.message.starts_with("expected a known key").then(|| fault.pointer.rsplit_once('/'))?
 }
 
 /// A key as a step of a JSON pointer (RFC 6901 section 3).
-pub(super) fn escape(key: &str) -> String {
+pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
 /// The most similar of the known names, if one is similar at all.
-fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     known
         .into_iter()
         .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known))

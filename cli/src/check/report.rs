@@ -103,7 +103,8 @@ fn text(report: &Report) -> String {
             finding.message
         );
     }
-    let summary = format!("{} faults, {} warnings", report.faults, report.warnings);
+    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let summary = format!("{}, {}", many(report.faults, "fault"), many(report.warnings, "warning"));
     let _ = match (report.faults, report.warnings) {
         (0, 0) => writeln!(text, "{}", summary.green()),
         (0, _) => writeln!(text, "{}", summary.yellow()),

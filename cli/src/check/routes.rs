@@ -30,6 +30,10 @@ impl Checked<'_> {
                 let message = "expected a time to come, but found one that is over: this route never matches again";
                 self.warn("routes", format!("{pointer}/schedule/until"), message);
             }
+            if route.methods.is_empty() {
+                let message = "expected at least one method, but found none: this route never matches";
+                self.warn("routes", format!("{pointer}/methods"), message);
+            }
             let covering = routes.iter().enumerate().find(|(other, (earlier, _))| {
                 *other != index && goes_before(earlier, *other, route, index) && takes_all(earlier, route)
             });
@@ -54,6 +58,8 @@ impl Checked<'_> {
                     Source::Session(path) => Some(format!("session.{path}")),
                     _ => None,
                 });
+            let sent = route.session.as_ref().is_some_and(|session| session.is_sent());
+            let personal = personal.or_else(|| sent.then(|| "session (query or header)".to_owned()));
             if let Some(name) = personal {
                 let message = format!(
                     "expected an answer for many, but found '{name}' in it: this route is never shared, whatever 'cache' says"

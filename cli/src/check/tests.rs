@@ -161,3 +161,102 @@ fn a_set_that_no_request_could_read_is_a_fault() {
         .collect();
     found(Level::Fault, &[("routes", &routes(json!(many)))], "expected at most 13 entries of 8000 characters");
 }
+
+#[test]
+fn pages_and_json_are_compiled_before_a_request_comes() {
+    let text = routes(json!([
+        { "id": "a", "path": "/a", "html": [
+            { "select": "#x", "inner": { "template": "hreo" } },
+            { "select": "a[", "inner": { "text": "x" } }] },
+        { "id": "b", "path": "/b", "html": [{ "select": "#x", "inner": { "template": "broken" } }] }]));
+    let templates = r#"{"templates":{"broken":"{% if x %}","unused":"x"}}"#;
+    let both = [("routes", text.as_str()), ("templates", templates)];
+    for place in ["/routes/0/html/0", "/routes/0/html/1", "/routes/1/html/0"] {
+        found(Level::Fault, &both, place);
+    }
+    found(Level::Warning, &both, "/templates/unused: expected a template that a route uses");
+}
+
+#[test]
+fn a_visual_change_that_no_stream_can_make_is_named() {
+    let experiments = json!({ "experiments": [{ "key": "x", "hashVersion": 2, "variations": [{}, { "domMutations": [
+        { "selector": "#a", "attribute": "position", "action": "set", "parentSelector": "#b" }] }] }] });
+    found(Level::Warning, &[("experiments", &experiments.to_string())], "/experiments/0/variations/1/domMutations/0");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named() {
+    let text = r#"{"features":{"hero":{"defaultValue":1},"hero":{"defaultValue":2}}}"#;
+    found(Level::Fault, &[("features", text)], "/features/hero: expected a name of its own, but found 'hero' twice");
+}
+
+#[test]
+fn an_unknown_key_of_a_feature_is_named_with_the_nearest_known_one() {
+    let text = r#"{"features":{"hero":{"defaultVale":1,"rules":[{"$comment":"why","forse":2}]}}}"#;
+    found(
+        Level::Fault,
+        &[("features", text)],
+        "/features/hero/defaultVale: expected a known key, but found 'defaultVale': is it 'defaultValue'?",
+    );
+    found(
+        Level::Fault,
+        &[("features", text)],
+        "/features/hero/rules/0/forse: expected a known key, but found 'forse': is it 'force'?",
+    );
+    assert_eq!(findings(&[("features", text)]).len(), 2);
+}
+
+#[test]
+fn what_a_route_asks_for_and_nobody_defines_is_named() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "features": ["hreo"],
+        "rewrite": { "set_query": { "c": "{experiment.checkout|0}" } } }]));
+    let features = r#"{"features":{"hero":{"defaultValue":1}}}"#;
+    let both = [("routes", text.as_str()), ("features", features)];
+    found(
+        Level::Warning,
+        &both,
+        "/routes/0/features/0: expected a feature of features.json, but found 'hreo', which is always null: is it 'hero'?",
+    );
+    found(Level::Warning, &both, "/routes/0: expected an experiment of experiments.json, but found 'checkout'");
+    let settings = r#"{"growthbook":{"kv_key":"payload"}}"#;
+    assert!(findings(&[both[0], both[1], ("settings", settings)]).is_empty(), "a payload may define them");
+}
+
+#[test]
+fn a_schedule_that_never_holds_is_named_in_features_too() {
+    let text = json!({ "features": { "hero": { "defaultValue": 1, "rules": [
+        { "force": 2, "schedule": { "from": "2099-01-02T00:00:00Z", "until": "2099-01-01T00:00:00Z" } },
+        { "force": 2, "schedule": { "until": "2020-01-01T00:00:00Z" } }] } } });
+    let text = text.to_string();
+    found(Level::Fault, &[("features", &text)], "/features/hero/rules/0/schedule/until: expected a time after 'from'");
+    found(Level::Warning, &[("features", &text)], "/features/hero/rules/1/schedule/until: expected a time to come");
+}
+
+#[test]
+fn a_region_that_nobody_is_in_and_a_route_without_methods_are_named() {
+    let regions = r#"{"regions":[{"id":"A","slug":"a"},{"id":"B","slug":"b","when":{"country":"US"}}]}"#;
+    found(Level::Warning, &[("regions", regions)], "/regions/1: expected a region that somebody is in");
+    let text = routes(json!([{ "id": "a", "path": "/a", "methods": [] }]));
+    found(Level::Warning, &[("routes", &text)], "/routes/0/methods: expected at least one method");
+}
+
+#[test]
+fn a_session_that_is_sent_is_one_visitors_own_and_its_backend_is_looked_for() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "cache": { "ttl": 60 }, "session": { "header": ["cart"] } }]));
+    found(Level::Warning, &[("routes", &text)], "/routes/0/cache: expected an answer for many, but found 'session");
+    found(
+        Level::Fault,
+        &[("settings", r#"{"session":{"backend":"sesions"}}"#)],
+        "/session/backend: expected a backend of",
+    );
+}
+
+#[test]
+fn media_that_fit_a_device_count_as_variants() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "cache": { "ttl": 60 }, "adapt": { "image": {
+        "widths": [100, 200, 400, 800], "formats": ["avif", "webp"], "quality": { "slow": 40, "medium": 60, "fast": 80 } } } }]));
+    // Four widths and none, two formats and none, three qualities.
+    assert!(findings(&[("routes", &text)]).is_empty());
+    let settings = r#"{"limits":{"max_variants":44}}"#;
+    found(Level::Warning, &[("routes", &text), ("settings", settings)], "but found 45: 45 media");
+}

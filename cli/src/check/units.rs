@@ -39,7 +39,7 @@ impl Checked<'_> {
     }
 
     /// Every experiment: dictionary, pointer, definition, and the feature that it is a rule of.
-    fn experiments(&self) -> Vec<(&'static str, String, &Value, Option<&str>)> {
+    pub(super) fn experiments(&self) -> Vec<(&'static str, String, &Value, Option<&str>)> {
         let mut all = Vec::new();
         let features = self.json("features").and_then(|json| json.get("features")?.as_object());
         for (key, feature) in features.into_iter().flatten() {

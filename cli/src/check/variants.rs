@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use edge_personalizer::adapt::Adapt;
+use edge_personalizer::context::device::DeviceClass;
+use edge_personalizer::context::network::NetworkClass;
 use edge_personalizer::rules::Route;
 use edge_personalizer::rules::route::CompiledAction;
 use edge_personalizer::rules::template::Source;
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,7 +54,7 @@ impl Checked<'_> {
             if matches!(route.action, CompiledAction::Passthrough) {
                 continue;
             }
-            let factors = self.factors(&route);
+            let mut factors = self.factors(&route);
             let open = match &route.action {
                 CompiledAction::Personalize(personalize) => personalize
                     .cache
@@ -58,6 +62,13 @@ impl Checked<'_> {
                     .is_some_and(|cache| !cache.key_headers.is_empty() || !cache.key_cookies.is_empty()),
                 _ => false,
             };
+            if let Some(adapt) = &route.adapt {
+                let stored = self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/adapt/image")));
+                let count = media(adapt, stored.unwrap_or(&Value::Null));
+                if count > 1 {
+                    factors.insert("media".to_owned(), count);
+                }
+            }
             let product = factors.values().fold(1_u64, |product, factor| product.saturating_mul(*factor));
             if product > budget {
                 let message = format!(
@@ -100,20 +111,10 @@ impl Checked<'_> {
 
     /// Distinct values that a feature can have.
     fn values_of_feature(&self, key: &str) -> u64 {
-        let feature = self.json("features").and_then(|json| json.get("features")?.get(key));
-        let Some(feature) = feature else { return 1 };
-        let mut values = BTreeSet::from([feature.get("defaultValue").unwrap_or(&Value::Null).to_string()]);
-        for rule in feature.get("rules").and_then(Value::as_array).into_iter().flatten() {
-            match rule.get("force") {
-                Some(value) => {
-                    values.insert(value.to_string());
-                }
-                None => values.extend(
-                    rule.get("variations").and_then(Value::as_array).into_iter().flatten().map(Value::to_string),
-                ),
-            }
-        }
-        as_count(values.len())
+        let feature = self.rules.definitions.features.get(key).and_then(Result::ok);
+        let values: BTreeSet<String> =
+            feature.iter().flat_map(|feature| feature.values()).map(Value::to_string).collect();
+        as_count(values.len()).max(1)
     }
 
     fn arms_of_experiment(&self, key: &str) -> u64 {
@@ -123,6 +124,36 @@ impl Checked<'_> {
         // And none, for who doesn't take part: they get what the first arm gets.
         as_count(arms.max(1))
     }
+}
+
+/// How many sets of parameters `adapt` makes of all that clients can say: the edge's own function is asked with every hint that makes a
+/// difference.
+fn media(adapt: &Adapt, image: &Value) -> u64 {
+    let list = |name: &str| image.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let widths: Vec<String> = list("widths").iter().map(Value::to_string).chain([String::new()]).collect();
+    let formats: Vec<String> = list("formats")
+        .iter()
+        .filter_map(|format| Some(format!("image/{}", format.as_str()?)))
+        .chain([String::new()])
+        .collect();
+    let mut sets = BTreeSet::new();
+    for (width, format) in widths.iter().flat_map(|width| formats.iter().map(move |format| (width, format))) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("sec-ch-width", width), ("accept", format)] {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
+        }
+        for device in
+            [DeviceClass::Mobile, DeviceClass::Tablet, DeviceClass::Desktop, DeviceClass::Tv, DeviceClass::Bot]
+        {
+            for network in [NetworkClass::Slow, NetworkClass::Medium, NetworkClass::Fast] {
+                let parameters = adapt.parameters(&headers, device, network);
+                sets.insert(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Vec<_>>());
+            }
+        }
+    }
+    as_count(sets.len())
 }
 
 fn as_count(length: usize) -> u64 {

@@ -13,8 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-/// Continents as Fastly names them.
-const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+use crate::countries::{CONTINENTS, continent_of};
 
 /// The visitor and the request.
 #[derive(Debug, Args)]
@@ -28,7 +27,7 @@ pub struct Visitor {
     /// ISO 3166-2 without the country: CA.
     #[arg(long)]
     subdivision: Option<String>,
-    /// AF, AN, AS, EU, NA, OC or SA; where it is left out, the country's, for some countries.
+    /// AF, AN, AS, EU, NA, OC or SA; without it, the country's.
     #[arg(long)]
     continent: Option<String>,
     /// The city, as Fastly writes it: lower case.
@@ -152,9 +151,12 @@ impl Visitor {
         }
         if let Some(continent) = &self.continent {
             let continent = continent.to_ascii_uppercase();
-            let known = CONTINENTS.iter().copied().find(|known| *known == continent);
+            let known = CONTINENTS.iter().map(|(code, _)| *code).find(|code| *code == continent);
             geo.continent = Some(known.with_context(|| {
-                format!("--continent: expected one of {}, but found '{continent}'", CONTINENTS.join(", "))
+                format!(
+                    "--continent: expected one of {}, but found '{continent}'",
+                    CONTINENTS.map(|(code, _)| code).join(", ")
+                )
             })?);
         }
         geo.subdivision = self.subdivision.as_ref().map(|name| name.to_ascii_uppercase()).or(geo.subdivision.take());
@@ -176,7 +178,8 @@ impl Visitor {
             // As Fastly writes what it doesn't know.
             (!matches!(text, "" | "?" | "**" | "NO REGION")).then(|| text.to_owned())
         };
-        let continent = text("continent").and_then(|name| CONTINENTS.iter().copied().find(|known| *known == name));
+        let continent =
+            text("continent").and_then(|name| CONTINENTS.iter().map(|(code, _)| *code).find(|code| *code == name));
         Ok(Some(Geo {
             country: text("country_code"),
             subdivision: text("region"),
@@ -185,22 +188,6 @@ impl Visitor {
             connection_type: None,
         }))
     }
-}
-
-/// The continent of the countries that rules name most; for others `--continent` says it.
-fn continent_of(country: &str) -> Option<&'static str> {
-    const TABLE: [(&str, &str); 6] = [
-        ("NA", "US CA MX GT CU DO HT HN NI CR PA JM PR SV"),
-        ("SA", "BR AR CL CO PE VE EC UY PY BO"),
-        ("EU", "GB FR DE ES IT NL BE LU CH AT PL CZ SK HU SE NO DK FI IS IE PT GR RO BG HR SI RS UA LT LV EE MT CY"),
-        ("AS", "JP CN IN KR SG HK TW TH VN ID MY PH PK BD LK AE SA IL TR QA KW JO KZ"),
-        ("OC", "AU NZ FJ PG"),
-        ("AF", "ZA NG EG KE MA DZ TN GH ET TZ UG SN CI"),
-    ];
-    TABLE
-        .iter()
-        .find(|(_, countries)| countries.split(' ').any(|known| known == country))
-        .map(|(continent, _)| *continent)
 }
 
 fn read_line(file: &Path) -> anyhow::Result<Value> {

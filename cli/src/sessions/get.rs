@@ -10,8 +10,9 @@ use time::format_description::well_known::Rfc3339;
 use ureq::http::Method;
 
 use super::subject::Whose;
+use crate::api;
 use crate::output::{self, Format, Outcome};
-use crate::target::fastly::{Api, kv_path};
+use crate::target::fastly::kv_path;
 
 /// Whatever the settings allow: they are not known here.
 const WIDEST: Limits = Limits {
@@ -23,6 +24,9 @@ const WIDEST: Limits = Limits {
     name_bytes: usize::MAX,
     value_bytes: usize::MAX,
 };
+
+/// What the token must be allowed.
+const MAY: &str = "read this store";
 
 /// Show one session as the KV store holds it.
 ///
@@ -49,9 +53,9 @@ pub struct Options {
 
 /// Shows the session.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let api = Api::new(&options.api_base, &std::env::var("FASTLY_API_TOKEN").unwrap_or_default())?;
+    let api = api::Client::new(&options.api_base, &std::env::var("FASTLY_API_TOKEN").unwrap_or_default(), MAY)?;
     let key = options.whose.0.kv_key();
-    let bytes = api.call(&Method::GET, &kv_path(&options.kv_store, &key), None)?;
+    let bytes = api.call(&Method::GET, &kv_path(&options.kv_store, &key), &[], None)?;
     let (result, summary, outcome) = describe(&key, bytes.as_deref());
     output::write(options.format, &result, || match result.get("record") {
         None | Some(Value::Null) => summary,

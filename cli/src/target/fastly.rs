@@ -1,6 +1,7 @@
 //! Fastly's API: a config store in bulk (`/resources/stores/config/{id}/items`) and the KV store `rules`.
 
 use std::collections::BTreeMap;
+#[cfg(test)]
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -10,27 +11,21 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::Target;
-use crate::backoff::{Backoff, Patience};
-use crate::client::Client;
+use crate::api::Client;
 use crate::output::progress;
 
 /// Entries a bulk call: far below any documented size of a body, and few enough that one retry is cheap.
 const BATCH: usize = 50;
-/// How long the API is asked again for what may succeed later (429, 5xx, no connection).
-const PATIENCE: Patience = Patience { attempts: 5, pause: Duration::from_millis(500) };
+/// What the token must be allowed.
+const MAY: &str = "write this store (it needs the scope 'global', and its user the role of an engineer)";
+/// The type of a bulk call's body.
+const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
 /// A config store, and the KV store `rules` where its id is known.
 pub struct Fastly {
-    api: Api,
+    client: Client,
     config: String,
     kv: Option<String>,
-}
-
-/// The API, for whoever holds a token.
-pub struct Api {
-    client: Client,
-    token: String,
-    patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -39,40 +34,6 @@ struct Item {
     item_value: String,
     #[serde(default)]
     deleted_at: Option<String>,
-}
-
-impl Api {
-    /// The API at `base`.
-    ///
-    /// # Errors
-    ///
-    /// There is no token.
-    pub fn new(base: &str, token: &str) -> anyhow::Result<Self> {
-        if token.trim().is_empty() {
-            bail!("FASTLY_API_TOKEN: expected a token for the store, but found none");
-        }
-        Ok(Self { client: Client::new(base), token: token.trim().to_owned(), patience: PATIENCE })
-    }
-
-    /// One call, tried again while it may succeed later. `Ok(None)` is a 404.
-    pub fn call(&self, method: &Method, path: &str, body: Option<(&str, &[u8])>) -> anyhow::Result<Option<Vec<u8>>> {
-        let mut headers = vec![("Fastly-Key", self.token.as_str()), ("Accept", "application/json")];
-        headers.extend(body.map(|(content_type, _)| ("Content-Type", content_type)));
-        let mut backoff = Backoff::new(self.patience);
-        loop {
-            let (problem, asked) = match self.client.call(method, path, &headers, body.map(|(_, bytes)| bytes)) {
-                Ok(answer) => match answer.status {
-                    200..=299 => return Ok(Some(answer.body)),
-                    404 => return Ok(None),
-                    429 | 500..=599 => (refusal(answer.status, path, &answer.body), answer.retry_after),
-                    // Nothing else gets better by asking again.
-                    status => return Err(refusal(status, path, &answer.body)),
-                },
-                Err(error) => (error, None),
-            };
-            std::thread::sleep(backoff.after(problem, asked)?);
-        }
-    }
 }
 
 /// The path of a value in a KV store (<https://www.fastly.com/documentation/reference/api/services/resources/kv-store-item>).
@@ -87,13 +48,14 @@ impl Fastly {
     ///
     /// There is no token.
     pub fn new(base: &str, config: &str, kv: Option<&str>, token: &str) -> anyhow::Result<Self> {
-        Ok(Self { api: Api::new(base, token)?, config: config.to_owned(), kv: kv.map(str::to_owned) })
+        let client = Client::new(base, token, MAY)?;
+        Ok(Self { client, config: config.to_owned(), kv: kv.map(str::to_owned) })
     }
 
     /// Pauses shorter: for tests.
     #[cfg(test)]
     pub fn with_pause(mut self, pause: Duration) -> Self {
-        self.api.patience.pause = pause;
+        self.client = self.client.with_pause(pause);
         self
     }
 
@@ -112,7 +74,7 @@ impl Fastly {
         let bar = progress(title, items.len());
         for batch in items.chunks(BATCH) {
             let body = json!({ "items": batch }).to_string();
-            let answer = self.api.call(&Method::PATCH, &self.items(), Some(("application/json", body.as_bytes())))?;
+            let answer = self.client.call(&Method::PATCH, &self.items(), &JSON, Some(body.as_bytes()))?;
             if answer.is_none() {
                 return Err(self.no_such_store());
             }
@@ -130,24 +92,9 @@ impl Fastly {
     }
 }
 
-/// What the API refused, in words that say what to do.
-fn refusal(status: u16, path: &str, body: &[u8]) -> anyhow::Error {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said = ["detail", "msg", "title", "message"].iter().find_map(|key| said.get(key)?.as_str());
-    let said = said.map(|text| format!(" (the API says: {text})")).unwrap_or_default();
-    match status {
-        401 => anyhow!("401: expected a valid token in FASTLY_API_TOKEN, but the API doesn't know this one{said}"),
-        403 => anyhow!(
-            "403: expected a token that may write this store, but this one may not: it needs the scope 'global', and its user the role of an engineer{said}"
-        ),
-        429 => anyhow!("429: expected fewer calls: the API allows 1,000 changes an hour{said}"),
-        _ => anyhow!("{path}: expected the API to accept the call, but it answered {status}{said}"),
-    }
-}
-
 impl Target for Fastly {
     fn entries(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
-        let body = self.api.call(&Method::GET, &self.items(), None)?.ok_or_else(|| self.no_such_store())?;
+        let body = self.client.call(&Method::GET, &self.items(), &[], None)?.ok_or_else(|| self.no_such_store())?;
         let items: Vec<Item> = serde_json::from_slice(&body).context("expected a list of items from the API")?;
         Ok(items
             .into_iter()
@@ -167,12 +114,12 @@ impl Target for Fastly {
     }
 
     fn pack(&mut self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        self.api.call(&Method::GET, &self.value(key)?, None)
+        self.client.call(&Method::GET, &self.value(key)?, &[], None)
     }
 
     fn put_pack(&mut self, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.value(key)?;
-        match self.api.call(&Method::PUT, &path, Some(("application/octet-stream", bytes)))? {
+        match self.client.call(&Method::PUT, &path, &[("Content-Type", "application/octet-stream")], Some(bytes))? {
             Some(_) => Ok(()),
             None => bail!("404: expected a KV store of the id that --kv-store names, but found none"),
         }
@@ -180,7 +127,7 @@ impl Target for Fastly {
 
     fn remove_pack(&mut self, key: &str) -> anyhow::Result<()> {
         // One that isn't there is removed already.
-        self.api.call(&Method::DELETE, &self.value(key)?, None).map(drop)
+        self.client.call(&Method::DELETE, &self.value(key)?, &[], None).map(drop)
     }
 
     fn spreads_in(&self) -> &'static str {

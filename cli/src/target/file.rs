@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
 use super::Target;
+use crate::files;
 
 /// A file, read and written whole.
 #[derive(Debug)]
@@ -24,12 +24,8 @@ impl File {
     fn write(&self, entries: &BTreeMap<String, String>) -> anyhow::Result<()> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder).with_context(|| format!("{}: can't make the folder", folder.display()))?;
-        // Beside it and renamed: a file caught half-written would stop the local server's service.
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        beside.write_all(serde_json::to_string_pretty(entries)?.as_bytes())?;
-        beside.as_file().sync_all()?;
-        beside.persist(&self.path).with_context(|| format!("{}: can't write it", self.path.display()))?;
-        Ok(())
+        // A file caught half-written would stop the local server's service.
+        files::replace(&self.path, serde_json::to_string_pretty(entries)?.as_bytes())
     }
 
     fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> anyhow::Result<()> {

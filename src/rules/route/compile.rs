@@ -15,7 +15,7 @@ use crate::rules::stored::{self, Action};
 use crate::rules::template::{Source, Template};
 
 /// Statuses of a personalized request that count as failures where the route names none.
-const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
+pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
 /// Longest id: it goes into headers and surrogate keys.
 const MAX_ID: usize = 64;
 

@@ -1,0 +1,88 @@
+//! Names that one dictionary takes from another, and times that leave nothing to hold.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Checked;
+use super::compile::nearest;
+
+impl Checked<'_> {
+    /// Features and experiments that a route asks for and nobody defines. A GrowthBook payload may define any.
+    pub(super) fn references(&mut self) {
+        if self.rules.settings.growthbook.is_some() {
+            return;
+        }
+        let definitions = std::rc::Rc::clone(&self.rules.definitions);
+        let features: Vec<&str> = definitions.features.keys().collect();
+        let experiments: Vec<&str> = definitions.experiments.keys().collect();
+        for (route, pointer) in self.routes() {
+            let asked =
+                [("feature", &features, &route.feature_keys), ("experiment", &experiments, &route.experiment_keys)];
+            for (kind, known, keys) in asked {
+                for key in keys.iter().filter(|key| !known.contains(&key.as_str())) {
+                    let article = if kind.starts_with('e') { "an" } else { "a" };
+                    let hint = nearest(key, known.iter().copied()).map(|name| format!(": is it '{name}'?"));
+                    let message = format!(
+                        "expected {article} {kind} of {kind}s.json, but found '{key}', which is always null{}",
+                        hint.unwrap_or_default()
+                    );
+                    // Where the list has it, there; a template names it otherwise.
+                    let listed =
+                        self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/{kind}s"))?.as_array());
+                    let index = listed.and_then(|listed| listed.iter().position(|listed| listed == key));
+                    let place =
+                        index.map(|index| format!("{pointer}/{kind}s/{index}")).unwrap_or_else(|| pointer.clone());
+                    self.warn("routes", place, message);
+                }
+            }
+        }
+    }
+
+    /// Schedules of features and experiments that never hold, or never again.
+    pub(super) fn schedules(&mut self) {
+        let now = OffsetDateTime::now_utc();
+        let mut rules: Vec<(&str, String, &Value)> = Vec::new();
+        for (key, feature) in
+            self.json("features").and_then(|json| json.get("features")?.as_object()).into_iter().flatten()
+        {
+            for (index, rule) in feature.get("rules").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                rules.push(("features", format!("/features/{}/rules/{index}", super::escape(key)), rule));
+            }
+        }
+        for (index, experiment) in self.rules_of("experiments", "experiments").into_iter().enumerate() {
+            rules.push(("experiments", format!("/experiments/{index}"), experiment));
+        }
+        for (dictionary, pointer, rule) in rules {
+            let time = |name: &str| {
+                let text = rule.pointer(&format!("/schedule/{name}"))?.as_str()?;
+                OffsetDateTime::parse(text, &Rfc3339).ok()
+            };
+            let place = format!("{pointer}/schedule/until");
+            match (time("from"), time("until")) {
+                (Some(from), Some(until)) if until <= from => {
+                    self.fault(dictionary, place, "expected a time after 'from', but found an earlier one");
+                }
+                (_, Some(until)) if until <= now => {
+                    let message = "expected a time to come, but found one that is over: this rule never holds again";
+                    self.warn(dictionary, place, message);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Regions behind one that takes everybody.
+    pub(super) fn unreachable_regions(&mut self) {
+        let regions = self.rules_of("regions", "regions");
+        let takes_all =
+            |region: &&Value| region.get("when").is_none_or(|when| when.is_null() || *when == serde_json::json!({}));
+        let Some(first) = regions.iter().position(takes_all) else { return };
+        for index in first + 1..regions.len() {
+            let message = format!(
+                "expected a region that somebody is in, but found one behind /regions/{first}, which takes everybody"
+            );
+            self.warn("regions", format!("/regions/{index}"), message);
+        }
+    }
+}

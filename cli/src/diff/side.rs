@@ -1,0 +1,191 @@
+//! One of the two rule sets: a folder, or a revision in a store.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use edge_personalizer::growthbook::DefinitionSource;
+use edge_personalizer::rules::RuleSet;
+use edge_personalizer::rules::dictionary::{DICTIONARIES, part_name};
+use edge_personalizer::rules::pack::Pack;
+use edge_personalizer::rules::set::Texts;
+use serde_json::{Map, Value, json};
+
+use crate::folder::Folder;
+use crate::rollout::Store;
+use crate::target::{self, Address, Api, Target};
+
+/// A rule set.
+pub struct Side {
+    /// As it was asked for.
+    pub name: String,
+    /// Each dictionary, its parts together.
+    pub dictionaries: Map<String, Value>,
+    /// The same, as the edge compiles it.
+    pub rules: RuleSet,
+    /// What the edge leaves out.
+    pub notes: Vec<String>,
+}
+
+impl Side {
+    /// Compiles dictionaries.
+    pub fn new(name: &str, dictionaries: Map<String, Value>) -> Self {
+        let mut texts = Texts::default();
+        for (dictionary, value) in &dictionaries {
+            texts.set(dictionary, vec![value.to_string()]);
+        }
+        let mut faults = Vec::new();
+        let rules = RuleSet::compile(None, &texts, None, &mut faults);
+        rules.routes.all().for_each(drop);
+        faults.extend(rules.routes.take_faults());
+        let notes = match faults.first() {
+            Some(fault) => vec![format!(
+                "{name}: expected rules without a fault, but found {}, the first {fault}: the edge, and this comparison, leave such rules out",
+                faults.len()
+            )],
+            None => Vec::new(),
+        };
+        Self { name: name.to_owned(), dictionaries, rules, notes }
+    }
+
+    /// The content of a dictionary: `features` of `features`, ….
+    pub fn content(&self, dictionary: &str) -> Option<&Value> {
+        let value = self.dictionaries.get(dictionary)?;
+        value.get(dictionary).or_else(|| value.get("savedGroups").filter(|_| dictionary == "segments"))
+    }
+}
+
+/// Reads sides, the store once for both.
+pub struct Reader<'o> {
+    on: Option<&'o Address>,
+    api: &'o Api,
+    open: Option<(Box<dyn Target>, Store)>,
+}
+
+impl<'o> Reader<'o> {
+    /// A reader of folders and of the store `on`.
+    pub fn new(on: Option<&'o Address>, api: &'o Api) -> Self {
+        Self { on, api, open: None }
+    }
+
+    /// Reads what is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such folder and no such revision, or a part of it can't be read.
+    pub fn read(&mut self, name: &str) -> anyhow::Result<Side> {
+        let is_path = name.contains(['/', '\\']) || name == ".";
+        if is_path || (Path::new(name).is_dir() && !name.starts_with('@')) {
+            return of_folder(name);
+        }
+        if self.open.is_none() {
+            let on = self.on.with_context(|| {
+                format!(
+                    "expected a folder of rules, or a revision and --on TARGET, but found '{name}', which is no folder"
+                )
+            })?;
+            let mut target = target::open(on, self.api)?;
+            let store = Store::read(&mut *target)?;
+            self.open = Some((target, store));
+        }
+        let Some((target, store)) = &mut self.open else { bail!("the store isn't open") };
+        of_store(&mut **target, store, name)
+    }
+}
+
+fn of_folder(name: &str) -> anyhow::Result<Side> {
+    let folder = Folder::read(Path::new(name))?;
+    folder.parsed()?;
+    Ok(Side::new(name, folder.values()))
+}
+
+fn of_store(target: &mut dyn Target, store: &Store, name: &str) -> anyhow::Result<Side> {
+    let Some(role) = name.strip_prefix('@') else { return of_revision(target, store, name, name) };
+    if role == "bare" {
+        let bare = store.entries.iter().filter(|(key, _)| !key.contains('/'));
+        let dictionaries = merged("", bare.map(|(key, text)| (key.clone(), text.clone())).collect())?;
+        if dictionaries.is_empty() {
+            bail!("@bare: expected dictionaries at their bare names, but found none");
+        }
+        return Ok(Side::new(name, dictionaries));
+    }
+    let pointer = store.pointer("active")?;
+    let revision = match role {
+        "active" => pointer.revision,
+        "previous" => pointer.previous,
+        "canary" => pointer.canary.map(|canary| canary.revision),
+        "shadow" => pointer.shadow,
+        _ => bail!("expected @active, @previous, @canary, @shadow or @bare, but found '{name}'"),
+    };
+    let revision = revision.with_context(|| format!("{name}: expected a pointer that names one, but found none"))?;
+    of_revision(target, store, &revision, &format!("{name} ({revision})"))
+}
+
+fn of_revision(target: &mut dyn Target, store: &Store, revision: &str, name: &str) -> anyhow::Result<Side> {
+    let manifest = store.whole(revision)?;
+    let dictionaries = match manifest.pack {
+        Some(_) => {
+            let bytes = target
+                .pack(revision)?
+                .with_context(|| format!("{revision}: expected it in the KV store, but found none"))?;
+            unpacked(&Pack::read(bytes).map_err(anyhow::Error::msg)?)?
+        }
+        None => merged(&format!("{revision}/"), store.entries_of(revision))?,
+    };
+    Ok(Side::new(name, dictionaries))
+}
+
+/// Entries as dictionaries: further parts are added to the first.
+fn merged(prefix: &str, entries: BTreeMap<String, String>) -> anyhow::Result<Map<String, Value>> {
+    let mut dictionaries = Map::new();
+    for name in DICTIONARIES {
+        for number in 1.. {
+            let entry = part_name(name, number);
+            let Some(text) = entries.get(&entry) else { break };
+            let part: Value = serde_json::from_str(text)
+                .with_context(|| format!("{prefix}{entry}: expected JSON, but found a mistake"))?;
+            match (dictionaries.get_mut(name), part.get(name)) {
+                (None, _) => {
+                    let mut first = part;
+                    if let Some(members) = first.as_object_mut() {
+                        members.shift_remove("parts");
+                    }
+                    dictionaries.insert(name.to_owned(), first);
+                }
+                (Some(first), Some(Value::Array(more))) => {
+                    first
+                        .get_mut(name)
+                        .and_then(Value::as_array_mut)
+                        .into_iter()
+                        .for_each(|list| list.extend(more.clone()));
+                }
+                (Some(first), Some(Value::Object(more))) => {
+                    first
+                        .get_mut(name)
+                        .and_then(Value::as_object_mut)
+                        .into_iter()
+                        .for_each(|all| all.extend(more.clone()));
+                }
+                (Some(_), _) => bail!("{prefix}{entry}: expected '{name}' to go on, but found something else"),
+            }
+        }
+    }
+    Ok(dictionaries)
+}
+
+/// A pack as dictionaries.
+fn unpacked(pack: &Pack) -> anyhow::Result<Map<String, Value>> {
+    let mut dictionaries = Map::new();
+    for name in DICTIONARIES {
+        if let Some(text) = pack.dictionary(name) {
+            dictionaries.insert(name.to_owned(), serde_json::from_str(text)?);
+        }
+    }
+    let routes = (0..pack.routes()).filter_map(|index| pack.route(index)).map(|(text, _)| serde_json::from_str(text));
+    dictionaries.insert("routes".to_owned(), json!({ "routes": routes.collect::<Result<Vec<Value>, _>>()? }));
+    let entries = (0..pack.count()).filter_map(|place| pack.entry(place));
+    let features = entries.map(|(key, text)| Ok((key.to_owned(), serde_json::from_str(text)?)));
+    let features = features.collect::<Result<Map<String, Value>, serde_json::Error>>()?;
+    dictionaries.insert("features".to_owned(), json!({ "features": features }));
+    Ok(dictionaries)
+}
