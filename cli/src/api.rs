@@ -20,8 +20,6 @@ pub const BASE: &str = "https://api.fastly.com";
 /// A connection with a token.
 pub struct Client {
     http: client::Client,
-    /// Where the API is, without a slash at its end.
-    pub base: String,
     token: String,
     may: &'static str,
     patience: Patience,
@@ -37,8 +35,7 @@ impl Client {
         if token.trim().is_empty() {
             bail!("FASTLY_API_TOKEN: expected a token that may {may}, but found none");
         }
-        let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { http: client::Client::new(&base), base, token: token.trim().to_owned(), may, patience: PATIENCE })
+        Ok(Self { http: client::Client::new(base), token: token.trim().to_owned(), may, patience: PATIENCE })
     }
 
     /// Pauses shorter: for tests.
