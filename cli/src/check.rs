@@ -2,6 +2,7 @@
 
 mod backends;
 mod compile;
+mod names;
 mod report;
 mod routes;
 mod sizes;
@@ -97,7 +98,9 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.unparsable();
     checked.compiled(&faults);
     checked.conditions();
+    checked.bodies();
     checked.definitions();
+    checked.names();
     checked.duplicates();
     checked.backends(place, manifest)?;
     checked.sizes();

@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, status,
+    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, shadow,
+    status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -38,6 +39,7 @@ enum Command {
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
+    Shadow(shadow::Options),
     Preview(preview::Options),
     Promote(promote::Options),
     Rollback(rollback::Options),
@@ -56,6 +58,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),
+        Command::Shadow(options) => shadow::run(options),
         Command::Preview(options) => preview::run(options),
         Command::Promote(options) => promote::run(options),
         Command::Rollback(options) => rollback::run(options),

@@ -20,6 +20,7 @@ mod push;
 mod rollback;
 mod rollout;
 mod schema;
+mod shadow;
 mod span;
 mod status;
 mod switch;

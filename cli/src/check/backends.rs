@@ -32,6 +32,11 @@ impl Checked<'_> {
                 self.fault("routes", pointer, message);
             }
         }
+        let session = &self.rules.settings.session;
+        if session.path.is_some() && !known.contains(&session.backend) {
+            let message = format!("expected a backend of {} ({listed}), but found '{}'", file.display(), session.backend);
+            self.fault("settings", "/session/backend", message);
+        }
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ fn a_fault_has_its_line_and_its_column() {
     found(
         Level::Fault,
         &[("routes", text)],
-        "routes.json:3:43 /routes/0/cache/ttl: expected u32, but found string \"60\"",
+        "routes.json:3:43 /routes/0/cache/ttl: expected a whole number, 0 or more, but found the string \"60\"",
     );
 }
 

@@ -1,0 +1,231 @@
+//! Names that lead nowhere: attributes that nobody has, features, experiments and templates that aren't defined, and parts of a route
+//! that its action reads past. All of it works at the edge, and does nothing.
+
+use std::collections::BTreeSet;
+
+use edge_personalizer::context::ATTRIBUTES;
+use edge_personalizer::plan::body::BodyRules;
+use edge_personalizer::rules::route::CompiledAction;
+use serde_json::Value;
+
+use super::Checked;
+use super::compile::{escape, nearest};
+
+/// What is not known yet while a region is looked for: who asks, and the region itself.
+const AFTER_REGIONS: [&str; 7] = ["id", "userId", "visitorId", "loggedIn", "segments", "session", "region"];
+/// Attributes with few values, and those values.
+const CLOSED: [(&str, &[&str]); 3] = [
+    ("deviceType", &["mobile", "tablet", "desktop", "tv", "bot"]),
+    ("network", &["slow", "medium", "fast"]),
+    ("continent", &["AF", "AN", "AS", "EU", "NA", "OC", "SA"]),
+];
+
+/// A test of an attribute: its pointer, its name, what it is compared with.
+struct Tested<'a> {
+    pointer: String,
+    name: &'a str,
+    operand: &'a Value,
+}
+
+impl<'a> Checked<'a> {
+    /// Every condition on a visitor's attributes: dictionary, pointer, condition.
+    pub(super) fn all_conditions(&self) -> Vec<(&'static str, String, &'a Value)> {
+        let mut all = Vec::new();
+        let mut add = |dictionary, pointer: String, condition: Option<&'a Value>| {
+            all.extend(condition.map(|condition| (dictionary, pointer, condition)));
+        };
+        for (index, region) in self.rules_of("regions", "regions").into_iter().enumerate() {
+            add("regions", format!("/regions/{index}/when"), region.get("when"));
+        }
+        for (index, route) in self.rules_of("routes", "routes").into_iter().enumerate() {
+            add("routes", format!("/routes/{index}/when"), route.get("when"));
+            for (number, operation) in route.get("html").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                add("routes", format!("/routes/{index}/html/{number}/when"), operation.get("when"));
+            }
+        }
+        for (key, feature) in self.json("features").and_then(|json| json.get("features")?.as_object()).into_iter().flatten() {
+            for (index, rule) in feature.get("rules").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                add("features", format!("/features/{}/rules/{index}/condition", escape(key)), rule.get("condition"));
+            }
+        }
+        for (index, experiment) in self.rules_of("experiments", "experiments").into_iter().enumerate() {
+            add("experiments", format!("/experiments/{index}/condition"), experiment.get("condition"));
+        }
+        all
+    }
+}
+
+impl Checked<'_> {
+    /// Names what leads nowhere.
+    pub(super) fn names(&mut self) {
+        self.attributes();
+        self.defined();
+        self.read_past();
+    }
+
+    /// Operations on pages and JSON, which the edge compiles when a request comes near.
+    pub(super) fn bodies(&mut self) {
+        let templates = std::rc::Rc::clone(&self.rules.templates);
+        for (route, pointer) in self.routes() {
+            let (_, faults) = BodyRules::compile(&route.html, route.json.as_ref(), &mut templates.borrow_mut());
+            for fault in faults {
+                self.fault("routes", format!("{pointer}{}", fault.pointer), fault.message);
+            }
+        }
+    }
+
+    fn attributes(&mut self) {
+        let regions: BTreeSet<String> = self.rules.regions.all().map(|region| region.id.clone()).collect();
+        for (dictionary, pointer, condition) in self.all_conditions() {
+            let mut tested = Vec::new();
+            collect(condition, &pointer, &mut tested);
+            for Tested { pointer, name, operand } in tested {
+                if !ATTRIBUTES.contains(&name) {
+                    let hint = nearest(name, ATTRIBUTES).map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                    let message = format!("expected an attribute, but found '{name}', which no visitor has{hint}");
+                    self.warn(dictionary, pointer, message);
+                } else if dictionary == "regions" && AFTER_REGIONS.contains(&name) {
+                    let message =
+                        format!("expected a fact that is known before the region, but found '{name}', which is always absent here");
+                    self.warn(dictionary, pointer, message);
+                } else {
+                    for value in compared(operand) {
+                        if let Some(expected) = expected_value(name, value, &regions) {
+                            let message = format!("expected {expected}, but found '{value}', which never holds");
+                            self.warn(dictionary, pointer.clone(), message);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Features and experiments that routes name.
+    fn defined(&mut self) {
+        // A payload of the KV store may define any; it isn't here.
+        if self.rules.settings.growthbook.is_some() {
+            return;
+        }
+        let features = self.json("features").and_then(|json| json.get("features")?.as_object());
+        let features: BTreeSet<&str> = features.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let experiments = self.rules_of("experiments", "experiments");
+        let experiments: BTreeSet<&str> =
+            experiments.into_iter().filter_map(|experiment| experiment.get("key")?.as_str()).collect();
+        for (route, pointer) in self.routes() {
+            let lists = [
+                ("features", "feature", &route.feature_keys, &features),
+                ("experiments", "experiment", &route.experiment_keys, &experiments),
+            ];
+            for (list, what, keys, known) in lists {
+                for key in keys.iter().filter(|key| !known.contains(key.as_str())) {
+                    let listed = self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/{list}"))?.as_array());
+                    let index = listed.and_then(|keys| keys.iter().position(|listed| listed == key));
+                    let place = index.map_or(pointer.clone(), |index| format!("{pointer}/{list}/{index}"));
+                    let hint = nearest(key, known.iter().copied());
+                    let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                    let message = format!("expected {what}s of the dictionary '{list}', but found '{key}', which it doesn't define{hint}");
+                    self.warn("routes", place, message);
+                }
+            }
+        }
+    }
+
+    /// Keys that say something which the route's action never reads.
+    fn read_past(&mut self) {
+        for (route, pointer) in self.routes() {
+            let (action, unread): (_, &[&str]) = match &route.action {
+                CompiledAction::Personalize(_) => ("personalize", &["respond", "redirect"]),
+                CompiledAction::Passthrough => (
+                    "passthrough",
+                    &["respond", "redirect", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"],
+                ),
+                CompiledAction::Respond { .. } => {
+                    ("respond", &["redirect", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"])
+                }
+                CompiledAction::Redirect { .. } => {
+                    ("redirect", &["respond", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"])
+                }
+            };
+            let written = self.json("routes").and_then(|json| json.pointer(&pointer)?.as_object());
+            for key in unread.iter().filter(|key| written.is_some_and(|route| route.contains_key(**key))) {
+                let message = match *key {
+                    "respond" | "redirect" => format!("expected \"action\": \"{key}\" beside it, but found '{action}', which reads past it"),
+                    _ => format!("expected \"action\": \"personalize\" beside it, but found '{action}', which reads past it"),
+                };
+                self.warn("routes", format!("{pointer}/{key}"), message);
+            }
+            let draws_session = route.html.iter().chain(&route.json).any(|operation| self.draws_session(operation));
+            if draws_session && !route.needs.session {
+                let message = "expected \"session\": {} on this route, for a template of it draws from the session, but found none: it is always empty";
+                self.warn("routes", pointer, message);
+            }
+        }
+    }
+
+    /// Whether a template that the operation names draws from the session.
+    fn draws_session(&self, operation: &Value) -> bool {
+        match operation {
+            Value::Object(members) => members.iter().any(|(key, value)| match (key.as_str(), value) {
+                ("template", Value::String(name)) => {
+                    let source = self.json("templates").and_then(|json| json.get("templates")?.get(name)?.as_str());
+                    source.is_some_and(|source| source.contains("session."))
+                }
+                _ => self.draws_session(value),
+            }),
+            Value::Array(items) => items.iter().any(|item| self.draws_session(item)),
+            _ => false,
+        }
+    }
+}
+
+/// Every test of an attribute in a condition.
+fn collect<'c>(condition: &'c Value, pointer: &str, tested: &mut Vec<Tested<'c>>) {
+    for (key, value) in condition.as_object().into_iter().flatten() {
+        let below = format!("{pointer}/{}", escape(key));
+        match key.as_str() {
+            "$and" | "$or" | "$nor" => {
+                for (index, condition) in value.as_array().into_iter().flatten().enumerate() {
+                    collect(condition, &format!("{below}/{index}"), tested);
+                }
+            }
+            "$not" => collect(value, &below, tested),
+            key if key.starts_with('$') => {}
+            key => {
+                let name = key.split('.').next().unwrap_or_default();
+                // What stands deeper has values of its own.
+                let operand = if name == key { value } else { &Value::Null };
+                tested.push(Tested { pointer: below, name, operand });
+            }
+        }
+    }
+}
+
+/// The texts that an attribute is compared with.
+fn compared(operand: &Value) -> Vec<&str> {
+    match operand {
+        Value::String(text) => vec![text],
+        Value::Object(operators) => {
+            let of = |name: &str| operators.get(name).into_iter();
+            let one = of("$eq").chain(of("$ne"));
+            let many = of("$in").chain(of("$nin")).filter_map(Value::as_array).flatten();
+            one.chain(many).filter_map(Value::as_str).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What an attribute's value should look like, where `value` doesn't.
+fn expected_value(name: &str, value: &str, regions: &BTreeSet<String>) -> Option<String> {
+    if let Some((_, known)) = CLOSED.iter().find(|(closed, _)| *closed == name) {
+        return (!known.contains(&value)).then(|| format!("one of {}", known.join(", ")));
+    }
+    match name {
+        "country" => {
+            let fits = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
+            (!fits).then(|| "two capital letters (ISO 3166-1)".to_owned())
+        }
+        "region" => (!regions.contains(value))
+            .then(|| format!("the id of a region ({})", regions.iter().cloned().collect::<Vec<_>>().join(", "))),
+        _ => None,
+    }
+}
