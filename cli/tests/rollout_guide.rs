@@ -64,6 +64,8 @@ fn decisions() -> Vec<Value> {
             body: MemoryBody::default(),
         };
         handle(&host, &mut sandbox, request);
+        // Three revisions without manifest are more look-ups than the first request has: the shadow's turn comes later.
+        host.age.set(host.age.get() + std::time::Duration::from_millis(300));
     }
     host.lines_of(Endpoint::Decisions)
 }
@@ -127,7 +129,7 @@ fn the_analyses_read_fields_that_the_lines_have() {
     let line = lines[0].as_object().unwrap();
     assert_eq!(lines.len(), 40);
     assert!(lines.iter().any(|line| line["arm"] == "canary") && lines.iter().any(|line| line["arm"] == "active"));
-    assert!(lines.iter().all(|line| line["shadow"]["path"] == "/three"), "{line:?}");
+    assert!(lines.iter().any(|line| line["shadow"]["path"] == "/three"), "{line:?}");
     let mut read = BTreeSet::new();
     for piece in guide() {
         match piece {
@@ -172,7 +174,8 @@ fn the_analyses_run() {
     }
     println!("{}", outputs.join("\n"));
     let arms: Vec<Value> = outputs[0].lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let requests = |revision: &str| arms.iter().find(|arm| arm["revision"] == revision).unwrap()["requests"].as_u64().unwrap();
+    let requests =
+        |revision: &str| arms.iter().find(|arm| arm["revision"] == revision).unwrap()["requests"].as_u64().unwrap();
     assert_eq!(requests("r1") + requests("r2"), 40);
     assert_eq!(arms.iter().find(|arm| arm["revision"] == "r2").unwrap()["fallback"], requests("r2"));
     assert!(outputs[1].contains("\"path\":\"/three\""), "{}", outputs[1]);
@@ -193,7 +196,8 @@ fn codes_of_the_source() -> BTreeSet<String> {
             in_code |= line.contains("fn code(") || line.contains("fn send_code(");
             in_code &= !matches!(line, "}" | "    }");
             let makes = line.contains("refuse(") || line.contains("refusal(") || line.contains("unavailable(");
-            let passes = is_of_a_step && ["codes.push(", "Some(", "then_some(", "code: \""].iter().any(|word| line.contains(word));
+            let passes = is_of_a_step
+                && ["codes.push(", "Some(", "then_some(", "code: \""].iter().any(|word| line.contains(word));
             if in_code || makes || passes {
                 codes.extend(line.split('"').skip(1).step_by(2).filter(|text| is_code(text)).map(str::to_owned));
             }
@@ -227,7 +231,8 @@ fn the_table_of_codes_is_complete() {
     });
     let named: BTreeSet<String> = table.unwrap().iter().flat_map(|row| code(&row[0])).collect();
     let known = codes_of_the_source();
-    let (missing, invented): (Vec<_>, Vec<_>) = (known.difference(&named).collect(), named.difference(&known).collect());
+    let (missing, invented): (Vec<_>, Vec<_>) =
+        (known.difference(&named).collect(), named.difference(&known).collect());
     assert!(missing.is_empty(), "ROLLOUT.md doesn't name {missing:#?}");
     assert!(invented.is_empty(), "ROLLOUT.md names codes that nothing gives: {invented:#?}");
     println!("{} codes, each with its row", known.len());

@@ -34,7 +34,8 @@ impl Checked<'_> {
         }
         let session = &self.rules.settings.session;
         if session.path.is_some() && !known.contains(&session.backend) {
-            let message = format!("expected a backend of {} ({listed}), but found '{}'", file.display(), session.backend);
+            let message =
+                format!("expected a backend of {} ({listed}), but found '{}'", file.display(), session.backend);
             self.fault("settings", "/session/backend", message);
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use edge_personalizer::condition;
 use edge_personalizer::growthbook::{lint_experiment, lint_feature};
-use edge_personalizer::rules::schema::{self, UnknownKey};
 use edge_personalizer::rules::Fault;
+use edge_personalizer::rules::schema::{self, UnknownKey};
 use serde_json::Value;
 
 use super::{Checked, Level};
@@ -86,7 +86,8 @@ impl Checked<'_> {
             let at = |pointer: &str| format!("/experiments/{index}{pointer}");
             found.extend(faults.into_iter().map(|fault| ("experiments", at(&fault.pointer), fault.message)));
         }
-        let unknown = ["features", "experiments"].map(|name| self.json(name).map(|json| schema::unknown_keys(name, json)));
+        let unknown =
+            ["features", "experiments"].map(|name| self.json(name).map(|json| schema::unknown_keys(name, json)));
         let unknown: Vec<UnknownKey> = unknown.into_iter().flatten().flatten().collect();
         for (dictionary, pointer, message) in found {
             let meant = unknown.iter().find(|key| key.pointer == pointer && message.starts_with(UNKNOWN_KEY));

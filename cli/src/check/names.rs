@@ -43,7 +43,9 @@ impl<'a> Checked<'a> {
                 add("routes", format!("/routes/{index}/html/{number}/when"), operation.get("when"));
             }
         }
-        for (key, feature) in self.json("features").and_then(|json| json.get("features")?.as_object()).into_iter().flatten() {
+        for (key, feature) in
+            self.json("features").and_then(|json| json.get("features")?.as_object()).into_iter().flatten()
+        {
             for (index, rule) in feature.get("rules").and_then(Value::as_array).into_iter().flatten().enumerate() {
                 add("features", format!("/features/{}/rules/{index}/condition", escape(key)), rule.get("condition"));
             }
@@ -85,8 +87,9 @@ impl Checked<'_> {
                     let message = format!("expected an attribute, but found '{name}', which no visitor has{hint}");
                     self.warn(dictionary, pointer, message);
                 } else if dictionary == "regions" && AFTER_REGIONS.contains(&name) {
-                    let message =
-                        format!("expected a fact that is known before the region, but found '{name}', which is always absent here");
+                    let message = format!(
+                        "expected a fact that is known before the region, but found '{name}', which is always absent here"
+                    );
                     self.warn(dictionary, pointer, message);
                 } else {
                     for value in compared(operand) {
@@ -118,12 +121,15 @@ impl Checked<'_> {
             ];
             for (list, what, keys, known) in lists {
                 for key in keys.iter().filter(|key| !known.contains(key.as_str())) {
-                    let listed = self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/{list}"))?.as_array());
+                    let listed =
+                        self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/{list}"))?.as_array());
                     let index = listed.and_then(|keys| keys.iter().position(|listed| listed == key));
                     let place = index.map_or(pointer.clone(), |index| format!("{pointer}/{list}/{index}"));
                     let hint = nearest(key, known.iter().copied());
                     let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
-                    let message = format!("expected {what}s of the dictionary '{list}', but found '{key}', which it doesn't define{hint}");
+                    let message = format!(
+                        "expected {what}s of the dictionary '{list}', but found '{key}', which it doesn't define{hint}"
+                    );
                     self.warn("routes", place, message);
                 }
             }
@@ -137,20 +143,47 @@ impl Checked<'_> {
                 CompiledAction::Personalize(_) => ("personalize", &["respond", "redirect"]),
                 CompiledAction::Passthrough => (
                     "passthrough",
-                    &["respond", "redirect", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"],
+                    &[
+                        "respond",
+                        "redirect",
+                        "rewrite",
+                        "request_headers",
+                        "cache",
+                        "fallback",
+                        "html",
+                        "json",
+                        "adapt",
+                        "backend",
+                    ],
                 ),
-                CompiledAction::Respond { .. } => {
-                    ("respond", &["redirect", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"])
-                }
-                CompiledAction::Redirect { .. } => {
-                    ("redirect", &["respond", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"])
-                }
+                CompiledAction::Respond { .. } => (
+                    "respond",
+                    &[
+                        "redirect",
+                        "rewrite",
+                        "request_headers",
+                        "cache",
+                        "fallback",
+                        "html",
+                        "json",
+                        "adapt",
+                        "backend",
+                    ],
+                ),
+                CompiledAction::Redirect { .. } => (
+                    "redirect",
+                    &["respond", "rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"],
+                ),
             };
             let written = self.json("routes").and_then(|json| json.pointer(&pointer)?.as_object());
             for key in unread.iter().filter(|key| written.is_some_and(|route| route.contains_key(**key))) {
                 let message = match *key {
-                    "respond" | "redirect" => format!("expected \"action\": \"{key}\" beside it, but found '{action}', which reads past it"),
-                    _ => format!("expected \"action\": \"personalize\" beside it, but found '{action}', which reads past it"),
+                    "respond" | "redirect" => {
+                        format!("expected \"action\": \"{key}\" beside it, but found '{action}', which reads past it")
+                    }
+                    _ => format!(
+                        "expected \"action\": \"personalize\" beside it, but found '{action}', which reads past it"
+                    ),
                 };
                 self.warn("routes", format!("{pointer}/{key}"), message);
             }
