@@ -96,6 +96,8 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
 
     let mut checked = Checked { folder, rules: &rules, findings: Vec::new() };
     checked.unparsable();
+    let misshapen = checked.misshapen();
+    faults.retain(|fault| !misshapen.contains(&fault.dictionary));
     checked.compiled(&faults);
     checked.conditions();
     checked.bodies();

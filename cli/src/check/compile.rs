@@ -37,6 +37,38 @@ impl Checked<'_> {
         }
     }
 
+    /// Dictionaries of another shape than theirs. Gives their names, for what the compiler says of them would mislead.
+    pub(super) fn misshapen(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, source) in &self.folder.dictionaries {
+            let Ok(json) = &source.json else { continue };
+            let is_list = matches!(name.as_str(), "routes" | "regions" | "experiments");
+            let example = match (name.as_str(), is_list) {
+                ("settings", _) => "an object".to_owned(),
+                (_, true) => format!("{{\"{name}\": [ … ]}}"),
+                (_, false) => format!("{{\"{name}\": {{ … }}}}"),
+            };
+            let (pointer, value) = match json.as_object().map(|members| members.get(name)) {
+                None => (String::new(), json),
+                Some(Some(value)) if name != "settings" => (format!("/{name}"), value),
+                Some(_) => continue,
+            };
+            let kind = match value {
+                Value::Array(_) => "a list",
+                Value::Object(_) => "an object",
+                _ => "something else",
+            };
+            let fits = if is_list { value.is_array() } else { value.is_object() };
+            if pointer.is_empty() || !fits {
+                found.push((name.clone(), pointer, format!("expected {example}, but found {kind}")));
+            }
+        }
+        for (name, pointer, message) in &found {
+            self.fault(name, pointer.clone(), message.clone());
+        }
+        found.into_iter().map(|(name, _, _)| name).collect()
+    }
+
     /// The compiler's faults.
     pub(super) fn compiled(&mut self, faults: &[Fault]) {
         for fault in faults.iter().filter(|fault| !fault.message.starts_with(UNKNOWN_KEY)) {

@@ -116,8 +116,8 @@ impl Checked<'_> {
             experiments.into_iter().filter_map(|experiment| experiment.get("key")?.as_str()).collect();
         for (route, pointer) in self.routes() {
             let lists = [
-                ("features", "feature", &route.feature_keys, &features),
-                ("experiments", "experiment", &route.experiment_keys, &experiments),
+                ("features", "a feature", &route.feature_keys, &features),
+                ("experiments", "an experiment", &route.experiment_keys, &experiments),
             ];
             for (list, what, keys, known) in lists {
                 for key in keys.iter().filter(|key| !known.contains(key.as_str())) {
@@ -128,7 +128,7 @@ impl Checked<'_> {
                     let hint = nearest(key, known.iter().copied());
                     let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
                     let message = format!(
-                        "expected {what}s of the dictionary '{list}', but found '{key}', which it doesn't define{hint}"
+                        "expected {what} of the dictionary '{list}', but found '{key}', which it doesn't define{hint}"
                     );
                     self.warn("routes", place, message);
                 }
