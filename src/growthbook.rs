@@ -46,7 +46,7 @@ pub use result::{BanditLeaf, Effects, ExperimentResult, Exposure, FeatureResult,
 pub use reweight::{Piece, Reweighted, reweight};
 pub use schedule::{Moment, Schedule};
 pub use sticky::{StickyBuckets, StickyDocument};
-pub use table::{Definition, Table};
+pub use table::{Definition, DefinitionSource, Table};
 pub use trace::{Exclusion, Step, Trace};
 
 #[cfg(test)]

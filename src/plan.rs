@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::adapt::accept_ch;
 use crate::admit::RequestHead;
+use crate::admit::headers::remove_spellings;
 use crate::context::Context;
 use crate::context::device::DeviceClass;
 use crate::decide::Decision;
@@ -264,9 +265,10 @@ fn personalized(
     };
     let mut headers = base();
     for name in &personalize.remove_headers {
-        headers.remove(name);
+        remove_spellings(&mut headers, name);
     }
     for (name, template) in &personalize.set_headers {
+        remove_spellings(&mut headers, name);
         if !insert_filled(&mut headers, name, template, values) {
             codes.push("template-absent");
         }

@@ -17,7 +17,7 @@
 //! | 200 | every item is stored, or was already |
 //! | 401 | the signature doesn't count; nothing was read |
 //! | 413 | too many bytes or items; send smaller batches |
-//! | 415 | another content type than NDJSON or JSON |
+//! | 415 | another content type than NDJSON or JSON, or a compressed body |
 //! | 422 | some items can't be used and never will be (the others are stored) |
 //! | 429 | the store throttles; send again after `Retry-After` |
 //! | 503 | the store failed, or no secret is set; send again after `Retry-After` |
@@ -146,6 +146,12 @@ pub fn handle<P: Platform>(
     };
     if let Err(fault) = webhook::verify(headers, body, &secrets, settings.tolerance, now) {
         return Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    }
+    let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        // RFC 9110, section 15.5.16: an encoding, too, is a media type that isn't taken.
+        let reason = "expected a body without Content-Encoding";
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication_content_encoding", reason);
     }
     let Some(format) = items::Format::of(headers) else {
         let reason = "expected Content-Type application/x-ndjson or application/json";

@@ -4,6 +4,7 @@ pub mod body;
 pub mod cache_control;
 pub mod conditional;
 pub mod error_page;
+pub mod storing;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -38,7 +39,7 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
     {
         headers.insert(EDGE_VARIANT, value);
     }
-    merge_vary(headers);
+    headers.insert(header::VARY, merged_vary(headers));
     let privacy = if headers.contains_key(header::SET_COOKIE) { Privacy::NoStore } else { privacy };
     cache_control::apply(status, headers, privacy);
 }
@@ -61,8 +62,8 @@ pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Pr
     }
 }
 
-/// Adds `Edge-Variant` to what the origin varies by (RFC 9110 section 12.5.5); several lines become one, nothing is lost.
-fn merge_vary(headers: &mut HeaderMap) {
+/// What the origin varies by, and `Edge-Variant` (RFC 9110 section 12.5.5); several lines become one, nothing is lost.
+fn merged_vary(headers: &HeaderMap) -> HeaderValue {
     let mut members: Vec<String> = Vec::new();
     for line in headers.get_all(header::VARY) {
         for member in line.as_bytes().split(|byte| *byte == b',') {
@@ -75,9 +76,7 @@ fn merge_vary(headers: &mut HeaderMap) {
     if !members.iter().any(|member| member.eq_ignore_ascii_case("edge-variant")) {
         members.push("Edge-Variant".to_owned());
     }
-    let merged = members.join(", ");
-    let value = HeaderValue::from_str(&merged).unwrap_or(HeaderValue::from_static("*, Edge-Variant"));
-    headers.insert(header::VARY, value);
+    HeaderValue::from_str(&members.join(", ")).unwrap_or(HeaderValue::from_static("*, Edge-Variant"))
 }
 
 #[cfg(test)]

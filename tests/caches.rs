@@ -10,64 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use edge_personalizer::platform::memory::Asked;
 use edge_personalizer::platform::{Caching, Endpoint, Geo};
 use edge_personalizer::service::Sandbox;
+use support::at_random::{Random, dictionaries};
 use support::{NEW_YORK, PARIS, echo, header, shop, text, visit};
-
-/// xorshift64*: small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn of<T: Copy>(&mut self, list: &[T]) -> T {
-        let index = usize::try_from(self.next() >> 33).unwrap() % list.len();
-        list[index]
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        (self.next() >> 33) % 100 < percent
-    }
-}
-
-fn rules(random: &mut Random) -> serde_json::Value {
-    let sources = ["region.slug", "region.id", "country|xx", "language|en", "path.name", "path.name|x"];
-    let template = |random: &mut Random| format!("{{{}}}", random.of(&sources));
-    let mut routes = Vec::new();
-    for index in 0..4 {
-        let mut route = serde_json::json!({ "id": format!("r{index}"), "path": format!("/r{index}/{{name}}") });
-        let mut rewrite = serde_json::json!({ "query": random.of(&["keep", "drop"]) });
-        if random.chance(70) {
-            rewrite["path"] = format!("/x{}/{}", random.of(&["", "a", "-"]), template(random)).into();
-        }
-        if random.chance(50) {
-            rewrite["set_query"] = serde_json::json!({ "a": template(random), "b": template(random) });
-        }
-        if random.chance(50) {
-            rewrite["remove_query"] = serde_json::json!(["utm_*"]);
-        }
-        route["rewrite"] = rewrite;
-        if random.chance(50) {
-            route["request_headers"] =
-                serde_json::json!({ "set": { "X-A": template(random), "X-B": format!("b{}", template(random)) } });
-        }
-        if random.chance(80) {
-            let mut cache = serde_json::json!({ "ttl": 60 });
-            if random.chance(50) {
-                cache["key_headers"] = serde_json::json!(["X-Client", "Accept-Language"]);
-            }
-            if random.chance(50) {
-                cache["key_cookies"] = serde_json::json!(["currency", "theme"]);
-            }
-            route["cache"] = cache;
-        }
-        routes.push(route);
-    }
-    serde_json::json!({ "routes": routes })
-}
 
 /// What is sent, trace headers aside: the promise doesn't speak of them.
 fn bytes(asked: &Asked) -> String {
@@ -90,7 +34,9 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
     let odd = ["a", "b", "a%2Fb", "%C3%A9", "a=b", "a&b", "x\"y", "a;b", "%2e", "a%20b"];
     for _ in 0..400 {
         let host = shop(echo);
-        host.set("routes", &rules(&mut random));
+        for (name, dictionary) in dictionaries(&mut random).as_object().unwrap() {
+            host.set(name, dictionary);
+        }
         for (index, (country, continent)) in places.iter().enumerate() {
             let geo = Geo { country: Some((*country).to_owned()), continent: Some(continent), ..Geo::default() };
             host.geo.borrow_mut().insert(IpAddr::V4(Ipv4Addr::new(198, 51, 100, u8::try_from(index).unwrap())), geo);
@@ -106,8 +52,19 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
             for (name, values) in [
                 ("Accept-Language", &["fr", "de, en;q=0.5", "ja"][..]),
                 ("X-Client", &["1", "2", "1, 2"]),
-                ("Cookie", &["currency=EUR; id=secret-1", "id=secret-2; theme=dark", "currency=USD"]),
-                ("User-Agent", &["one", "two"]),
+                (
+                    "Cookie",
+                    &[
+                        "currency=EUR; id=secret-1",
+                        "id=secret-2; theme=dark",
+                        "currency=USD",
+                        "ep_vid=0000000000000000000000000000abcd",
+                    ],
+                ),
+                ("User-Agent", &["one", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)"]),
+                ("Save-Data", &["on"]),
+                ("Sec-CH-Viewport-Width", &["300", "360", "1000"]),
+                ("Accept", &["image/webp,*/*", "*/*"]),
                 ("Accept-Encoding", &["gzip", "br, gzip", "gzip;q=0"]),
                 ("Authorization", &["Bearer secret-3"]),
             ] {
@@ -120,7 +77,7 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
                 let Caching::Keyed { key, .. } = asked.caching else { continue };
                 shared += 1;
                 let sent = bytes(&asked);
-                for secret in ["secret-1", "secret-2", "secret-3", "user-agent", "x-forwarded-for"] {
+                for secret in ["abcd", "secret-1", "secret-2", "secret-3", "user-agent", "x-forwarded-for"] {
                     assert!(!sent.contains(secret), "{secret} is in a shared request:\n{sent}");
                 }
                 let known = by_key.entry(key).or_insert_with(|| sent.clone());

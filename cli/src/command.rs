@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, shadow,
-    status,
+    canary, check, conformance, disable, enable, explain, preview, promote, prune, push, rollback, schema, sessions,
+    shadow, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -25,6 +25,7 @@ Examples:
   personalizer promote --on fastly:STORE_ID
   personalizer rollback --on fastly:STORE_ID
   personalizer disable --on fastly:STORE_ID
+  personalizer sessions push feed.ndjson --to https://www.example.com
 
 A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store; the API token comes from
 the environment variable FASTLY_API_TOKEN).
@@ -46,6 +47,7 @@ enum Command {
     Enable(enable::Options),
     Disable(disable::Options),
     Prune(prune::Options),
+    Sessions(sessions::Options),
     Schema(schema::Options),
     Conformance(conformance::Arguments),
 }
@@ -65,6 +67,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Enable(options) => enable::run(options),
         Command::Disable(options) => disable::run(options),
         Command::Prune(options) => prune::run(options),
+        Command::Sessions(options) => sessions::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }

@@ -3,8 +3,10 @@
 //! It links the library that the edge runs, so the two can't disagree. Exit codes: 0 all is well, 1 faults were found, 2 it could
 //! not run.
 
+mod backoff;
 mod canary;
 mod check;
+mod client;
 mod command;
 mod conformance;
 mod disable;
@@ -20,6 +22,7 @@ mod push;
 mod rollback;
 mod rollout;
 mod schema;
+mod sessions;
 mod shadow;
 mod span;
 mod status;

@@ -61,7 +61,20 @@ pub fn note(text: &str) {
 /// A bar for work of `steps` steps. It shows after a second only, and on a terminal only.
 pub fn progress(title: &str, steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(steps).unwrap_or(u64::MAX));
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {pos}/{len} {elapsed}") {
+    late(bar, title, "{msg} {bar:32} {pos}/{len} {elapsed}")
+}
+
+/// A bar for `length` bytes; where nobody knows how many there are, it says how many there were.
+pub fn transfer(title: &str, length: Option<u64>) -> ProgressBar {
+    match length {
+        Some(length) => late(ProgressBar::new(length), title, "{msg} {bar:32} {bytes}/{total_bytes} {elapsed}"),
+        None => late(ProgressBar::new_spinner(), title, "{spinner} {msg} {bytes} {elapsed}"),
+    }
+}
+
+/// Shows a bar once it is worth showing.
+fn late(bar: ProgressBar, title: &str, template: &str) -> ProgressBar {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.set_message(title.to_owned());

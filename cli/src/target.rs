@@ -1,6 +1,6 @@
 //! Where rules go: a store, read and written entry by entry.
 
-mod fastly;
+pub mod fastly;
 mod file;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! What a test can choose before its edge starts.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use demo_origin::DemoOrigin;
 use local_server::manifest::Manifest;
@@ -11,11 +10,8 @@ use local_server::visitors::{self, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Edge;
+use crate::{Edge, programs};
 
-/// The variables by which `cargo xtask test` says where its build is.
-const WASM: &str = "EDGE_WASM";
-const VICEROY: &str = "EDGE_VICEROY";
 /// Someone else may take a free port before we do.
 const ATTEMPTS: usize = 5;
 
@@ -30,7 +26,7 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new(rules: Rules) -> Self {
-        let mut manifest = Manifest::read(&root().join("fastly.toml")).unwrap();
+        let mut manifest = Manifest::read(&programs::root().join("fastly.toml")).unwrap();
         for visitor in visitors::LOCATED {
             manifest.visitor(&visitor);
         }
@@ -42,7 +38,7 @@ impl Builder {
     }
 
     pub(crate) fn demo_rules() -> Rules {
-        Rules::from_folder(&root().join("rules")).unwrap()
+        Rules::from_folder(&programs::root().join("rules")).unwrap()
     }
 
     /// Puts this dictionary in place of the one of that name.
@@ -137,8 +133,8 @@ impl Builder {
     /// Starts it and waits until it is healthy.
     #[must_use]
     pub fn start(mut self) -> Edge {
-        let wasm = given(WASM);
-        let viceroy = given(VICEROY);
+        let wasm = programs::given(programs::WASM);
+        let viceroy = programs::given(programs::VICEROY);
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("personalizer.json");
         if self.own_config_store {
@@ -167,20 +163,4 @@ fn start_somewhere(wasm: &Path, viceroy: &Path, manifest: &Path, folder: &Path) 
         }
     }
     panic!("no free port in {ATTEMPTS} attempts: {failures:#?}")
-}
-
-fn given(variable: &str) -> PathBuf {
-    let path = env::var_os(variable).unwrap_or_else(|| {
-        panic!("{variable} isn't set: end-to-end tests run by `cargo xtask test`, or `cargo xtask test --only e2e`")
-    });
-    let path = PathBuf::from(path);
-    assert!(path.is_file(), "{variable} names {}, which isn't a file", path.display());
-    path
-}
-
-/// The repository.
-fn root() -> PathBuf {
-    let here =
-        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    here.parent().expect("the package lies in the repository").to_path_buf()
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use demo_origin::DemoOrigin;
@@ -72,6 +72,12 @@ impl Edge {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// The JSON file (entry → text) that is its config store: what `personalizer … --on file:PATH` changes while it runs.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
     /// The shop behind it: what it received, and how it is to misbehave.

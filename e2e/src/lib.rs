@@ -17,12 +17,18 @@
 )]
 
 mod builder;
+pub mod crowd;
+mod dice;
 mod edge;
 pub mod lint;
+pub mod load;
+pub mod programs;
 
 pub use builder::Builder;
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
+pub use dice::Dice;
 pub use edge::{Edge, Visit};
 pub use local_server::client::{Answer, Connection, Request};
 pub use local_server::rules::Rules;
 pub use local_server::visitors;
+pub use programs::personalizer;

@@ -111,8 +111,6 @@ fn no_other_spelling_of_the_path_takes_sessions_or_is_forwarded() {
         "/.edge/sessions/",
         "/.edge//sessions",
         "//.edge/sessions",
-        "/.edge/./sessions",
-        "/a/../.edge/sessions",
         "/%2eedge/sessions",
         "/.edge%2fsessions",
         "/.edge/%73essions",
@@ -120,16 +118,24 @@ fn no_other_spelling_of_the_path_takes_sessions_or_is_forwarded() {
         "/.EDGE/SESSIONS",
         "/.edge/sessions;x",
         "/.edge/sessions/x",
-        "/.edge\\sessions",
+        "/.edge/sessions%00",
+        "/.edge/sessions.",
     ];
-    for spelling in spellings {
+    // The platform's URL parser resolves these before the service sees a path: for the service they are the same request.
+    let resolved = ["/.edge/./sessions", "/a/../.edge/sessions", "/.edge/%2e/sessions", "/.edge\\sessions"];
+    for (spelling, expected) in
+        spellings.map(|spelling| (spelling, 404)).into_iter().chain(resolved.map(|spelling| (spelling, 200)))
+    {
         let answer = edge.visitor(NEW_YORK).try_send(&batch(spelling, SECRET, &put("P0001")));
         let status = answer.map_or(0, |answer| answer.status);
         let forwarded = edge.origin().requests().iter().map(|request| request.path().to_owned()).collect::<Vec<_>>();
         println!("{spelling:<26} {status} {forwarded:?}");
-        // Dot segments and backslashes are resolved before the service sees the path; what it sees is one spelling.
-        assert!(matches!(status, 200 | 404), "{spelling}: {status}");
+        // A spelling that is no path at all is refused as such.
+        assert!(status == expected || (expected == 404 && status == 400), "{spelling}: {status}");
         assert!(forwarded.is_empty(), "{spelling} reached the shop as {forwarded:?}");
+        let unsigned = edge.visitor(NEW_YORK).try_send(&Request::new("POST", spelling).body(put("P0002")));
+        let status = unsigned.map_or(0, |answer| answer.status);
+        assert!(matches!(status, 400 | 401 | 404), "{spelling} unsigned: {status}");
     }
 }
 

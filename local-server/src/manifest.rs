@@ -77,19 +77,24 @@ impl Manifest {
 
     /// Adds a KV entry.
     pub fn kv(&mut self, store: &str, key: &str, data: &str) {
-        self.push("kv_stores", store, key, data);
+        self.push("kv_stores", store, key, "data", data);
+    }
+
+    /// Adds a KV entry whose bytes are a file's.
+    pub fn kv_file(&mut self, store: &str, key: &str, file: &Path) {
+        self.push("kv_stores", store, key, "file", &file.display().to_string());
     }
 
     /// Adds a secret.
     pub fn secret(&mut self, store: &str, name: &str, data: &str) {
-        self.push("secret_stores", store, name, data);
+        self.push("secret_stores", store, name, "data", data);
     }
 
     /// Puts a value in place of the one of that key, or adds it.
-    fn push(&mut self, kind: &str, store: &str, key: &str, data: &str) {
+    fn push(&mut self, kind: &str, store: &str, key: &str, source: &str, value: &str) {
         let mut entry = Table::new();
         entry.insert("key".to_owned(), key.into());
-        entry.insert("data".to_owned(), data.into());
+        entry.insert(source.to_owned(), value.into());
         let stores = self.table(&[kind]);
         let mut list = match stores.remove(store) {
             Some(Value::Array(list)) => list,

@@ -52,19 +52,20 @@ impl LocalServer {
     /// The program can't be started, stops (the port is taken, the manifest is wrong: the error carries what it said),
     /// or doesn't listen in time.
     pub fn start(launch: Launch<'_>) -> anyhow::Result<Self> {
-        let mut command = dying_with_us(launch.viceroy);
-        command
-            .arg("--config")
-            .arg(launch.manifest)
-            .arg("--addr")
-            .arg(launch.address.to_string())
-            .arg(launch.wasm)
-            .current_dir(launch.folder)
-            .env("RUST_LOG", LISTENING_FILTER)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let child = spawn(command).with_context(|| format!("can't start {}", launch.viceroy.display()))?;
+        let child = child(launch.viceroy, |command| {
+            command
+                .arg("--config")
+                .arg(launch.manifest)
+                .arg("--addr")
+                .arg(launch.address.to_string())
+                .arg(launch.wasm)
+                .current_dir(launch.folder)
+                .env("RUST_LOG", LISTENING_FILTER)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        });
+        let child = child.with_context(|| format!("can't start {}", launch.viceroy.display()))?;
         let mut server = Self { child, address: launch.address, logs: Logs::default() };
         if let Some(stdout) = server.child.stdout.take() {
             server.logs.follow(stdout, launch.shown);
@@ -126,6 +127,18 @@ impl Drop for LocalServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts a program that the kernel kills when we end, however we end; `prepare` gives it arguments and the like. Whoever holds the
+/// child kills it on drop all the same.
+///
+/// # Errors
+///
+/// It can't be started.
+pub fn child(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<Child> {
+    let mut command = dying_with_us(program);
+    prepare(&mut command);
+    spawn(command)
 }
 
 /// A command for a child that the kernel kills when we end, however we end: `setpriv` (util-linux) asks for it. Where

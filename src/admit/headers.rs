@@ -48,13 +48,27 @@ const EDGE_ONLY: [&str; 7] =
 const FRAMING: [&str; 4] = ["host", "content-length", "expect", "max-forwards"];
 
 fn is_spoofable(name: &str) -> bool {
-    SPOOFABLE.contains(&name) || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name == "x-network"
+    let known = |name: &str| {
+        SPOOFABLE.contains(&name)
+            || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || name == "x-network"
+    };
+    known(name) || is_another_spelling(name)
+}
+
+/// Whether an origin may take `name` for another header that counts: CGI, and what came after it (WSGI, Rack, PHP), writes `-` as `_`
+/// (RFC 3875 section 4.1.18), so that `X_User_ID` is `X-User-ID` there.
+fn is_another_spelling(name: &str) -> bool {
+    name.contains('_') && is_reserved_name(&name.replace('_', "-"))
+}
+
+fn is_reserved_name(name: &str) -> bool {
+    is_spoofable(name) || HOP_BY_HOP.contains(&name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
 }
 
 /// Whether rules may not edit the request header `name`: the edge alone sets it, or nobody does.
 pub fn is_reserved(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    is_spoofable(name) || HOP_BY_HOP.contains(&name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
+    is_reserved_name(name.as_str())
 }
 
 /// Whether an answer's header ends at this hop.
@@ -92,6 +106,18 @@ pub fn remove_spoofable(headers: &mut HeaderMap) {
     let forged: Vec<HeaderName> = headers.keys().filter(|name| is_spoofable(name.as_str())).cloned().collect();
     for name in forged {
         headers.remove(name);
+    }
+}
+
+/// Removes `name` as a client may spell it: with `_` for `-`, an origin behind CGI can't tell it from what a rule sets.
+pub fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    let same = |other: &&HeaderName| {
+        other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str().replace('_', "-")
+    };
+    let others: Vec<HeaderName> = headers.keys().filter(same).cloned().collect();
+    for other in others {
+        headers.remove(other);
     }
 }
 
@@ -147,9 +173,27 @@ mod tests {
             ("x-user-id", "d"),
             ("X-Forwarded-Host", "e"),
             ("Fastly-Client-IP", "f"),
+            ("X_User_ID", "g"),
+            ("edge_variant", "h"),
+            ("X-Forwarded_For", "i"),
+            ("Content_Length", "7"),
         ]);
         remove_spoofable(&mut map);
-        assert!(map.is_empty());
+        assert!(map.is_empty(), "{map:?}");
+    }
+
+    #[test]
+    fn what_a_rule_sets_or_removes_has_no_other_spelling_left() {
+        let mut map = headers(&[("X-Who", "a"), ("x_who", "b"), ("X_WHO", "c"), ("x_whom", "d")]);
+        remove_spellings(&mut map, &HeaderName::from_static("x-who"));
+        assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x_whom"]);
+    }
+
+    #[test]
+    fn an_underscore_alone_is_no_forgery() {
+        let mut map = headers(&[("sec_token", "a"), ("x_tier", "b")]);
+        remove_spoofable(&mut map);
+        assert_eq!(map.len(), 2);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -25,8 +25,19 @@ pub trait Definition: Sized {
     fn compile(key: &str, json: &str) -> Result<Self, Fault>;
 }
 
-/// Definitions by key, in their order.
+/// Definitions that lie ready elsewhere: each is found by its key without a look at the others.
+pub trait DefinitionSource: fmt::Debug + Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The place of a key.
+    fn find(&self, key: &str) -> Option<usize>;
+    /// Key and JSON at a place.
+    fn entry(&self, place: usize) -> Option<(&str, &str)>;
+}
+
+/// Definitions by key: a source's first, then the table's own, each in their order.
 pub struct Table<T> {
+    source: Option<Sourced<T>>,
     texts: Vec<Box<str>>,
     entries: Vec<Entry<T>>,
     positions: HashMap<Box<str>, usize, fnv::FnvBuildHasher>,
@@ -40,9 +51,31 @@ struct Entry<T> {
     compiled: OnceLock<Result<T, Fault>>,
 }
 
+/// A source, and what of it has been asked for.
+struct Sourced<T> {
+    source: Arc<dyn DefinitionSource>,
+    /// Boxed, for most of a large source is never compiled.
+    compiled: Vec<OnceLock<Box<Result<T, Fault>>>>,
+}
+
+impl<T> Sourced<T> {
+    fn new(source: Arc<dyn DefinitionSource>) -> Self {
+        let compiled = (0..source.count()).map(|_| OnceLock::new()).collect();
+        Self { source, compiled }
+    }
+}
+
+impl<T: Definition> Sourced<T> {
+    fn get(&self, place: usize) -> Option<(&str, Result<&T, &Fault>)> {
+        let (key, json) = self.source.entry(place)?;
+        let compiled = self.compiled.get(place)?.get_or_init(|| Box::new(T::compile(key, json)));
+        Some((key, (**compiled).as_ref()))
+    }
+}
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { texts: Vec::new(), entries: Vec::new(), positions: HashMap::default() }
+        Self { source: None, texts: Vec::new(), entries: Vec::new(), positions: HashMap::default() }
     }
 }
 
@@ -63,6 +96,7 @@ impl<T: Definition> Table<T> {
             compiled: OnceLock::new(),
         };
         Self {
+            source: self.source.as_ref().map(|sourced| Sourced::new(Arc::clone(&sourced.source))),
             texts: self.texts.clone(),
             entries: self.entries.iter().map(entry).collect(),
             positions: self.positions.clone(),
@@ -79,19 +113,9 @@ impl<T: Definition> Table<T> {
         self.add(json.into(), |deserializer| deserializer.deserialize_map(Spans))
     }
 
-    /// Adds definitions that are known to be JSON, each with its key: those of a pack, whose text nobody scans again.
-    pub fn add_entries<'e>(&mut self, entries: impl Iterator<Item = (&'e str, &'e str)>) {
-        let mut text = String::new();
-        for (key, json) in entries {
-            let start = text.len();
-            text.push_str(json);
-            if let Slot::Vacant(slot) = self.positions.entry(key.into()) {
-                slot.insert(self.entries.len());
-                let span = start..text.len();
-                self.entries.push(Entry { key: key.into(), text: self.texts.len(), span, compiled: OnceLock::new() });
-            }
-        }
-        self.texts.push(text.into());
+    /// Has a source's definitions, nothing of which is copied or scanned. They win over those that are added.
+    pub fn set_source(&mut self, source: Arc<dyn DefinitionSource>) {
+        self.source = Some(Sourced::new(source));
     }
 
     /// Adds the definitions of a JSON array, whose keys are their own members `key`. Those without
@@ -158,6 +182,11 @@ impl<T: Definition> Table<T> {
 
     /// The same with the key as the table has it.
     pub(super) fn get_entry(&self, key: &str) -> Option<(&str, Result<&T, &Fault>)> {
+        if let Some(sourced) = &self.source
+            && let Some(found) = sourced.source.find(key).and_then(|place| sourced.get(place))
+        {
+            return Some(found);
+        }
         let entry = self.entries.get(*self.positions.get(key)?)?;
         Some((&entry.key, self.compiled(entry)))
     }
@@ -165,37 +194,60 @@ impl<T: Definition> Table<T> {
     /// The JSON of a definition.
     #[must_use]
     pub fn json(&self, key: &str) -> Option<&str> {
+        let source = self.source.as_ref().map(|sourced| &sourced.source);
+        if let Some((_, json)) = source.and_then(|source| source.entry(source.find(key)?)) {
+            return Some(json);
+        }
         Some(self.text(self.entries.get(*self.positions.get(key)?)?))
     }
 
     /// All keys, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| &*entry.key)
+        let source = self.source.iter().map(|sourced| &sourced.source);
+        let sourced = source.flat_map(|source| (0..source.count()).filter_map(|place| source.entry(place)));
+        sourced.map(|(key, _)| key).chain(self.own().map(|entry| &*entry.key))
     }
 
     /// All definitions that can be compiled, in their order, with their keys. Compiles them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
-        self.entries.iter().filter_map(|entry| Some((&*entry.key, self.compiled(entry).ok()?)))
+        let places = |sourced: &Sourced<T>| 0..sourced.compiled.len();
+        let sourced =
+            self.source.iter().flat_map(move |sourced| places(sourced).filter_map(|place| sourced.get(place)));
+        let own = self.own().map(|entry| (&*entry.key, self.compiled(entry)));
+        sourced.chain(own).filter_map(|(key, compiled)| Some((key, compiled.ok()?)))
     }
 
     /// The faults of those definitions that have been asked for, each under its key: what the errors' log names.
     pub fn faults(&self) -> impl Iterator<Item = (&str, &Fault)> {
-        self.entries.iter().filter_map(|entry| match entry.compiled.get() {
+        let sourced = self.source.iter().flat_map(|sourced| {
+            sourced.compiled.iter().enumerate().filter_map(|(place, compiled)| {
+                let fault = compiled.get()?.as_ref().as_ref().err()?;
+                Some((sourced.source.entry(place)?.0, fault))
+            })
+        });
+        let own = self.entries.iter().filter_map(|entry| match entry.compiled.get() {
             Some(Err(fault)) => Some((&*entry.key, fault)),
             _ => None,
-        })
+        });
+        sourced.chain(own)
     }
 
     /// How many definitions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.source.as_ref().map_or(0, |sourced| sourced.compiled.len()) + self.own().count()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.source.as_ref().is_none_or(|sourced| sourced.compiled.is_empty())
+    }
+
+    /// The table's own entries, those aside that a source has as well.
+    fn own(&self) -> impl Iterator<Item = &Entry<T>> {
+        let hidden = |key: &str| self.source.as_ref().is_some_and(|sourced| sourced.source.find(key).is_some());
+        self.entries.iter().filter(move |entry| !hidden(&entry.key))
     }
 
     fn compiled<'a>(&'a self, entry: &'a Entry<T>) -> Result<&'a T, &'a Fault> {

@@ -1,12 +1,13 @@
 //! The real host: maps the seam to the SDK, and does nothing else.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use fastly::config_store::{ConfigStore, OpenError};
 use fastly::geo::{ConnType, geo_lookup};
+use fastly::http::CandidateResponse;
 use fastly::http::FramingHeadersMode;
 use fastly::http::body::StreamingBody;
 use fastly::http::request::{PendingRequest, PollResult, SendErrorCause};
@@ -14,24 +15,29 @@ use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle};
 use fastly::log::Endpoint as LogEndpoint;
 use fastly::secret_store::SecretStore;
 use fastly::{Body, Request, compute_runtime, device_detection};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 use time::OffsetDateTime;
 
 use super::{
     BackendRequest, Caching, ClientRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten,
     Platform, Response, Runtime, SendError, StoreError,
 };
+use crate::respond::storing::{Storing, storing};
 
 /// Name of the config store and of the secret store (design.md section 3).
 const STORE: &str = "personalizer";
 /// How often a request under way is asked whether its answer is there: the SDK has no wait with a time-out.
 const POLL: Duration = Duration::from_millis(1);
+/// What the local server calls itself. It has no cache, and a request with a hook on storing fails there.
+const LOCAL_SERVER: &str = "localhost";
 
 /// Fastly, for one request.
 pub struct Fastly<'s> {
     sandbox: &'s FastlySandbox,
     config: OnceCell<Result<ConfigStore, StoreError>>,
     is_head: bool,
+    /// Heads of answers from the cache: one that was stale is revalidated when it is dropped, so they outlive the visitor's answer.
+    answered: RefCell<Vec<fastly::Response>>,
 }
 
 /// What the host side of a sandbox knows.
@@ -39,6 +45,7 @@ pub struct FastlySandbox {
     started: Instant,
     endpoints: OnceCell<[Option<LogEndpoint>; 3]>,
     runtime: Runtime,
+    has_cache: bool,
 }
 
 impl FastlySandbox {
@@ -52,6 +59,7 @@ impl FastlySandbox {
                 service_version: compute_runtime::service_version(),
                 is_staging: compute_runtime::is_staging(),
             },
+            has_cache: std::env::var("FASTLY_HOSTNAME").is_ok_and(|name| name != LOCAL_SERVER),
         }
     }
 }
@@ -75,7 +83,7 @@ impl<'s> Fastly<'s> {
             body: request.take_body(),
         };
         let is_head = client.method == Method::HEAD;
-        (Self { sandbox, config: OnceCell::new(), is_head }, client)
+        (Self { sandbox, config: OnceCell::new(), is_head, answered: RefCell::default() }, client)
     }
 
     fn head(&self, response: Response<()>) -> fastly::Response {
@@ -99,11 +107,22 @@ fn collect<'h>(headers: impl Iterator<Item = (&'h http::HeaderName, &'h HeaderVa
     map
 }
 
-fn received(mut response: fastly::Response) -> Response<Body> {
+fn received(response: &mut fastly::Response) -> Response<Body> {
     Response { status: response.get_status(), headers: collect(response.get_headers()), body: response.take_body() }
 }
 
-fn to_request(request: BackendRequest<Body>) -> Result<(Request, String), SendError> {
+/// Before the cache stores an answer. An error here has it serve the stale one.
+fn before_storing(candidate: &mut CandidateResponse) -> Result<(), SendErrorCause> {
+    let headers = collect(candidate.get_headers());
+    match storing(candidate.get_status(), &headers, candidate.stale_if_error_available()) {
+        Storing::Keep { vary } => candidate.set_header(header::VARY, vary),
+        Storing::Skip => candidate.set_uncacheable(false),
+        Storing::Stale => return Err(SendErrorCause::HttpIncompleteResponse),
+    }
+    Ok(())
+}
+
+fn to_request(request: BackendRequest<Body>, has_cache: bool) -> Result<(Request, String), SendError> {
     let url = fastly::http::Url::parse(&request.url).map_err(|_| SendError::Failed)?;
     let mut sent = Request::new(request.method, url);
     for (name, value) in &request.headers {
@@ -129,6 +148,9 @@ fn to_request(request: BackendRequest<Body>) -> Result<(Request, String), SendEr
             }
             if let Ok(keys) = HeaderValue::from_str(&surrogate_keys) {
                 sent.set_surrogate_key(keys);
+            }
+            if has_cache {
+                sent.set_after_send(before_storing);
             }
         }
     }
@@ -314,13 +336,16 @@ impl Platform for Fastly<'_> {
     }
 
     fn send(&self, request: BackendRequest<Body>) -> Result<Response<Body>, SendError> {
-        let (request, backend) = to_request(request)?;
+        let (request, backend) = to_request(request, self.sandbox.has_cache)?;
         let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
-        request.send(backend).map(received).map_err(|error| send_error(&error))
+        let mut answer = request.send(backend).map_err(|error| send_error(&error))?;
+        let response = received(&mut answer);
+        self.answered.borrow_mut().push(answer);
+        Ok(response)
     }
 
     fn send_start(&self, request: BackendRequest<Body>) -> Result<PendingRequest, SendError> {
-        let (request, backend) = to_request(request)?;
+        let (request, backend) = to_request(request, false)?;
         let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
         request.send_async(backend).map_err(|error| send_error(&error))
     }
@@ -330,7 +355,7 @@ impl Platform for Fastly<'_> {
         loop {
             pending = match pending.poll() {
                 PollResult::Done(done) => {
-                    return done.map(received).map_err(|error| send_error(&error));
+                    return done.map(|mut answer| received(&mut answer)).map_err(|error| send_error(&error));
                 }
                 PollResult::Pending(pending) => pending,
             };

@@ -168,6 +168,20 @@ fn sizes_and_types_are_bounded() {
 }
 
 #[test]
+fn a_compressed_body_is_refused_as_such() {
+    let fake = fake();
+    let body = put("a", 0, json!({})).to_string();
+    let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    for (coding, expected) in [("gzip", 415), ("br", 415), ("identity, gzip", 415), ("identity", 200)] {
+        let mut headers = signed(body.as_bytes(), "application/json");
+        headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
+        let settings = (ReplicationSettings::default(), SessionSettings::default());
+        let answer = handle(&fake, &headers, body.as_bytes(), &settings.0, &settings.1, now);
+        assert_eq!(answer.status.as_u16(), expected, "{coding}: {}", answer.body);
+    }
+}
+
+#[test]
 fn a_body_that_is_no_list_is_refused_as_a_whole() {
     let fake = fake();
     for body in [&b"[1,"[..], b"\"x\"", b"", b"\xff", b"null"] {

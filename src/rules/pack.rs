@@ -26,6 +26,8 @@ mod write;
 
 pub use write::write;
 
+use crate::growthbook::DefinitionSource;
+
 /// The first bytes; the digit is the layout's version.
 const MAGIC: &[u8; 8] = b"EPRULES1";
 /// Bytes of a number.
@@ -100,25 +102,12 @@ impl Pack {
 
     /// The places of the routes whose path starts with exactly these literal segments.
     pub fn filed_under(&self, anchor: &str) -> impl Iterator<Item = usize> {
-        let row = self.find(self.anchors, anchor);
+        let row = self.row_of(self.anchors, anchor);
         let range = row.and_then(|row| Some((self.word(row + 2 * WORD)?, self.word(row + 3 * WORD)?)));
         let (first, count) = range.unwrap_or_default();
         // A count beyond the table would only be slow; there are no more routes than this.
         (first..first.saturating_add(count.min(self.filed.rows)))
             .map_while(|index| self.word(self.filed.row(index, WORD)?))
-    }
-
-    /// The JSON text of a feature.
-    pub fn feature(&self, key: &str) -> Option<&str> {
-        self.text(self.find(self.features, key)? + 2 * WORD)
-    }
-
-    /// Every feature with its JSON text, sorted by key.
-    pub fn features(&self) -> impl Iterator<Item = (&str, &str)> {
-        (0..self.features.rows).filter_map(|index| {
-            let row = self.features.row(index, ROW)?;
-            Some((self.text(row)?, self.text(row + 2 * WORD)?))
-        })
     }
 
     /// The whole text of a dictionary other than `routes` and `features`.
@@ -129,14 +118,19 @@ impl Pack {
     }
 
     /// The row of a table sorted by its first text.
-    fn find(&self, table: Table, name: &str) -> Option<usize> {
+    fn row_of(&self, table: Table, name: &str) -> Option<usize> {
+        Some(table.start + self.place_of(table, name)? * ROW)
+    }
+
+    /// The place of a name in a table sorted by its first text.
+    fn place_of(&self, table: Table, name: &str) -> Option<usize> {
         let (mut low, mut high) = (0, table.rows);
         while low < high {
             let middle = low + (high - low) / 2;
             let row = table.row(middle, ROW)?;
             match self.slice(row)?.cmp(name.as_bytes()) {
                 std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Some(row),
+                std::cmp::Ordering::Equal => return Some(middle),
                 std::cmp::Ordering::Greater => high = middle,
             }
         }
@@ -155,6 +149,22 @@ impl Pack {
 
     fn text(&self, at: usize) -> Option<&str> {
         std::str::from_utf8(self.slice(at)?).ok()
+    }
+}
+
+/// The features.
+impl DefinitionSource for Pack {
+    fn count(&self) -> usize {
+        self.features.rows
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        self.place_of(self.features, key)
+    }
+
+    fn entry(&self, place: usize) -> Option<(&str, &str)> {
+        let row = self.features.row(place, ROW)?;
+        Some((self.text(row)?, self.text(row + 2 * WORD)?))
     }
 }
 

@@ -9,6 +9,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fnv::FnvHasher;
 use serde::Deserialize;
@@ -91,7 +92,7 @@ impl Routes {
     }
 
     /// The routes of a pack.
-    pub fn from_pack(pack: Rc<Pack>) -> Self {
+    pub fn from_pack(pack: Arc<Pack>) -> Self {
         Self { packed: Some(packed::Packed::new(pack)), ..Self::default() }
     }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::definitions;
 use super::dictionary::{DICTIONARIES, ReadError, Reader, part_name};
@@ -13,7 +14,7 @@ use super::routes::Routes;
 use super::settings::Settings;
 use crate::condition::Groups;
 use crate::context::consent::ConsentRules;
-use crate::growthbook::Definitions;
+use crate::growthbook::{DefinitionSource, Definitions};
 use crate::transform::template::Templates;
 
 /// The compiled dictionaries of one revision. What didn't change from one reading to the next is shared.
@@ -154,10 +155,11 @@ impl RuleSet {
             texts.set(name, pack.dictionary(name).map(str::to_owned).into_iter().collect());
         }
         let mut set = Self::compile(Some(revision), &texts, None, faults);
+        let pack = Arc::new(pack);
         let mut definitions = set.definitions.uncompiled();
-        definitions.features.add_entries(pack.features());
+        definitions.features.set_source(Arc::clone(&pack) as Arc<dyn DefinitionSource>);
         set.definitions = Rc::new(definitions);
-        set.routes = Rc::new(Routes::from_pack(Rc::new(pack)));
+        set.routes = Rc::new(Routes::from_pack(pack));
         set
     }
 

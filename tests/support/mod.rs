@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
+pub mod at_random;
 pub mod sessions;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -66,7 +66,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
     }
     let table = report::table(&rows, &samples);
-    let sizes = report::sizes(&ours, &bare)?;
+    let mut sizes = report::sizes(&ours, &bare)?;
+    if let Some((all, spared)) = stands.sessions() {
+        sizes.push_str(&format!("\n{spared} of {all} look-ups of a session were spared the central backend.\n"));
+    }
     println!("\n{table}\n{sizes}");
     if options.quick || options.row.is_some() {
         println!("docs/BENCH.md stays as it is: this was not the whole measurement.");

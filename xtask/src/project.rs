@@ -35,3 +35,8 @@ pub fn rules_store() -> anyhow::Result<PathBuf> {
 pub fn tools() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("tools"))
 }
+
+/// The command `personalizer`, as `cargo build` leaves it.
+pub fn personalizer() -> anyhow::Result<PathBuf> {
+    Ok(target()?.join("debug").join(format!("personalizer{}", env::consts::EXE_SUFFIX)))
+}

@@ -72,3 +72,9 @@ pub fn build_wasm() -> anyhow::Result<PathBuf> {
     command::run(&mut command::cargo(&["build", "--release", "--target", WASM_TARGET, "--bin", "edge-personalizer"])?)?;
     project::wasm()
 }
+
+/// Builds the command `personalizer`, which end-to-end tests roll rules out with.
+pub fn build_personalizer() -> anyhow::Result<PathBuf> {
+    command::run(&mut command::cargo(&["build", "--package", "personalizer"])?)?;
+    project::personalizer()
+}

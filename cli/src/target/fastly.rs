@@ -7,32 +7,30 @@ use anyhow::{Context as _, anyhow, bail};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use ureq::http::{Method, Request};
+use ureq::http::Method;
 
 use super::Target;
+use crate::backoff::{Backoff, Patience};
+use crate::client::Client;
 use crate::output::progress;
 
 /// Entries a bulk call: far below any documented size of a body, and few enough that one retry is cheap.
 const BATCH: usize = 50;
-/// Attempts at a call that may succeed later (429, 5xx, no connection).
-const ATTEMPTS: u32 = 5;
-/// The pause after the first attempt; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Longest pause that a `Retry-After` may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How long a call may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest KV value that is read back (the platform's limit).
-const MAX_VALUE: u64 = 25 * 1024 * 1024;
+/// How long the API is asked again for what may succeed later (429, 5xx, no connection).
+const PATIENCE: Patience = Patience { attempts: 5, pause: Duration::from_millis(500) };
 
 /// A config store, and the KV store `rules` where its id is known.
 pub struct Fastly {
-    agent: ureq::Agent,
-    base: String,
+    api: Api,
     config: String,
     kv: Option<String>,
+}
+
+/// The API, for whoever holds a token.
+pub struct Api {
+    client: Client,
     token: String,
-    pause: Duration,
+    patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +41,45 @@ struct Item {
     deleted_at: Option<String>,
 }
 
+impl Api {
+    /// The API at `base`.
+    ///
+    /// # Errors
+    ///
+    /// There is no token.
+    pub fn new(base: &str, token: &str) -> anyhow::Result<Self> {
+        if token.trim().is_empty() {
+            bail!("FASTLY_API_TOKEN: expected a token for the store, but found none");
+        }
+        Ok(Self { client: Client::new(base), token: token.trim().to_owned(), patience: PATIENCE })
+    }
+
+    /// One call, tried again while it may succeed later. `Ok(None)` is a 404.
+    pub fn call(&self, method: &Method, path: &str, body: Option<(&str, &[u8])>) -> anyhow::Result<Option<Vec<u8>>> {
+        let mut headers = vec![("Fastly-Key", self.token.as_str()), ("Accept", "application/json")];
+        headers.extend(body.map(|(content_type, _)| ("Content-Type", content_type)));
+        let mut backoff = Backoff::new(self.patience);
+        loop {
+            let (problem, asked) = match self.client.call(method, path, &headers, body.map(|(_, bytes)| bytes)) {
+                Ok(answer) => match answer.status {
+                    200..=299 => return Ok(Some(answer.body)),
+                    404 => return Ok(None),
+                    429 | 500..=599 => (refusal(answer.status, path, &answer.body), answer.retry_after),
+                    // Nothing else gets better by asking again.
+                    status => return Err(refusal(status, path, &answer.body)),
+                },
+                Err(error) => (error, None),
+            };
+            std::thread::sleep(backoff.after(problem, asked)?);
+        }
+    }
+}
+
+/// The path of a value in a KV store (<https://www.fastly.com/documentation/reference/api/services/resources/kv-store-item>).
+pub fn kv_path(store: &str, key: &str) -> String {
+    format!("/resources/stores/kv/{store}/keys/{}", utf8_percent_encode(key, NON_ALPHANUMERIC))
+}
+
 impl Fastly {
     /// The stores of these ids.
     ///
@@ -50,69 +87,14 @@ impl Fastly {
     ///
     /// There is no token.
     pub fn new(base: &str, config: &str, kv: Option<&str>, token: &str) -> anyhow::Result<Self> {
-        if token.trim().is_empty() {
-            bail!("FASTLY_API_TOKEN: expected a token that may write the store, but found none");
-        }
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("personalizer/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
-        let (base, kv) = (base.trim_end_matches('/').to_owned(), kv.map(str::to_owned));
-        Ok(Self { agent, base, config: config.to_owned(), kv, token: token.trim().to_owned(), pause: FIRST_PAUSE })
+        Ok(Self { api: Api::new(base, token)?, config: config.to_owned(), kv: kv.map(str::to_owned) })
     }
 
     /// Pauses shorter: for tests.
     #[cfg(test)]
     pub fn with_pause(mut self, pause: Duration) -> Self {
-        self.pause = pause;
+        self.api.patience.pause = pause;
         self
-    }
-
-    /// One call, tried again while it may succeed later. `Ok(None)` is a 404.
-    fn call(&self, method: &Method, path: &str, body: Option<(&str, &[u8])>) -> anyhow::Result<Option<Vec<u8>>> {
-        let mut pause = self.pause;
-        for attempt in 1.. {
-            let answer = self.once(method, path, body);
-            let (problem, wait) = match answer {
-                Ok((200..=299, _, body)) => return Ok(Some(body)),
-                Ok((404, ..)) => return Ok(None),
-                Ok((status @ (429 | 500..=599), after, body)) => (refusal(status, path, &body), after),
-                // Nothing else gets better by asking again.
-                Ok((status, _, body)) => return Err(refusal(status, path, &body)),
-                Err(error) => (error, None),
-            };
-            if attempt >= ATTEMPTS {
-                return Err(problem.context(format!("gave up after {ATTEMPTS} attempts")));
-            }
-            std::thread::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE));
-            pause *= 2;
-        }
-        unreachable!("the loop ends by returning")
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn once(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<(&str, &[u8])>,
-    ) -> anyhow::Result<(u16, Option<Duration>, Vec<u8>)> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        request = request.header("Fastly-Key", &self.token).header("Accept", "application/json");
-        if let Some((content_type, _)) = body {
-            request = request.header("Content-Type", content_type);
-        }
-        let sent = match body {
-            Some((_, bytes)) => self.agent.run(request.body(bytes)?),
-            None => self.agent.run(request.body(())?),
-        };
-        let mut response = sent.with_context(|| format!("no answer from {}", self.base))?;
-        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(MAX_VALUE).read_to_vec()?;
-        Ok((status, after.map(Duration::from_secs), body))
     }
 
     fn items(&self) -> String {
@@ -130,7 +112,7 @@ impl Fastly {
         let bar = progress(title, items.len());
         for batch in items.chunks(BATCH) {
             let body = json!({ "items": batch }).to_string();
-            let answer = self.call(&Method::PATCH, &self.items(), Some(("application/json", body.as_bytes())))?;
+            let answer = self.api.call(&Method::PATCH, &self.items(), Some(("application/json", body.as_bytes())))?;
             if answer.is_none() {
                 return Err(self.no_such_store());
             }
@@ -144,7 +126,7 @@ impl Fastly {
         let Some(store) = &self.kv else {
             bail!("expected the id of the KV store 'rules' by --kv-store, but found none: '{key}' is a large rule set");
         };
-        Ok(format!("/resources/stores/kv/{store}/keys/{}", utf8_percent_encode(key, NON_ALPHANUMERIC)))
+        Ok(kv_path(store, key))
     }
 }
 
@@ -165,7 +147,7 @@ fn refusal(status: u16, path: &str, body: &[u8]) -> anyhow::Error {
 
 impl Target for Fastly {
     fn entries(&mut self) -> anyhow::Result<BTreeMap<String, String>> {
-        let body = self.call(&Method::GET, &self.items(), None)?.ok_or_else(|| self.no_such_store())?;
+        let body = self.api.call(&Method::GET, &self.items(), None)?.ok_or_else(|| self.no_such_store())?;
         let items: Vec<Item> = serde_json::from_slice(&body).context("expected a list of items from the API")?;
         Ok(items
             .into_iter()
@@ -185,12 +167,12 @@ impl Target for Fastly {
     }
 
     fn pack(&mut self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        self.call(&Method::GET, &self.value(key)?, None)
+        self.api.call(&Method::GET, &self.value(key)?, None)
     }
 
     fn put_pack(&mut self, key: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.value(key)?;
-        match self.call(&Method::PUT, &path, Some(("application/octet-stream", bytes)))? {
+        match self.api.call(&Method::PUT, &path, Some(("application/octet-stream", bytes)))? {
             Some(_) => Ok(()),
             None => bail!("404: expected a KV store of the id that --kv-store names, but found none"),
         }
@@ -198,7 +180,7 @@ impl Target for Fastly {
 
     fn remove_pack(&mut self, key: &str) -> anyhow::Result<()> {
         // One that isn't there is removed already.
-        self.call(&Method::DELETE, &self.value(key)?, None).map(drop)
+        self.api.call(&Method::DELETE, &self.value(key)?, None).map(drop)
     }
 
     fn spreads_in(&self) -> &'static str {

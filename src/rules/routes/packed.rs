@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fnv::FnvHasher;
 
@@ -14,12 +15,12 @@ use crate::rules::path::{Captures, Pattern, anchors};
 /// A pack, and the slots that were needed so far: never more than the pack has routes.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pack: Rc<Pack>,
+    pack: Arc<Pack>,
     slots: RefCell<HashMap<usize, Rc<Slot>, BuildHasherDefault<FnvHasher>>>,
 }
 
 impl Packed {
-    pub(super) fn new(pack: Rc<Pack>) -> Self {
+    pub(super) fn new(pack: Arc<Pack>) -> Self {
         Self { pack, slots: RefCell::default() }
     }
 

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use html_parser::Parser;
 use lol_html::MemorySettings;
 
 use super::plan::HtmlPlan;
@@ -17,7 +18,7 @@ mod output;
 mod progress;
 
 pub(in crate::transform) use handlers::policy_nonce;
-use output::{Output, Shared};
+use output::Output;
 pub(super) use progress::Progress;
 
 /// Bytes given to the parser at a time: often enough to ask for the budget, seldom enough to cost nothing.
@@ -61,8 +62,8 @@ pub struct Outcome {
 
 /// Rewrites one page. Bytes of a page go in by [`write`](Self::write); the sink gets them, changed or not, in chunks of
 /// about 16 kB, and at the latest when `write` returns.
-pub struct HtmlRewriter<'p, S: FnMut(&[u8])> {
-    stage: Stage<'p, S>,
+pub struct HtmlRewriter<'p, S: FnMut(&[u8]) + 'p> {
+    stage: Stage<'p>,
     plan: &'p HtmlPlan,
     charset: Charset,
     goes_on: Option<Box<dyn FnMut() -> bool + 'p>>,
@@ -75,13 +76,13 @@ pub struct HtmlRewriter<'p, S: FnMut(&[u8])> {
     pub(super) max_memory: usize,
 }
 
-enum Stage<'p, S: FnMut(&[u8])> {
+enum Stage<'p> {
     Fresh,
-    Rewriting(Box<lol_html::HtmlRewriter<'p, Shared<S>>>),
+    Rewriting(Box<Parser<'p>>),
     Passing,
 }
 
-impl<'p, S: FnMut(&[u8])> HtmlRewriter<'p, S> {
+impl<'p, S: FnMut(&[u8]) + 'p> HtmlRewriter<'p, S> {
     /// Starts a page.
     pub fn new(plan: &'p HtmlPlan, sink: S) -> Self {
         Self {
@@ -162,7 +163,7 @@ impl<'p, S: FnMut(&[u8])> HtmlRewriter<'p, S> {
     }
 
     /// The parser, if the next slice is for it.
-    fn prepared(&mut self) -> Option<&mut lol_html::HtmlRewriter<'p, Shared<S>>> {
+    fn prepared(&mut self) -> Option<&mut Parser<'p>> {
         if let Stage::Fresh = self.stage {
             self.stage = if self.plan.is_empty() { Stage::Passing } else { Stage::Rewriting(Box::new(self.parser())) };
         }
@@ -198,15 +199,21 @@ impl<'p, S: FnMut(&[u8])> HtmlRewriter<'p, S> {
         self.stage = Stage::Passing;
     }
 
-    fn parser(&self) -> lol_html::HtmlRewriter<'p, Shared<S>> {
+    fn parser(&self) -> Parser<'p> {
         let memory = MemorySettings::new()
             // Room for a slice behind an unfinished tag, so that most pages never grow it.
             .with_preallocated_parsing_buffer_size((SLICE + 1024).min(self.max_memory))
             .with_max_allowed_memory_usage(self.max_memory)
             .with_graceful_bail_out_on_memory_limit_exceeded(true);
-        lol_html::HtmlRewriter::new(
+        let output = Rc::clone(&self.output);
+        Parser::new(
             handlers::settings(self.plan, &self.progress, self.charset, memory),
-            Shared(Rc::clone(&self.output)),
+            Box::new(move |bytes| {
+                // Nothing else borrows it while the parser runs.
+                if let Ok(mut output) = output.try_borrow_mut() {
+                    output.push(bytes);
+                }
+            }),
         )
     }
 }

@@ -1,7 +1,10 @@
 //! The rows of the bench: data, so that a new one is a line here.
 
+use std::fs;
+
+use edge_personalizer::rules::pack;
 use local_server::rules::Rules;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::Temperature::{AsItComes, Cold, Warm};
 use crate::project;
@@ -45,19 +48,29 @@ pub enum RuleSet {
     PassThrough,
     /// Ours, with the demo rules.
     Demo,
-    /// Ours, with so many routes that rewrite.
+    /// Ours, with so many routes that rewrite, as entries of the config store.
     Routes(usize),
+    /// Ours, with so many routes, each with three of so many features; a large one as one value of the KV store.
+    Large(usize),
     /// Ours, with a rewritten path and three features of ten.
     Features,
     /// The same, with the visitor's session sent to the origin.
     Session,
     /// Ours, with a page rewritten by five selectors.
     Page,
+    /// Ours, with so many products ranked anew by the visitor's affinities.
+    Rerank,
 }
 
+/// The revision of the rules in the KV store.
+pub const PACKED: &str = "r1";
 const BARE: &str = "bare pass-through";
-const TEN: &str = "10 routes, warm";
-const TEN_COLD: &str = "10 routes, first request of a sandbox";
+const TEN: &str = "10 routes, 10 features, warm";
+const TEN_COLD: &str = "10 routes, 10 features, first request of a sandbox";
+const BARE_FIFTY: &str = "bare pass-through, 50 products";
+const BARE_MANY: &str = "bare pass-through, 500 products";
+const FIFTY: &str = "/api/products?n=50";
+const MANY: &str = "/api/products?n=500";
 const BARE_PAGE: &str = "bare pass-through, 42 kB page";
 const PAGE: &str = "/page/42k";
 const PROMOTION: &str = "/api/products/promotions/east";
@@ -73,25 +86,36 @@ impl Row {
     const fn at_most(self, target: f64, against: &'static str) -> Self {
         Self { target: Some(target), against, ..self }
     }
+
+    const fn beside(self, against: &'static str) -> Self {
+        Self { against, ..self }
+    }
 }
 
 /// The table's lines, in order; a row comes after the one that it is compared with.
-pub const ROWS: [Row; 14] = [
+pub const ROWS: [Row; 20] = [
     row(BARE, RuleSet::Bare, PROMOTION, AsItComes),
     row("switched off", RuleSet::Off, PROMOTION, AsItComes),
     row("pass-through route", RuleSet::PassThrough, PROMOTION, AsItComes),
     row("demo rewrite", RuleSet::Demo, ALL, AsItComes).at_most(1.0, BARE),
     row("demo rewrite, warm", RuleSet::Demo, ALL, Warm),
     row("demo rewrite, first request of a sandbox", RuleSet::Demo, ALL, Cold),
-    row(TEN, RuleSet::Routes(10), LAST_OF_TEN, Warm),
-    row("1,000 routes, warm", RuleSet::Routes(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
-    row(TEN_COLD, RuleSet::Routes(10), LAST_OF_TEN, Cold),
-    row("1,000 routes, first request of a sandbox", RuleSet::Routes(1000), LAST_OF_THOUSAND, Cold)
-        .at_most(3.0, TEN_COLD),
     row("rewrite with 3 features", RuleSet::Features, ALL, AsItComes).at_most(1.0, BARE),
     row("the same with a session read from KV", RuleSet::Session, ALL, AsItComes).at_most(1.3, BARE),
+    row(TEN, RuleSet::Large(10), LAST_OF_TEN, Warm),
+    row("1,000 routes, 1,000 features, warm", RuleSet::Large(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
+    row("1,000 routes as config entries, warm", RuleSet::Routes(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
+    row(TEN_COLD, RuleSet::Large(10), LAST_OF_TEN, Cold),
+    row("1,000 routes, 1,000 features, first request of a sandbox", RuleSet::Large(1000), LAST_OF_THOUSAND, Cold)
+        .at_most(3.0, TEN_COLD),
+    row("1,000 routes as config entries, first request of a sandbox", RuleSet::Routes(1000), LAST_OF_THOUSAND, Cold)
+        .at_most(3.0, TEN_COLD),
     row(BARE_PAGE, RuleSet::Bare, PAGE, AsItComes),
     row("42 kB page rewritten, 5 selectors", RuleSet::Page, PAGE, AsItComes).at_most(2.0, BARE_PAGE),
+    row(BARE_FIFTY, RuleSet::Bare, FIFTY, AsItComes),
+    row("50 products of JSON ranked anew", RuleSet::Rerank, FIFTY, AsItComes).beside(BARE_FIFTY),
+    row(BARE_MANY, RuleSet::Bare, MANY, AsItComes),
+    row("500 products of JSON ranked anew", RuleSet::Rerank, MANY, AsItComes).beside(BARE_MANY),
 ];
 
 impl Row {
@@ -111,7 +135,12 @@ impl RuleSet {
             Self::PassThrough => {
                 rules.set("routes", &json!({ "routes": [{ "id": "all", "path": "/*", "action": "passthrough" }] }));
             }
-            Self::Routes(count) => rules.set("routes", &routes(count)),
+            Self::Routes(count) => rules.set("routes", &routes(count, false)),
+            Self::Large(_) if self.is_packed() => {
+                rules = Rules::default();
+                rules.set("active", &json!({ "revision": PACKED, "store": "kv" }));
+            }
+            Self::Large(count) => rules = Rules::from_json(&large(count)?),
             Self::Features => decided(&mut rules, &json!(null)),
             Self::Session => decided(&mut rules, &json!({ "header": ["recent_views", "cart"] })),
             Self::Page => {
@@ -125,25 +154,34 @@ impl RuleSet {
                 let route = json!({ "id": "page", "path": PAGE, "cache": {}, "html": operations });
                 rules.set("routes", &json!({ "routes": [route] }));
             }
+            Self::Rerank => {
+                let rerank = json!({ "pointer": "/products", "key": "category", "id": "id",
+                    "affinity": "session.affinity", "recent": "session.recent_views" });
+                let route = json!({ "id": "list", "path": "/api/products", "cache": {}, "session": {},
+                    "json": { "rerank": rerank } });
+                rules.set("routes", &json!({ "routes": [route] }));
+            }
         }
         Ok(rules)
+    }
+
+    /// Whether `personalizer push` would put it into the KV store: it has more than 100 kB.
+    fn is_packed(self) -> bool {
+        matches!(self, Self::Large(count) if count > 100)
+    }
+
+    /// The value of the KV store `rules` under [`PACKED`], where the rules are there.
+    pub fn pack(self) -> anyhow::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Large(count) if self.is_packed() => pack::write(&large(count)?).map(Some).map_err(anyhow::Error::msg),
+            _ => Ok(None),
+        }
     }
 }
 
 /// Geography, a rewritten path, three features of ten (one of them an experiment), and a session where `session` says so.
 fn decided(rules: &mut Rules, session: &Value) {
-    let mut features = serde_json::Map::new();
-    for number in 0..10 {
-        let rule = match number % 3 {
-            0 => json!({ "condition": { "country": "US" }, "force": "b" }),
-            1 => json!({ "force": "b", "coverage": 0.5, "hashAttribute": "id" }),
-            _ => {
-                json!({ "key": format!("e{number}"), "hashVersion": 2, "variations": ["a", "b"], "weights": [0.5, 0.5] })
-            }
-        };
-        features.insert(format!("f{number}"), json!({ "defaultValue": "a", "rules": [rule] }));
-    }
-    rules.set("features", &json!({ "features": features }));
+    rules.set("features", &features(10));
     // Fresh for as long as the bench takes.
     rules.set("settings", &json!({ "languages": ["en"], "session": { "max_age": 86_400 } }));
     let route = json!({
@@ -157,14 +195,44 @@ fn decided(rules: &mut Rules, session: &Value) {
     rules.set("routes", &json!({ "routes": [route] }));
 }
 
+/// The demo's regions, and so many routes and features.
+fn large(count: usize) -> anyhow::Result<Map<String, Value>> {
+    let regions = fs::read_to_string(project::root()?.join("rules/regions.json"))?;
+    let mut dictionaries = Map::new();
+    dictionaries.insert("regions".to_owned(), serde_json::from_str(&regions)?);
+    dictionaries.insert("routes".to_owned(), routes(count, true));
+    dictionaries.insert("features".to_owned(), features(count));
+    Ok(dictionaries)
+}
+
+/// By turns a condition, a rollout and an experiment.
+fn features(count: usize) -> Value {
+    let feature = |number: usize| {
+        let rule = match number % 3 {
+            0 => json!({ "condition": { "country": "US" }, "force": "b" }),
+            1 => json!({ "force": "b", "coverage": 0.5, "hashAttribute": "id" }),
+            _ => {
+                json!({ "key": format!("e{number}"), "hashVersion": 2, "variations": ["a", "b"], "weights": [0.5, 0.5] })
+            }
+        };
+        (format!("f{number}"), json!({ "defaultValue": "a", "rules": [rule] }))
+    };
+    json!({ "features": (0..count).map(feature).collect::<Map<_, _>>() })
+}
+
 /// Short ones: a thousand of them must fit into the look-ups that one request may make.
-fn routes(count: usize) -> Value {
-    let route = |number| {
-        json!({
+fn routes(count: usize, with_features: bool) -> Value {
+    let route = |number: usize| {
+        let mut route = json!({
             "id": format!("r{number}"),
             "path": format!("/r/{number}/*"),
             "rewrite": { "path": "/{region.slug}" },
-        })
+        });
+        if with_features && let Some(route) = route.as_object_mut() {
+            let keys: Vec<_> = (number..number + 3).map(|feature| format!("f{}", feature % count)).collect();
+            route.insert("features".to_owned(), json!(keys));
+        }
+        route
     };
     json!({ "routes": (0..count).map(route).collect::<Vec<_>>() })
 }

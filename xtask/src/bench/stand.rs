@@ -12,7 +12,7 @@ use local_server::process::{Launch, LocalServer};
 use local_server::visitors::NEW_YORK;
 
 use super::load::{self, Sample};
-use super::rows::{Row, RuleSet};
+use super::rows::{PACKED, Row, RuleSet};
 use crate::project;
 
 /// The demo shop and the local servers before it.
@@ -45,13 +45,22 @@ impl Stands {
         let mut manifest = Manifest::read(&project::root()?.join("fastly.toml"))?;
         // A store in a file is read and parsed by the local server at every request: its work, not ours, and it grows
         // with the rules.
+        if let Some(pack) = rules.pack()? {
+            let file = self.folder.join(format!("{name}.pack"));
+            fs::write(&file, pack)?;
+            manifest.kv_file("rules", PACKED, &file);
+        }
         manifest.fixed_config_store("personalizer", rules.rules()?.entries());
         manifest.visitor(&NEW_YORK);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         let views = ["P0003", "P0005", "P0008"];
-        let cart = serde_json::json!([{ "sku": "P0001", "quantity": 2 }]);
-        let session =
-            serde_json::json!({ "v": 1, "updated_at": u64::try_from(now)?, "recent_views": views, "cart": cart });
+        let session = serde_json::json!({
+            "v": 1,
+            "updated_at": u64::try_from(now)?,
+            "recent_views": views,
+            "cart": [{ "sku": "P0001", "quantity": 2 }],
+            "affinity": { "kitchen": 3.0, "electronics": 1.5 },
+        });
         manifest.kv("sessions", &format!("visitor/{}", load::VISITOR), &session.to_string());
         for backend in ["origin", "session_api"] {
             manifest.backend(backend, &self.origin.url());
@@ -75,6 +84,14 @@ impl Stands {
         let server = self.servers.get(&row.rules).context("every row's server was started")?;
         load::sequence(server, row, warm_up)?;
         load::sequence(server, row, requests)
+    }
+
+    /// Of the requests that used a session: all, and those for which the central backend was not asked.
+    pub fn sessions(&self) -> Option<(usize, usize)> {
+        let lines = self.servers.get(&RuleSet::Session)?.logs().of("decisions");
+        let states: Vec<_> = lines.iter().filter_map(|line| line.get("session")?.as_str()).collect();
+        let spared = states.iter().filter(|state| **state == "fresh").count();
+        Some((states.len(), spared))
     }
 }
 

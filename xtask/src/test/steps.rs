@@ -46,6 +46,8 @@ fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
     setup::wasm_target()?;
     let viceroy = setup::viceroy()?;
     let wasm = setup::build_wasm()?;
+    let personalizer = setup::build_personalizer()?;
     let mut tests = cargo(&["test", "--package", "e2e", "--no-fail-fast", "--"])?;
-    execute(tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy))
+    tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy).env("EDGE_PERSONALIZER", personalizer);
+    execute(&mut tests)
 }

@@ -1,10 +1,5 @@
 //! Output in few, large pieces.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use lol_html::OutputSink;
-
 /// Bytes collected before they are handed on: a host call a tag would cost more than the rewriting.
 const BUFFER: usize = 16 * 1024;
 
@@ -40,18 +35,6 @@ impl<S: FnMut(&[u8])> Output<S> {
         if !self.buffer.is_empty() {
             (self.sink)(&self.buffer);
             self.buffer.clear();
-        }
-    }
-}
-
-/// The parser's end of the output.
-pub(super) struct Shared<S>(pub(super) Rc<RefCell<Output<S>>>);
-
-impl<S: FnMut(&[u8])> OutputSink for Shared<S> {
-    fn handle_chunk(&mut self, chunk: &[u8]) {
-        // Nothing else borrows it while the parser runs.
-        if let Ok(mut output) = self.0.try_borrow_mut() {
-            output.push(chunk);
         }
     }
 }

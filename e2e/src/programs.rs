@@ -1,0 +1,80 @@
+//! Programs that tests run beside the service: our own, and others that a machine may lack.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use local_server::process;
+
+/// The variables by which `cargo xtask test` says where its build is.
+pub(crate) const WASM: &str = "EDGE_WASM";
+pub(crate) const VICEROY: &str = "EDGE_VICEROY";
+const PERSONALIZER: &str = "EDGE_PERSONALIZER";
+
+/// The command line, `personalizer`.
+#[must_use]
+pub fn personalizer() -> PathBuf {
+    given(PERSONALIZER)
+}
+
+/// The repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().expect("the package lies in the repository").to_path_buf()
+}
+
+/// A program on `PATH`. Where it is missing, `None`, and a line that says how to install it: the test has then shown nothing, and
+/// returns.
+///
+/// # Panics
+///
+/// It is missing in CI, which installs it.
+#[must_use]
+pub fn installed(program: &str, debian_package: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        let how = format!("{program} is missing (Debian: apt-get install {debian_package})");
+        assert!(env::var_os("CI").is_none(), "{how}");
+        println!("NOT TESTED: {how}");
+    }
+    found
+}
+
+pub(crate) fn given(variable: &str) -> PathBuf {
+    let path = env::var_os(variable).unwrap_or_else(|| {
+        panic!("{variable} isn't set: end-to-end tests run by `cargo xtask test`, or `cargo xtask test --only e2e`")
+    });
+    let path = PathBuf::from(path);
+    assert!(path.is_file(), "{variable} names {}, which isn't a file", path.display());
+    path
+}
+
+/// A program that ends with the test.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it; `prepare` gives it arguments and the like.
+    #[must_use]
+    pub fn start(program: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        let child = process::child(program, prepare);
+        Self(child.unwrap_or_else(|error| panic!("can't start {}: {error}", program.display())))
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
