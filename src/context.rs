@@ -35,6 +35,37 @@ use person::Person;
 use preview::PreviewClaims;
 use sticky::StickyDocuments;
 
+/// Every attribute that conditions can read, by name (design.md section 3.4). Any other name is one that nobody has.
+pub const ATTRIBUTES: [&str; 27] = [
+    "id",
+    "userId",
+    "visitorId",
+    "loggedIn",
+    "country",
+    "subdivision",
+    "continent",
+    "city",
+    "region",
+    "language",
+    "deviceType",
+    "browser",
+    "os",
+    "network",
+    "saveData",
+    "url",
+    "host",
+    "path",
+    "query",
+    "utmSource",
+    "utmMedium",
+    "utmCampaign",
+    "utmTerm",
+    "utmContent",
+    "segments",
+    "session",
+    "now",
+];
+
 /// Why the visitor is in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -24,6 +24,7 @@ pub mod condition;
 pub mod explain;
 pub mod growthbook;
 pub mod json_place;
+mod json_words;
 pub mod mac;
 pub mod platform;
 pub mod replication;

@@ -3,6 +3,7 @@
 mod backends;
 mod bodies;
 mod compile;
+mod names;
 mod references;
 mod repeated;
 mod report;
@@ -99,9 +100,12 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
 
     let mut checked = Checked { folder, rules: &rules, findings: Vec::new() };
     checked.unparsable();
+    let misshapen = checked.misshapen();
+    faults.retain(|fault| !misshapen.contains(&fault.dictionary));
     checked.compiled(&faults);
     checked.conditions();
     checked.definitions();
+    checked.names();
     checked.duplicates();
     checked.repeated();
     checked.bodies();

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Outcome;
 use crate::{
     canary, check, conformance, diff, disable, enable, explain, preview, promote, prune, purge, push, reweight,
-    rollback, schema, sessions, status,
+    rollback, schema, sessions, shadow, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -41,6 +41,7 @@ enum Command {
     Push(push::Options),
     Status(status::Options),
     Canary(canary::Options),
+    Shadow(shadow::Options),
     Preview(preview::Options),
     Promote(promote::Options),
     Rollback(rollback::Options),
@@ -63,6 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => canary::run(options),
+        Command::Shadow(options) => shadow::run(options),
         Command::Preview(options) => preview::run(options),
         Command::Promote(options) => promote::run(options),
         Command::Rollback(options) => rollback::run(options),

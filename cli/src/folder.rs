@@ -89,9 +89,9 @@ impl Source {
     pub fn new(file: PathBuf, text: String) -> Self {
         let json = serde_json::from_str(&text).map_err(|error| {
             let position = Position { line: error.line().max(1), column: error.column().max(1) };
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            (position, format!("expected JSON, but found a mistake: {message}"))
+            let message =
+                mistake(&error.to_string(), text.lines().nth(position.line - 1).unwrap_or_default(), position.column);
+            (position, message)
         });
         Self { file, text, json }
     }
@@ -102,17 +102,59 @@ impl Source {
     }
 }
 
-/// Without what is for editors and people: `$schema` at the root, `$comment` there and in the rules.
+/// A mistake in a JSON text, in words: serde's are for who knows its parser. `column` is in bytes.
+fn mistake(message: &str, line: &str, column: usize) -> String {
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let found = line.get(column.saturating_sub(1)..).and_then(|rest| rest.chars().next());
+    let found = found.map_or("the end of the line".to_owned(), |found| format!("'{found}'"));
+    match message {
+        "trailing comma" => {
+            format!("expected another element after the comma, but found {found}: JSON has no comma after the last one")
+        }
+        "expected `,` or `}`" => format!("expected ',' or '}}', but found {found}: is a comma missing before it?"),
+        "expected `,` or `]`" => format!("expected ',' or ']', but found {found}: is a comma missing before it?"),
+        "expected `:`" => format!("expected ':' after the key, but found {found}"),
+        "key must be a string" => format!("expected a key in double quotes, but found {found}"),
+        "expected value" | "expected ident" => {
+            format!(
+                "expected a value (a text in double quotes, a number, true, false, null, a list, an object), but found {found}"
+            )
+        }
+        "trailing characters" => format!("expected nothing after the closing bracket, but found {found}"),
+        end if end.starts_with("EOF while parsing") => {
+            "expected more, but found the end of the file: is a bracket or a quote not closed?".to_owned()
+        }
+        break_ if break_.starts_with("control character") => {
+            "expected a text on one line (\\n is a line break), but found the line's end or another control character"
+                .to_owned()
+        }
+        other => format!("expected JSON, but found a mistake: {other}"),
+    }
+}
+
+/// Members whose values are the author's own: nothing in them is a comment.
+const OPEN: [&str; 6] = ["when", "condition", "defaultValue", "force", "variations", "value"];
+
+/// Without what is for editors and people: `$schema` at the root, `$comment` in every object that has fixed keys.
 fn stripped(value: &Value) -> Value {
     let mut value = value.clone();
     if let Value::Object(members) = &mut value {
         members.shift_remove("$schema");
-        members.shift_remove("$comment");
-        for list in members.values_mut().filter_map(Value::as_array_mut) {
-            for rule in list.iter_mut().filter_map(Value::as_object_mut) {
-                rule.shift_remove("$comment");
-            }
-        }
     }
+    strip_comments(&mut value);
     value
+}
+
+fn strip_comments(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.shift_remove("$comment");
+            members
+                .iter_mut()
+                .filter(|(key, _)| !OPEN.contains(&key.as_str()))
+                .for_each(|(_, value)| strip_comments(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_comments),
+        _ => {}
+    }
 }

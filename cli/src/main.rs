@@ -30,6 +30,7 @@ mod rollback;
 mod rollout;
 mod schema;
 mod sessions;
+mod shadow;
 mod span;
 mod status;
 mod switch;

@@ -40,6 +40,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         }
         store.whole(&revision)?;
         let mut after = before.clone();
+        // What serves everybody has nothing to be compared with.
+        after.shadow = after.shadow.filter(|shadow| *shadow != revision);
         after.previous = after.revision.replace(revision);
         after.canary = None;
         Ok(after)

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::condition::Fault;
 use crate::json_place::pointer_at;
+use crate::json_words::house_wording;
 
 /// What a table holds: something compiled from its JSON.
 pub trait Definition: Sized {
@@ -261,19 +262,9 @@ impl<T: Definition> Table<T> {
 /// Reads JSON into one of the stored shapes. The place of a fault is looked for only once there is one.
 pub(super) fn read<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, Fault> {
     serde_json::from_str(json).map_err(|error: serde_json::Error| {
-        let message = strip_position(&error.to_string());
-        // serde says "invalid type: string \"x\", expected f64".
-        let message = match message.rsplit_once(", expected ") {
-            Some((found, expected)) => format!("expected {expected}, but found {found}"),
-            None => format!("expected a definition, but found {message}"),
-        };
+        let message = house_wording(&error.to_string());
         Fault { pointer: pointer_at(json, error.line(), error.column()), message }
     })
-}
-
-/// The pointer says where; a line of a text that nobody sees says nothing.
-fn strip_position(message: &str) -> String {
-    message.split_once(" at line ").map_or(message, |(message, _)| message).to_owned()
 }
 
 fn key_of(json: &str) -> Result<Box<str>, Fault> {

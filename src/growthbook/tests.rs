@@ -36,9 +36,9 @@ fn a_broken_feature_is_isolated_and_named() {
     assert_eq!(
         faults,
         [
-            "coverage/rules/1/coverage: expected f64, but found invalid type: string \"half\"",
+            "coverage/rules/1/coverage: expected a number, but found the string \"half\"",
             "condition/rules/0/condition/$or: expected an array of conditions, but found the number 5",
-            "numberexpected struct Feature, but found invalid type: integer `7`",
+            "numberexpected an object, but found the number 7",
         ]
     );
 }

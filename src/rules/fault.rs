@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::json_place::pointer_at;
+pub use crate::json_words::house_wording;
 
 /// One fault of a dictionary. The rule that holds it is left out; the rest serves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -35,23 +36,6 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Puts serde's wording ("invalid type: A, expected B at line 1 column 2") into the house's ("expected B, but found A").
-pub fn house_wording(message: &str) -> String {
-    let message = match message.find(" at line ") {
-        Some(end) => message.get(..end).unwrap_or(message),
-        None => message,
-    };
-    for prefix in ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "] {
-        if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.split_once(", expected ")) {
-            return format!("expected {expected}, but found {found}");
-        }
-    }
-    if let Some(field) = message.strip_prefix("missing field ") {
-        return format!("expected a field {field}, but found none");
-    }
-    format!("expected JSON, but found a mistake: {message}")
-}
-
 /// Reads one rule from its JSON text.
 ///
 /// Gives the rule and the JSON pointers of keys that it doesn't know; they are ignored, and named.
@@ -62,7 +46,11 @@ pub fn house_wording(message: &str) -> String {
 pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<String>), (String, String)> {
     let mut unknown = Vec::new();
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = serde_ignored::deserialize(&mut json, |path| unknown.push(ignored_pointer(&path)));
+    let read = serde_ignored::deserialize(&mut json, |path| {
+        let pointer = ignored_pointer(&path);
+        // Comments are welcome everywhere.
+        unknown.extend((!pointer.ends_with("/$comment")).then_some(pointer));
+    });
     match read {
         Ok(rule) => Ok((rule, unknown)),
         Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error.to_string()))),
@@ -99,7 +87,7 @@ mod tests {
     fn a_wrong_type_is_named_with_its_place() {
         assert_eq!(
             read::<Rule>(r#"{"ttl":"60"}"#).unwrap_err(),
-            ("/ttl".to_owned(), "expected u32, but found string \"60\"".to_owned())
+            ("/ttl".to_owned(), "expected a whole number, 0 or more, but found the string \"60\"".to_owned())
         );
     }
 
@@ -111,6 +99,12 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_named() {
-        assert_eq!(read::<Rule>("{}").unwrap_err().1, "expected a field `ttl`, but found none");
+        assert_eq!(read::<Rule>("{}").unwrap_err().1, "expected the key `ttl`, but found none");
+    }
+
+    #[test]
+    fn a_comment_is_no_unknown_key() {
+        let (_, unknown) = read::<Rule>(r#"{"ttl":60,"$comment":"for people"}"#).unwrap();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

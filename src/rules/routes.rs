@@ -136,7 +136,7 @@ impl Routes {
                 self.found_late.borrow_mut().push(Fault::new(dictionary, format!("/{pointer}{below}"), message));
             };
             let compiled = fault::read::<super::stored::Route>(&slot.text).and_then(|(stored, unknown)| {
-                for below in unknown.iter().filter(|below| *below != "/$comment") {
+                for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
                 Route::compile(stored)
@@ -217,7 +217,7 @@ mod tests {
             named,
             [
                 "routes/routes/1: expected a string, but found integer `7`",
-                "routes/routes/0/cache/ttl: expected u32, but found string \"60\"",
+                "routes/routes/0/cache/ttl: expected a whole number, 0 or more, but found the string \"60\"",
                 "routes/routes/2/chache: expected a known key, but found one that is ignored",
             ]
         );

@@ -123,33 +123,69 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// The keys that the object at `pointer` of a dictionary may have; `None` where any may be.
-pub fn known_keys(dictionary: &str, pointer: &str) -> Option<Vec<String>> {
-    let (_, schema) = schemas().into_iter().find(|(name, _)| *name == dictionary)?;
-    let mut here = &schema;
-    for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
-        here = resolve(&schema, here)?;
-        here = here
-            .pointer("/properties")
-            .and_then(|properties| properties.get(&step))
-            .or_else(|| here.get("items"))
-            .or_else(|| here.get("additionalProperties").filter(|schema| schema.is_object()))?;
-    }
-    let keys = resolve(&schema, here)?.get("properties")?.as_object()?;
-    Some(keys.keys().filter(|key| !key.starts_with('$')).cloned().collect())
+/// A key that no schema knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// Where: a JSON pointer, the key included.
+    pub pointer: String,
+    /// The key.
+    pub key: String,
+    /// The keys that its object may have.
+    pub known: Vec<String>,
 }
 
-/// Follows `$ref`, and goes into what is an object or null.
-fn resolve<'s>(root: &'s Value, mut here: &'s Value) -> Option<&'s Value> {
-    loop {
-        if let Some(reference) = here.get("$ref").and_then(Value::as_str) {
-            here = root.pointer(reference.strip_prefix('#')?)?;
-        } else if let Some(any) = here.get("anyOf").and_then(Value::as_array) {
-            here = any.iter().find(|option| option.get("type").and_then(Value::as_str) != Some("null"))?;
-        } else {
-            return Some(here);
+/// The keys of a dictionary that its schema doesn't know, at every depth, in their order; `$schema` and `$comment` are welcome. What a
+/// schema leaves open (a condition, a value) is not looked into.
+pub fn unknown_keys(dictionary: &str, json: &Value) -> Vec<UnknownKey> {
+    let mut unknown = Vec::new();
+    if let Some((_, schema)) = schemas().into_iter().find(|(name, _)| *name == dictionary) {
+        look(&schema, &schema, json, "", &mut unknown);
+    }
+    unknown
+}
+
+fn look(root: &Value, node: &Value, json: &Value, pointer: &str, unknown: &mut Vec<UnknownKey>) {
+    let shapes = resolve(root, node);
+    match json {
+        Value::Array(items) => {
+            let Some(node) = shapes.iter().find_map(|shape| shape.get("items")) else { return };
+            for (index, item) in items.iter().enumerate() {
+                look(root, node, item, &format!("{pointer}/{index}"), unknown);
+            }
         }
+        Value::Object(entries) => {
+            let of = |keyword: &str| shapes.iter().find_map(|shape| shape.get(keyword)?.as_object());
+            let (properties, values) = (of("properties"), of("additionalProperties"));
+            for (key, value) in entries {
+                let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                match (properties, properties.and_then(|known| known.get(key)), values) {
+                    (_, Some(node), _) => look(root, node, value, &below, unknown),
+                    (_, None, Some(_)) => {
+                        let node = shapes.iter().find_map(|shape| shape.get("additionalProperties")).unwrap_or(node);
+                        look(root, node, value, &below, unknown);
+                    }
+                    (Some(known), None, None) if !key.starts_with('$') => {
+                        let known = known.keys().filter(|key| !key.starts_with('$')).cloned().collect();
+                        unknown.push(UnknownKey { pointer: below, key: key.clone(), known });
+                    }
+                    (Some(_) | None, None, None) => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a node may be: `$ref` followed, `null` left out.
+fn resolve<'s>(root: &'s Value, node: &'s Value) -> Vec<&'s Value> {
+    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return target.map(|target| resolve(root, target)).unwrap_or_default();
+    }
+    let choices = ["anyOf", "oneOf"].iter().find_map(|choice| node.get(choice)?.as_array());
+    match choices {
+        Some(options) => options.iter().flat_map(|option| resolve(root, option)).collect(),
+        None => vec![node],
     }
 }
 
@@ -157,19 +193,35 @@ fn resolve<'s>(root: &'s Value, mut here: &'s Value) -> Option<&'s Value> {
 mod tests {
     use super::*;
 
+    fn pointers(dictionary: &str, json: Value) -> Vec<String> {
+        unknown_keys(dictionary, &json).into_iter().map(|unknown| unknown.pointer).collect()
+    }
+
     #[test]
-    fn known_keys_are_found_at_every_depth() {
-        let has = |dictionary: &str, pointer: &str, key: &str| {
-            let keys = known_keys(dictionary, pointer);
-            assert!(keys.as_ref().is_some_and(|keys| keys.iter().any(|known| known == key)), "{pointer}: {keys:?}");
-        };
-        has("settings", "", "languages");
-        has("settings", "/log", "sample");
-        has("routes", "", "routes");
-        has("routes", "/routes/3/cache", "ttl");
-        has("routes", "/routes/3/rewrite", "set_query");
-        has("features", "/features/hero/rules/0", "hashVersion");
-        assert_eq!(known_keys("routes", "/routes/0/when"), None);
-        assert_eq!(known_keys("nothing", ""), None);
+    fn a_key_that_no_schema_knows_is_found_at_every_depth() {
+        assert_eq!(pointers("settings", json!({ "log": { "sampel": 1 }, "langs": [] })), ["/log/sampel", "/langs"]);
+        let route = json!({ "id": "a", "path": "/", "cache": { "tll": 1 },
+            "html": [{ "select": "a", "onse": true, "inner": { "templat": "x" } }],
+            "json": { "set": [{ "pointer": "/a", "valeu": 1 }] }, "adapt": { "image": { "width": [1] } } });
+        let found = [
+            "/routes/0/cache/tll",
+            "/routes/0/html/0/onse",
+            "/routes/0/html/0/inner/templat",
+            "/routes/0/json/set/0/valeu",
+            "/routes/0/adapt/image/width",
+        ];
+        assert_eq!(pointers("routes", json!({ "routes": [route] })), found);
+        let unknown = unknown_keys("features", &json!({ "features": { "a/b": { "rules": [{ "weight": [] }] } } }));
+        assert_eq!(unknown[0].pointer, "/features/a~1b/rules/0/weight");
+        assert!(unknown[0].known.iter().any(|key| key == "weights"));
+    }
+
+    #[test]
+    fn names_that_authors_give_conditions_and_comments_are_no_unknown_keys() {
+        let route = json!({ "$comment": "x", "id": "a", "path": "/", "when": { "country": { "$in": [] } },
+            "rewrite": { "$comment": "x", "set_query": { "any": "x" } }, "json": { "set": [{ "pointer": "", "value": { "own": 1 } }] } });
+        assert!(pointers("routes", json!({ "$schema": "x", "routes": [route] })).is_empty());
+        assert!(pointers("features", json!({ "features": { "any": { "defaultValue": { "own": 1 } } } })).is_empty());
+        assert!(pointers("nothing", json!({ "a": 1 })).is_empty());
     }
 }

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use edge_personalizer::condition;
 use edge_personalizer::growthbook::{lint_experiment, lint_feature};
-use edge_personalizer::rules::{Fault, schema};
+use edge_personalizer::rules::Fault;
+use edge_personalizer::rules::schema::{self, UnknownKey};
 use serde_json::Value;
 
 use super::{Checked, Level};
 
+/// How the edge's messages of unknown keys begin: the schema finds more of them, and says what was meant.
+const UNKNOWN_KEY: &str = "expected a known key";
 /// Below this two keys have nothing to do with each other.
 const SIMILAR: f64 = 0.7;
 
@@ -34,45 +37,64 @@ impl Checked<'_> {
         }
     }
 
-    /// The compiler's faults.
-    pub(super) fn compiled(&mut self, faults: &[Fault]) {
-        for fault in faults {
-            let message = match unknown_key(fault) {
-                Some((_, "$comment" | "$schema")) => continue,
-                Some((parent, key)) => unknown(&fault.dictionary, parent, key),
-                None => fault.message.clone(),
-            };
-            self.fault(&fault.dictionary, &fault.pointer, message);
-        }
-        self.root_keys();
-    }
-
-    /// Keys beside the list: the edge reads past them.
-    fn root_keys(&mut self) {
+    /// Dictionaries of another shape than theirs. Gives their names, for what the compiler says of them would mislead.
+    pub(super) fn misshapen(&mut self) -> Vec<String> {
         let mut found = Vec::new();
         for (name, source) in &self.folder.dictionaries {
-            let Some(members) = source.json.as_ref().ok().and_then(Value::as_object) else { continue };
-            let known = schema::known_keys(name, "").unwrap_or_default();
-            for key in members.keys().filter(|key| !key.starts_with('$') && !known.contains(key) && *name != "settings")
-            {
-                let hint = nearest(key, known.iter().map(String::as_str));
-                let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
-                found.push((name.clone(), format!("/{key}"), format!("expected a known key, but found '{key}'{hint}")));
+            let Ok(json) = &source.json else { continue };
+            let is_list = matches!(name.as_str(), "routes" | "regions" | "experiments");
+            let example = match (name.as_str(), is_list) {
+                ("settings", _) => "an object".to_owned(),
+                (_, true) => format!("{{\"{name}\": [ … ]}}"),
+                (_, false) => format!("{{\"{name}\": {{ … }}}}"),
+            };
+            let (pointer, value) = match json.as_object().map(|members| members.get(name)) {
+                None => (String::new(), json),
+                Some(Some(value)) if name != "settings" => (format!("/{name}"), value),
+                Some(_) => continue,
+            };
+            let kind = match value {
+                Value::Array(_) => "a list",
+                Value::Object(_) => "an object",
+                _ => "something else",
+            };
+            let fits = if is_list { value.is_array() } else { value.is_object() };
+            if pointer.is_empty() || !fits {
+                found.push((name.clone(), pointer, format!("expected {example}, but found {kind}")));
             }
         }
-        for (name, pointer, message) in found {
-            self.fault(&name, pointer, message);
+        for (name, pointer, message) in &found {
+            self.fault(name, pointer.clone(), message.clone());
+        }
+        found.into_iter().map(|(name, _, _)| name).collect()
+    }
+
+    /// The compiler's faults.
+    pub(super) fn compiled(&mut self, faults: &[Fault]) {
+        for fault in faults.iter().filter(|fault| !fault.message.starts_with(UNKNOWN_KEY)) {
+            self.fault(&fault.dictionary, &fault.pointer, fault.message.clone());
+        }
+        self.unknown_keys();
+    }
+
+    /// Keys that nobody reads, at every depth, each with the nearest known one.
+    fn unknown_keys(&mut self) {
+        for (name, source) in &self.folder.dictionaries {
+            let Ok(json) = &source.json else { continue };
+            for unknown in schema::unknown_keys(name, json).into_iter().filter(|unknown| !is_linted(name, unknown)) {
+                let message = misspelt(&unknown);
+                self.fault(name, unknown.pointer, message);
+            }
         }
     }
 
     /// Conditions that compile, and can't have been meant.
     pub(super) fn conditions(&mut self) {
-        for (dictionary, list) in [("regions", "regions"), ("routes", "routes")] {
-            for (index, rule) in self.rules_of(dictionary, list).into_iter().enumerate() {
-                let Some(when) = rule.get("when") else { continue };
-                for fault in condition::lint(when, Some(self.rules.groups())) {
-                    self.fault(dictionary, format!("/{list}/{index}/when{}", fault.pointer), fault.message);
-                }
+        // Those of features and experiments are the definitions' linter's.
+        let ours = |(dictionary, _, _): &(&str, String, &Value)| matches!(*dictionary, "regions" | "routes");
+        for (dictionary, pointer, condition) in self.all_conditions().into_iter().filter(ours) {
+            for fault in condition::lint(condition, Some(self.rules.groups())) {
+                self.fault(dictionary, format!("{pointer}{}", fault.pointer), fault.message);
             }
         }
     }
@@ -96,19 +118,18 @@ impl Checked<'_> {
             let at = |pointer: &str| format!("/experiments/{index}{pointer}");
             found.extend(faults.into_iter().map(|fault| ("experiments", at(&fault.pointer), fault.message)));
         }
+        let unknown =
+            ["features", "experiments"].map(|name| self.json(name).map(|json| schema::unknown_keys(name, json)));
+        let unknown: Vec<UnknownKey> = unknown.into_iter().flatten().flatten().collect();
         for (dictionary, pointer, message) in found {
+            let meant = unknown.iter().find(|key| key.pointer == pointer && message.starts_with(UNKNOWN_KEY));
+            let message = meant.map_or(message, misspelt);
             // These work as they are written; the rest the edge leaves out or reads past.
             let works =
                 pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
-            let message = match pointer.rsplit_once('/') {
-                Some((parent, key)) if message.starts_with("expected a known key") => {
-                    if key == "$comment" {
-                        continue;
-                    }
-                    unknown(dictionary, parent, key)
-                }
-                _ => message,
-            };
+            if message.starts_with(UNKNOWN_KEY) && pointer.ends_with("/$comment") {
+                continue;
+            }
             self.add(if works { Level::Warning } else { Level::Fault }, dictionary, pointer, message);
         }
     }
@@ -152,18 +173,20 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// The wording for a key that nobody knows, with the nearest of those that may stand there.
-fn unknown(dictionary: &str, parent: &str, key: &str) -> String {
-    let known = schema::known_keys(dictionary, parent);
-    let key = key.replace("~1", "/").replace("~0", "~");
-    let hint = known.as_ref().and_then(|known| nearest(&key, known.iter().map(String::as_str)));
+/// What is said of a key that nobody reads.
+fn misspelt(unknown: &UnknownKey) -> String {
+    let hint = nearest(&unknown.key, unknown.known.iter().map(String::as_str));
     let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
-    format!("expected a known key, but found '{key}'{hint}")
+    format!("{UNKNOWN_KEY}, but found '{}'{hint}", unknown.key)
 }
 
-/// The parent's pointer and the key, where a fault is of a key that nobody knows.
-fn unknown_key(fault: &Fault) -> Option<(&str, &str)> {
-    fault.message.starts_with("expected a known key").then(|| fault.pointer.rsplit_once('/'))?
+/// Whether the linter of features and experiments names this key: it tells rules from experiments of their own.
+fn is_linted(dictionary: &str, unknown: &UnknownKey) -> bool {
+    match dictionary {
+        "features" => matches!(unknown.pointer.split('/').count() - 1, 3 | 5),
+        "experiments" => unknown.pointer.split('/').count() - 1 == 3,
+        _ => false,
+    }
 }
 
 /// A key as a step of a JSON pointer (RFC 6901 section 3).

@@ -46,7 +46,7 @@ fn a_fault_has_its_line_and_its_column() {
     found(
         Level::Fault,
         &[("routes", text)],
-        "routes.json:3:43 /routes/0/cache/ttl: expected u32, but found string \"60\"",
+        "routes.json:3:43 /routes/0/cache/ttl: expected a whole number, 0 or more, but found the string \"60\"",
     );
 }
 
@@ -259,4 +259,69 @@ fn media_that_fit_a_device_count_as_variants() {
     assert!(findings(&[("routes", &text)]).is_empty());
     let settings = r#"{"limits":{"max_variants":44}}"#;
     found(Level::Warning, &[("routes", &text), ("settings", settings)], "but found 45: 45 media");
+}
+
+#[test]
+fn typical_mistakes_are_said_in_words_that_help() {
+    for (dictionary, text, expected) in [
+        (
+            "routes",
+            r#"{"routes":[{"id":"a" "path":"/a"}]}"#,
+            r#"expected ',' or '}', but found '"': is a comma missing"#,
+        ),
+        ("routes", r#"{"routes":[{"id":"a","path":"/a"},]}"#, "JSON has no comma after the last one"),
+        ("routes", r#"{'routes':[]}"#, "expected a key in double quotes, but found '"),
+        ("routes", r#"{"routes":["#, "expected more, but found the end of the file"),
+        ("routes", r#"[{"id":"a","path":"/a"}]"#, r#"expected {"routes": [ … ]}, but found a list"#),
+        ("regions", r#"{"regions":{}}"#, r#"/regions: expected {"regions": [ … ]}, but found an object"#),
+        ("features", r#"{"features":[]}"#, r#"/features: expected {"features": { … }}, but found a list"#),
+        ("routes", r#"{"routes":[{"path":"/a"}]}"#, "/routes/0: expected the key `id`, but found none"),
+        ("routes", r#"{"routes":[{"id":"a","path":"/a","cache":true}]}"#, "expected an object, but found true"),
+        ("settings", r#"{"log":{"sample":"50%"}}"#, r#"/log/sample: expected a number, but found the string "50%""#),
+        ("features", r#"{"features":{"a":{"rules":[{"force":1,"seeds":"x"}]}}}"#, "but found 'seeds': is it 'seed'?"),
+        (
+            "routes",
+            r#"{"routes":[{"id":"a","path":"/","html":[{"select":"h1[","inner":"x"}]}]}"#,
+            "/html/0/select: expected a selector",
+        ),
+        (
+            "routes",
+            r#"{"routes":[{"id":"a","path":"/","html":[{"select":"p","inner":{"template":"x"}}]}]}"#,
+            "a template of the dictionary",
+        ),
+        (
+            "routes",
+            r#"{"routes":[{"id":"a","path":"/","html":[{"select":"p","inner":"x","onse":true}]}]}"#,
+            "'onse': is it 'once'?",
+        ),
+    ] {
+        found(Level::Fault, &[(dictionary, text)], expected);
+    }
+}
+
+#[test]
+fn names_that_lead_nowhere_are_named() {
+    let text = routes(json!([
+        { "id": "a", "path": "/a", "when": { "contry": "FR", "$not": { "deviceType": "phone" }, "region": "MARS" } },
+        { "id": "b", "path": "/b", "features": ["heroo"], "redirect": { "location": "/c" } },
+        { "id": "c", "path": "/c", "html": [{ "select": "p", "inner": { "template": "cart" } }] },
+    ]));
+    let regions = r#"{"regions":[{"id":"EU","slug":"eu","when":{"country":"fr","loggedIn":true}}]}"#;
+    let features = r#"{"features":{"hero":{"defaultValue":1}}}"#;
+    let templates = r#"{"templates":{"cart":"{{ session.cart_quantity }}"}}"#;
+    let all = [("routes", text.as_str()), ("regions", regions), ("features", features), ("templates", templates)];
+    for expected in [
+        "/routes/0/when/contry: expected an attribute, but found 'contry', which no visitor has: is it 'country'?",
+        "/routes/0/when/$not/deviceType: expected one of mobile, tablet, desktop, tv, bot, but found 'phone'",
+        "/routes/0/when/region: expected the id of a region (DEFAULT_REGION, EU), but found 'MARS'",
+        "/routes/1/features/0: expected a feature of features.json, but found 'heroo'",
+        r#"/routes/1/redirect: expected "action": "redirect" beside it, but found 'personalize'"#,
+        r#"/routes/2: expected "session": {} on this route"#,
+        "/regions/0/when/country: expected two capital letters (ISO 3166-1), but found 'fr'",
+        "/regions/0/when/loggedIn: expected a fact that is known before the region",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    let faults: Vec<_> = findings(&all).into_iter().filter(|(level, _)| *level == Level::Fault).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
 }
