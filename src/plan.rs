@@ -24,7 +24,7 @@ use crate::rules::template::{Place, Template};
 use body::BodyPlan;
 pub use exchange::Exchange;
 use exchange::Target;
-use values::PlanValues;
+use values::{PlanValues, Redacted};
 use variant::Variant;
 
 /// What is done for a request.
@@ -126,14 +126,14 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
             Plan::Answer(answer(route, *status, filled, body, &values))
         }
         CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
-            Some(location) => {
+            Some(location) if !leads_back(head, &location) => {
                 let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
                 Plan::Answer(answer(route, *status, headers, String::new(), &values))
             }
-            None => {
+            unusable => {
                 let mut plan = named_passthrough(head, rules, route);
                 plan.privacy = Privacy::Private;
-                plan.codes.push("template-absent");
+                plan.codes.push(if unusable.is_some() { "redirect-loop" } else { "template-absent" });
                 Plan::Fetch(Box::new(plan))
             }
         },
@@ -171,6 +171,15 @@ fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Opt
     let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
     // A redirect would turn a POST into a GET, and lose what it carries.
     (!inside && head.is_safe()).then(|| HeaderValue::from_str(target).ok()).flatten()
+}
+
+/// Whether a redirect goes to the very page that was asked for.
+fn leads_back(head: &RequestHead, location: &HeaderValue) -> bool {
+    let Ok(location) = location.to_str() else { return false };
+    let rest = location.split('#').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let target = if location.starts_with('/') { Some((path, query)) } else { own_target(head, location) };
+    target == Some((head.path.as_str(), head.query.as_deref()))
 }
 
 /// Path and query of a URL on the host that was asked for.
@@ -277,7 +286,11 @@ fn personalized(
     if let Some(body) = &body {
         body.prepare(&mut headers);
     }
-    let primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    let mut primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    // The request names the visitor in its path; the log must not.
+    if let Some(template) = personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter())) {
+        primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
+    }
     let fallback = fallback_target(head, personalize).and_then(|target| {
         let exchange = send(target, base(), Variant::default());
         let differs = exchange.url != primary.url || exchange.backend != primary.backend;

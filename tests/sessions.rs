@@ -13,14 +13,10 @@ use edge_personalizer::service::Sandbox;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use support::sessions::{
-    KEY, NOW, VISITOR, api, browser, by_user, by_visitor, codes, last_asked, lookups, put, record, sent, sent_path,
+    KEY, NOW, VISITOR, answers, api, browser, by_user, by_visitor, codes, last_asked, lookups, put, record, sent, sent_path,
     store,
 };
 use support::{NEW_YORK, PARIS, echo, header, status, text};
-
-fn answers(body: &Value) -> Answer {
-    Ok((StatusCode::OK, HeaderMap::new(), body.to_string().into_bytes()))
-}
 
 fn raw(body: impl Into<Vec<u8>>) -> Answer {
     Ok((StatusCode::OK, HeaderMap::new(), body.into()))

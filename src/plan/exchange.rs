@@ -21,7 +21,7 @@ pub struct Exchange {
     pub method: Method,
     /// Scheme, host, path and query.
     pub url: String,
-    /// The path alone, for the log.
+    /// The path alone, for the log: what is one visitor's own is redacted.
     pub path: String,
     /// Exactly what is sent.
     pub headers: HeaderMap,

@@ -178,7 +178,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             path: record::bounded(&self.head.path),
             status: sent.status,
             region: context.map(|context| context.region.id.as_str()),
-            country: context.and_then(Context::country),
+            country: context.and_then(Context::country).map(record::bounded),
             variant: VariantMap(sent.variant),
             cache_key: sent.exchange.and_then(fetch::key_hex),
             backend: sent.exchange.map(|exchange| exchange.backend.as_str()),
