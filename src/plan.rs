@@ -282,17 +282,24 @@ fn personalized(
     }
     let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
     headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
-    let body = BodyPlan::of(rules, route, context, values.decision, &variant);
+    let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
+    let body = BodyPlan::of(rules, route, context, values.decision, &variant, asked);
     if let Some(body) = &body {
         body.prepare(&mut headers);
     }
     let mut primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    if body.is_none() {
+        primary.compare_versions(head);
+    }
     // The request names the visitor in its path; the log must not.
-    if let Some(template) = personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter())) {
+    if let Some(template) =
+        personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter()))
+    {
         primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
     }
     let fallback = fallback_target(head, personalize).and_then(|target| {
-        let exchange = send(target, base(), Variant::default());
+        let mut exchange = send(target, base(), Variant::default());
+        exchange.compare_versions(head);
         let differs = exchange.url != primary.url || exchange.backend != primary.backend;
         differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
     });

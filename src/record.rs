@@ -83,6 +83,8 @@ pub struct DecisionLine<'a> {
     pub origin_ms: Option<f64>,
     /// vCPU of this request, where the platform says.
     pub vcpu_ms: Option<u64>,
+    /// Mebibytes of heap that the sandbox uses at the request's end, where the platform says.
+    pub heap_mib: Option<u32>,
     /// The body's length, where the origin said.
     pub bytes: Option<u64>,
 }

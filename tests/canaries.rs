@@ -84,7 +84,10 @@ fn shop(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
             host.set(&format!("{revision}/{name}"), value);
         }
     }
-    host.set("active", &json!({ "enabled": true, "revision": "r1", "shadow": "r2", "canary": { "revision": "r3", "percent": 50 } }));
+    host.set(
+        "active",
+        &json!({ "enabled": true, "revision": "r1", "shadow": "r2", "canary": { "revision": "r3", "percent": 50 } }),
+    );
     host
 }
 
@@ -111,14 +114,30 @@ fn forged(target: &str) -> Visit {
 const ORIGINS: [(&str, fn(&Asked) -> Answer); 4] = [
     ("well", |asked| ok(&path_of(&asked.url))),
     ("500 on the personalized path", |asked| {
-        if asked.url.contains("/live") || asked.url.contains("/canary") { status(500) } else { ok(&path_of(&asked.url)) }
+        if asked.url.contains("/live") || asked.url.contains("/canary") {
+            status(500)
+        } else {
+            ok(&path_of(&asked.url))
+        }
     }),
     ("404", |_| status(404)),
     ("down", |_| Err(SendError::Failed)),
 ];
 const TARGETS: [&str; 14] = [
-    "/shared", "/open", "/own", "/lists", "/by-path", "/by-query", "/by-case", "/here", "/away", "/page", "/list", "/lost",
-    "/through", "/no-route",
+    "/shared",
+    "/open",
+    "/own",
+    "/lists",
+    "/by-path",
+    "/by-query",
+    "/by-case",
+    "/here",
+    "/away",
+    "/page",
+    "/list",
+    "/lost",
+    "/through",
+    "/no-route",
 ];
 
 /// What was searched, and what was found.
@@ -144,7 +163,10 @@ impl Search {
         for (name, value) in &answer.headers {
             if stored {
                 self.shared_headers += 1;
-                self.look(&format!("a header that others may get, {what}"), &format!("{name}: {}", value.to_str().unwrap()));
+                self.look(
+                    &format!("a header that others may get, {what}"),
+                    &format!("{name}: {}", value.to_str().unwrap()),
+                );
             }
         }
         if made_here && answer.status.as_u16() >= 400 {
@@ -170,7 +192,8 @@ fn no_log_line_no_shared_header_and_no_error_page_names_anybody() {
                 for (name, who) in [("known", known as fn(&str) -> Visit), ("forged", forged)] {
                     let host = shop(answer_of);
                     let what = format!("{name} {method} {target}, origin {origin}");
-                    let request = who(&format!("{target}?q=canary-query-3&edge_preview=canary-signature-10")).by(method);
+                    let request =
+                        who(&format!("{target}?q=canary-query-3&edge_preview=canary-signature-10")).by(method);
                     let answer = request.body("canary-body-9").send(&host);
                     search.answer(&what, &answer, origin == "down");
                     search.logs(&what, &host);
@@ -201,7 +224,8 @@ fn reserved_and_refused(search: &mut Search) {
     let item = json!({ "op": "put", "user": USER, "updated_at": NOW * 1000, "record": { "attributes": { "name": "canary-body-9" } } });
     let broken = format!("{item}\n{{\"op\":\"canary-body-9\",\"user\":\"{USER}\"}}\nnot json canary-body-9");
     let batch = |body: &str, secret: &str| {
-        let signature = sign(&WebhookSecret::parse(secret).unwrap(), "canary-signature-10", NOW as u64, body.as_bytes());
+        let signature =
+            sign(&WebhookSecret::parse(secret).unwrap(), "canary-signature-10", NOW as u64, body.as_bytes());
         somebody(visit(HOME, "/.edge/sessions?canary-query-3"))
             .by("POST")
             .with("content-type", "application/x-ndjson")
@@ -211,7 +235,9 @@ fn reserved_and_refused(search: &mut Search) {
             .body(body)
     };
     let other = "whsec_YW5vdGhlci1yZXBsaWNhdGlvbi1zZWNyZXQtb2YtMzI=";
-    let url = format!("/.edge/explain?url=https://shop.example/own?canary-query-3&user={USER}&header=Cookie:+canary-cookie-2");
+    let url = format!(
+        "/.edge/explain?url=https://shop.example/own?canary-query-3&user={USER}&header=Cookie:+canary-cookie-2"
+    );
     let long = format!("/{}?canary-query-3", "a".repeat(9_000));
     let requests: Vec<(&str, Visit)> = vec![
         ("a batch", batch(&item.to_string(), WEBHOOK)),
@@ -221,7 +247,10 @@ fn reserved_and_refused(search: &mut Search) {
         ("health", known("/.edge/health?canary-query-3")),
         ("explain without the token", known(&url)),
         ("explain with it", visit(HOME, &url).with("authorization", format!("Bearer {ADMIN}"))),
-        ("explain, badly", visit(HOME, "/.edge/explain?colour=canary-query-3").with("authorization", format!("Bearer {ADMIN}"))),
+        (
+            "explain, badly",
+            visit(HOME, "/.edge/explain?colour=canary-query-3").with("authorization", format!("Bearer {ADMIN}")),
+        ),
         ("nothing reserved", known("/.edge/nothing?canary-query-3")),
         ("a URL that is too long", known(&long)),
         ("too many headers", known("/own").with("x-long", "canary-cookie-2".repeat(900))),
@@ -246,7 +275,9 @@ fn reserved_and_refused(search: &mut Search) {
             host.kv.borrow_mut().clear();
             api(host, |_| Ok((http::StatusCode::OK, http::HeaderMap::new(), b"{canary-central-8".to_vec())));
         },
-        |host| drop(host.secrets.borrow_mut().insert("identity".to_owned(), b"{\"keys\": \"canary-signature-10".to_vec())),
+        |host| {
+            drop(host.secrets.borrow_mut().insert("identity".to_owned(), b"{\"keys\": \"canary-signature-10".to_vec()))
+        },
     ] {
         for target in TARGETS {
             let host = shop(|asked| ok(&path_of(&asked.url)));

@@ -212,9 +212,12 @@ fn who_refuses_or_was_not_asked_leaves_no_trace_on_any_route() {
 
 #[test]
 fn an_id_from_before_a_refusal_is_taken_back_but_not_from_a_bot() {
-    for (address, agent, gpc, removed) in
-        [(PARIS, FIREFOX, "0", 1), (NEW_YORK, FIREFOX, "1", 1), (NOWHERE, FIREFOX, "0", 1), (NEW_YORK, GOOGLEBOT, "1", 0)]
-    {
+    for (address, agent, gpc, removed) in [
+        (PARIS, FIREFOX, "0", 1),
+        (NEW_YORK, FIREFOX, "1", 1),
+        (NOWHERE, FIREFOX, "0", 1),
+        (NEW_YORK, GOOGLEBOT, "1", 0),
+    ] {
         let host = shop();
         let request = visit(address, "/page").with("user-agent", agent).with("sec-gpc", gpc);
         let answer = request.with("cookie", format!("theme=dark; ep_vid={VISITOR}")).send(&host);

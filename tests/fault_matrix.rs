@@ -62,7 +62,10 @@ const FAULTS: &[Fault] = &[
         geo(host, Geo { country: Some("\0é\r\n".to_owned()), subdivision: Some("\"".to_owned()), ..Geo::default() });
     }),
     ("geo", "oversized", |host| {
-        geo(host, Geo { country: Some(long(HUGE)), city: Some(long(HUGE)), subdivision: Some(long(HUGE)), ..Geo::default() });
+        geo(
+            host,
+            Geo { country: Some(long(HUGE)), city: Some(long(HUGE)), subdivision: Some(long(HUGE)), ..Geo::default() },
+        );
     }),
     ("geo", "stale", |host| geo(host, Geo { country: Some("SU".to_owned()), ..Geo::default() })),
     ("geo", "older version", |host| geo(host, Geo { continent: Some("NA"), ..Geo::default() })),
@@ -77,7 +80,9 @@ const FAULTS: &[Fault] = &[
     ("config", "stale", |host| host.set("active", &json!({ "enabled": true, "revision": "r1", "previous": "r0" }))),
     ("config", "older version", |host| {
         entries(host, |name, _| match name {
-            "routes" => json!({ "version": 0, "routes": [{ "id": "page", "path": "/page", "target": "/old" }] }).to_string(),
+            "routes" => {
+                json!({ "version": 0, "routes": [{ "id": "page", "path": "/page", "target": "/old" }] }).to_string()
+            }
             _ => json!({ "version": 0 }).to_string(),
         });
     }),
@@ -123,10 +128,13 @@ const FAULTS: &[Fault] = &[
     ("KV", "older version", |host| {
         put(host, "user/alice", json!({ "v": 0, "updated_at": NOW * 1000, "recent_views": ["a"] }).to_string());
     }),
-    ("log", "missing", |host| host.deaf.borrow_mut().extend([Endpoint::Decisions, Endpoint::Exposures, Endpoint::Errors])),
+    ("log", "missing", |host| {
+        host.deaf.borrow_mut().extend([Endpoint::Decisions, Endpoint::Exposures, Endpoint::Errors])
+    }),
     ("log", "slow", |host| host.log_takes.set(SLOW)),
     ("log", "oversized", |host| {
-        let many: Vec<_> = (0..3_000).map(|n| json!({ "id": format!("{n}"), "path": "/x", "colour": long(100) })).collect();
+        let many: Vec<_> =
+            (0..3_000).map(|n| json!({ "id": format!("{n}"), "path": "/x", "colour": long(100) })).collect();
         let mut routes: Value = serde_json::from_str(&host.config.borrow()["routes"]).unwrap();
         routes["routes"].as_array_mut().unwrap().extend(many);
         host.set("routes", &routes);
@@ -213,9 +221,9 @@ fn every_part_may_fail_in_every_way_and_the_page_is_served() {
                 requests += 1;
                 own_5xx += usize::from(answer.status.is_server_error());
                 let whole = body == "GET /page"
-                    || ["east", "global"].iter().any(|slug| {
-                        ["old", "new"].iter().any(|hero| body == format!("GET /{slug}/{hero}"))
-                    });
+                    || ["east", "global"]
+                        .iter()
+                        .any(|slug| ["old", "new"].iter().any(|hero| body == format!("GET /{slug}/{hero}")));
                 pages += usize::from(answer.status == 200 && whole);
                 if answer.status != 200 || !whole {
                     wrong.push(format!("{part} {fault}: {} {body}", answer.status));
@@ -247,7 +255,9 @@ fn every_part_may_fail_in_every_way_and_the_page_is_served() {
         let _ = writeln!(table, "{part:<12} {fault:<14} not applicable: a log is written only");
     }
     let share = 100 * pages / requests;
-    println!("{table}{requests} requests: served unpersonalized or better {pages} ({share} %), 5xx made by the edge {own_5xx}");
+    println!(
+        "{table}{requests} requests: served unpersonalized or better {pages} ({share} %), 5xx made by the edge {own_5xx}"
+    );
     for part in PARTS {
         for fault in NAMED {
             let tried = FAULTS.iter().any(|(known, named, _)| (*known, *named) == (part, fault));
@@ -260,7 +270,9 @@ fn every_part_may_fail_in_every_way_and_the_page_is_served() {
 
 #[test]
 fn a_sandbox_that_served_well_keeps_its_rules_through_every_fault_of_the_config_store() {
-    for (part, fault, make) in FAULTS.iter().filter(|(part, fault, _)| *part == "config" && ["missing", "fails"].contains(fault)) {
+    for (part, fault, make) in
+        FAULTS.iter().filter(|(part, fault, _)| *part == "config" && ["missing", "fails"].contains(fault))
+    {
         let host = shop();
         let mut sandbox = Sandbox::default();
         by_user("alice", "/page").send_in(&host, &mut sandbox);

@@ -222,7 +222,10 @@ fn two_experiments_that_point_at_each_other_send_nobody_round() {
     };
     for (mode, shown) in [("redirect", "/one"), ("rewrite", "/two")] {
         let host = lab(&json!({ "redirects": mode }));
-        host.set("experiments", &json!({ "experiments": [pair("there", "/one", "/two"), pair("back", "/two", "/one")] }));
+        host.set(
+            "experiments",
+            &json!({ "experiments": [pair("there", "/one", "/two"), pair("back", "/two", "/one")] }),
+        );
         host.set("routes", &json!({ "routes": [{ "id": "pair", "path": "/{page}", "cache": {} }] }));
         let answer = person(1, "/one").send(&host);
         assert_eq!((answer.status.as_u16(), text(&answer)), (200, format!("GET {shown}")), "{mode}");

@@ -126,8 +126,7 @@ pub fn evaluate(
         });
     }
     let redirect = if experiments { evaluator.redirect() } else { None };
-    let redirect =
-        redirect.and_then(|redirect| Some((redirect.experiment.key().to_owned(), redirect.target?)));
+    let redirect = redirect.and_then(|redirect| Some((redirect.experiment.key().to_owned(), redirect.target?)));
     let effects = evaluator.finish();
     if context.person.permissions.expose {
         decision.exposures = effects.exposures.iter().map(exposed).collect();

@@ -195,6 +195,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             rules_ms: milliseconds(self.rules_took),
             origin_ms: sent.origin.map(milliseconds),
             vcpu_ms: platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then)),
+            heap_mib: platform.heap_mib(),
             bytes: sent.bytes,
         };
         record::decision(platform, &line);
