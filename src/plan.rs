@@ -11,7 +11,7 @@ pub mod variant;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::adapt::accept_ch;
-use crate::admit::RequestHead;
+use crate::admit::{MAX_URL, RequestHead};
 use crate::context::Context;
 use crate::context::device::DeviceClass;
 use crate::decide::Decision;
@@ -256,10 +256,25 @@ fn personalized(
         let parameters = adapt.parameters(&head.headers, device, context.network.class);
         set_query.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
-    for (name, part) in route.session.iter().flat_map(|session| &session.query) {
-        set_query.extend(personal::query_value(context, *part).map(|value| (name.clone(), value)));
+    let lists = route.session.iter().flat_map(|session| &session.query);
+    let lists: Vec<(String, String)> =
+        lists.filter_map(|(name, part)| Some((name.clone(), personal::query_value(context, *part)?))).collect();
+    // A list that would make the URL longer than the platform takes is left out; what the client sent in its place goes too.
+    let mut removed = personalize.remove_query.clone();
+    let mut length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + client_query.map_or(0, str::len);
+    length += set_query.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    for (name, value) in lists {
+        // The value is encoded already; of the name, three bytes may be written for one.
+        let longest = length + name.len() * 3 + value.len() + 2;
+        if longest > MAX_URL {
+            codes.push("session-list-too-long");
+            removed.push(name);
+        } else {
+            length = longest;
+            set_query.push((name, value));
+        }
     }
-    let query = query::edit(client_query, &personalize.remove_query, &set_query);
+    let query = query::edit(client_query, &removed, &set_query);
 
     // What identifies a visitor is never shared, whatever the route says.
     let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
