@@ -12,8 +12,8 @@ pub mod variant;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::adapt::accept_ch;
-use crate::admit::RequestHead;
 use crate::admit::headers::remove_spellings;
+use crate::admit::{MAX_URL, RequestHead};
 use crate::context::Context;
 use crate::context::device::DeviceClass;
 use crate::decide::Decision;
@@ -26,7 +26,7 @@ use crate::rules::template::{Place, Template};
 use body::BodyPlan;
 pub use exchange::Exchange;
 use exchange::Target;
-use values::PlanValues;
+use values::{PlanValues, Redacted};
 use variant::Variant;
 
 /// What is done for a request.
@@ -128,14 +128,14 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
             Plan::Answer(answer(route, *status, filled, body, &values))
         }
         CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
-            Some(location) => {
+            Some(location) if !leads_back(head, &location) => {
                 let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
                 Plan::Answer(answer(route, *status, headers, String::new(), &values))
             }
-            None => {
+            unusable => {
                 let mut plan = named_passthrough(head, rules, route);
                 plan.privacy = Privacy::Private;
-                plan.codes.push("template-absent");
+                plan.codes.push(if unusable.is_some() { "redirect-loop" } else { "template-absent" });
                 Plan::Fetch(Box::new(plan))
             }
         },
@@ -173,6 +173,15 @@ fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Opt
     let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
     // A redirect would turn a POST into a GET, and lose what it carries.
     (!inside && head.is_safe()).then(|| HeaderValue::from_str(target).ok()).flatten()
+}
+
+/// Whether a redirect goes to the very page that was asked for.
+fn leads_back(head: &RequestHead, location: &HeaderValue) -> bool {
+    let Ok(location) = location.to_str() else { return false };
+    let rest = location.split('#').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let target = if location.starts_with('/') { Some((path, query)) } else { own_target(head, location) };
+    target == Some((head.path.as_str(), head.query.as_deref()))
 }
 
 /// Path and query of a URL on the host that was asked for.
@@ -255,10 +264,25 @@ fn personalized(
         let parameters = adapt.parameters(&head.headers, device, context.network.class);
         set_query.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
-    for (name, part) in route.session.iter().flat_map(|session| &session.query) {
-        set_query.extend(personal::query_value(context, *part).map(|value| (name.clone(), value)));
+    let lists = route.session.iter().flat_map(|session| &session.query);
+    let lists: Vec<(String, String)> =
+        lists.filter_map(|(name, part)| Some((name.clone(), personal::query_value(context, *part)?))).collect();
+    // A list that would make the URL longer than the platform takes is left out; what the client sent in its place goes too.
+    let mut removed = personalize.remove_query.clone();
+    let mut length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + client_query.map_or(0, str::len);
+    length += set_query.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    for (name, value) in lists {
+        // The value is encoded already; of the name, three bytes may be written for one.
+        let longest = length + name.len() * 3 + value.len() + 2;
+        if longest > MAX_URL {
+            codes.push("session-list-too-long");
+            removed.push(name);
+        } else {
+            length = longest;
+            set_query.push((name, value));
+        }
     }
-    let query = query::edit(client_query, &personalize.remove_query, &set_query);
+    let query = query::edit(client_query, &removed, &set_query);
 
     // What identifies a visitor is never shared, whatever the route says.
     let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
@@ -282,13 +306,24 @@ fn personalized(
     }
     let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
     headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
-    let body = BodyPlan::of(rules, route, context, values.decision, &variant);
+    let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
+    let body = BodyPlan::of(rules, route, context, values.decision, &variant, asked);
     if let Some(body) = &body {
         body.prepare(&mut headers);
     }
-    let primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    let mut primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    if body.is_none() {
+        primary.compare_versions(head);
+    }
+    // The request names the visitor in its path; the log must not.
+    if let Some(template) =
+        personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter()))
+    {
+        primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
+    }
     let fallback = fallback_target(head, personalize).and_then(|target| {
-        let exchange = send(target, base(), Variant::default());
+        let mut exchange = send(target, base(), Variant::default());
+        exchange.compare_versions(head);
         let differs = exchange.url != primary.url || exchange.backend != primary.backend;
         differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
     });

@@ -13,8 +13,8 @@ use crate::rules::Fault;
 
 /// The version of the lines' shape.
 pub const SCHEMA: u32 = 1;
-/// Longest path in a line.
-const MAX_PATH: usize = 512;
+/// Longest text in a line, in bytes: Fastly takes lines of 16 kB.
+const MAX_TEXT: usize = 512;
 /// Most faults named a request; the first ones tell the story.
 const MAX_FAULTS: usize = 20;
 
@@ -83,6 +83,8 @@ pub struct DecisionLine<'a> {
     pub origin_ms: Option<f64>,
     /// vCPU of this request, where the platform says.
     pub vcpu_ms: Option<u64>,
+    /// Mebibytes of heap that the sandbox uses at the request's end, where the platform says.
+    pub heap_mib: Option<u32>,
     /// The body's length, where the origin said.
     pub bytes: Option<u64>,
 }
@@ -164,7 +166,7 @@ pub fn allowed_attributes(context: &dyn Attributes, allowed: &[String]) -> serde
     let mut attributes = serde_json::Map::new();
     for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {
         let value = match context.attribute(name) {
-            Some(Value::String(text)) => text.into_owned().into(),
+            Some(Value::String(text)) => bounded(&text).into(),
             Some(Value::Bool(truth)) => truth.into(),
             Some(Value::Number(number)) => serde_json::json!(number),
             Some(Value::Json(_) | Value::Null) | None => continue,
@@ -213,13 +215,13 @@ pub fn timestamp(now: time::OffsetDateTime) -> String {
     now.format(&Rfc3339).unwrap_or_default()
 }
 
-/// A path for a log line: bounded, on a character's border.
-pub fn bounded(path: &str) -> &str {
-    let mut end = path.len().min(MAX_PATH);
-    while !path.is_char_boundary(end) {
+/// A text that somebody else chose, for a log line: bounded, on a character's border.
+pub fn bounded(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    path.get(..end).unwrap_or_default()
+    text.get(..end).unwrap_or_default()
 }
 
 /// `Content-Length`, where there is one.

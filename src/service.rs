@@ -15,7 +15,7 @@ use crate::context::cookies::Cookies;
 use crate::context::gather::{self, Kept};
 use crate::decide::{self, Decision};
 use crate::fetch;
-use crate::plan::{self, AnswerPlan, FetchPlan, Plan, personal};
+use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy, personal};
 use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
@@ -23,6 +23,7 @@ use crate::respond::{self, conditional, error_page};
 use crate::rules::cache::Notes;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
+use crate::transform::headers::{csp_nonce, fit_version};
 use payload::Payloads;
 use visit::{Sent, Visit};
 
@@ -141,10 +142,22 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     let mut treatment = Treatment::Untouched;
     if fetched.fallback.is_some() {
         visit.forget_arms();
-    } else if let Some(body) = &plan.body {
-        let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
-        treatment = found;
-        visit.codes.extend(code);
+    }
+    match plan.body.as_ref().filter(|_| fetched.fallback.is_none()) {
+        Some(body) => {
+            let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
+            treatment = found;
+            visit.codes.extend(code);
+        }
+        None if plan.privacy != Privacy::Transparent && response.headers.contains_key(http::header::ETAG) => {
+            if let Some(version) = exchange.version(&visit.head) {
+                fit_version(&mut response.headers, &version);
+            }
+        }
+        None => {}
+    }
+    if let (Treatment::Html(_), Some(body)) = (&treatment, &mut plan.body) {
+        body.html.adopt_nonce(csp_nonce(&response.headers));
     }
     if matches!(exchange.caching, Caching::Keyed { .. })
         && conditional::is_not_modified(&visit.head.method, &visit.head.headers, response.status, &response.headers)

@@ -170,9 +170,11 @@ fn a_shared_answer_that_the_client_has_is_not_sent_again() {
         headers.insert("content-length", "4".parse().unwrap());
         Ok((http::StatusCode::OK, headers, b"body".to_vec()))
     });
-    let answer = visit(PARIS, "/api/products/all").with("If-None-Match", "W/\"v1\"").send(&host);
+    let first = visit(PARIS, "/api/products/all").send(&host);
+    let etag = header(&first, "etag").unwrap().to_owned();
+    let answer = visit(PARIS, "/api/products/all").with("If-None-Match", &etag).send(&host);
     assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0));
-    assert_eq!(header(&answer, "etag"), Some("\"v1\""));
+    assert_eq!(header(&answer, "etag"), Some(etag.as_str()));
     assert_eq!(header(&answer, "vary"), Some("Edge-Variant"));
     let asked = host.asked.borrow();
     assert!(!asked[0].headers.contains_key("if-none-match"), "it would be in the key");

@@ -64,6 +64,19 @@ fn a_page_is_rewritten_and_its_head_fits() {
 }
 
 #[test]
+fn an_added_script_has_the_nonce_of_the_answers_policy() {
+    let host = shop(|_| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("text/html"));
+        headers.insert("content-security-policy", HeaderValue::from_static("script-src 'nonce-cjRuZDBt' 'self'"));
+        Ok((StatusCode::OK, headers, b"<html><head></head><body></body></html>".to_vec()))
+    });
+    host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/", "html": [{ "json": { "id": "d" } }] }] }));
+    let page = text(&visit(NEW_YORK, "/").with("User-Agent", BROWSER).send(&host));
+    assert!(page.contains("id=\"d\" nonce=\"cjRuZDBt\">"), "{page}");
+}
+
+#[test]
 fn a_faulty_operation_is_named_and_the_page_is_served() {
     let host = page("<h1>x</h1>", "text/html");
     host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/", "html": [{ "select": "h1[", "inner": "x" }, { "select": "h1", "inner": "y" }] }] }));
@@ -92,18 +105,106 @@ fn json_is_edited_in_place_up_to_the_limit() {
     assert_eq!(host.lines_of(Endpoint::Decisions).last().unwrap()["errors"], json!(["body-too-large"]));
 }
 
+/// Every figure that a browser may send of its screen and its connection, and every kind of device: the keys are as few as the rule
+/// lists, whatever the figures.
 #[test]
 fn hints_become_listed_values() {
     let host = page("", "image/jpeg");
-    host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/img/*", "cache": {}, "adapt": { "image": { "widths": [320, 640, 1280] } } }] }));
-    let mut keys = std::collections::HashSet::new();
-    for width in (1..4_000).step_by(37) {
-        let answer = visit(NEW_YORK, "/img/a.jpg")
-            .with("Sec-CH-Viewport-Width", width.to_string())
-            .with("User-Agent", BROWSER)
-            .send(&host);
-        assert!(header(&answer, "accept-ch").is_some());
-        keys.insert(format!("{:?}", host.asked.take()[0].caching));
+    host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/img/*", "cache": {},
+        "adapt": { "image": { "widths": [320, 640, 1280], "quality": { "slow": 45, "medium": 65, "fast": 80 }, "formats": ["avif", "webp"] } } }] }));
+    let (mut keys, mut urls, mut sent) = (std::collections::HashSet::new(), std::collections::HashSet::new(), 0);
+    let mut sandbox = edge_personalizer::service::Sandbox::default();
+    let mut ask = |hints: &[(&str, String)]| {
+        let mut request = visit(NEW_YORK, "/img/a.jpg").with("User-Agent", BROWSER);
+        for (name, value) in hints {
+            request = request.with(name, value);
+        }
+        let answer = request.send_in(&host, &mut sandbox);
+        assert!(header(&answer, "accept-ch").is_some_and(|value| value.contains("Sec-CH-Viewport-Width")));
+        let asked = host.asked.take().remove(0);
+        urls.insert(asked.url);
+        keys.insert(format!("{:?}", asked.caching));
+        sent += 1;
+    };
+    for accept in ["*/*", "image/avif,image/webp", "image/webp,*/*;q=0.1", "image/avif;q=0"] {
+        for network in [
+            ("save-data", "on"),
+            ("ect", "slow-2g"),
+            ("ect", "3g"),
+            ("ect", "4g"),
+            ("downlink", "0.137"),
+            ("downlink", "9.99"),
+            ("rtt", "1234"),
+            ("rtt", "17"),
+        ] {
+            for width in (1..4_000).step_by(53) {
+                let name = ["sec-ch-viewport-width", "sec-ch-width", "viewport-width", "width"][width % 4];
+                let dpr = format!("{}.{}", 1 + width % 3, width % 100);
+                ask(&[
+                    ("accept", accept.to_owned()),
+                    (network.0, network.1.to_owned()),
+                    (name, width.to_string()),
+                    ("sec-ch-dpr", dpr),
+                ]);
+            }
+        }
     }
-    assert!((2..=3).contains(&keys.len()), "{} keys", keys.len());
+    for odd in ["", "0", "-1", "1e9", "NaN", "999999999999", "320 ", "a"] {
+        ask(&[
+            ("sec-ch-width", odd.to_owned()),
+            ("sec-ch-dpr", odd.to_owned()),
+            ("downlink", odd.to_owned()),
+            ("rtt", odd.to_owned()),
+        ]);
+    }
+    println!("{sent} requests, {} distinct keys, {} distinct URLs", keys.len(), urls.len());
+    // Three widths or none, three qualities, two formats or none.
+    assert_eq!(keys.len(), urls.len(), "what is not in the URL is not in the key");
+    assert!((18..=4 * 3 * 3).contains(&keys.len()), "{} keys", keys.len());
+}
+
+#[test]
+fn a_playlist_keeps_what_can_be_played() {
+    let host = page(
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\nlow.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=8000000,RESOLUTION=3840x2160\nhigh.m3u8\n",
+        "application/vnd.apple.mpegurl",
+    );
+    host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/v/*", "cache": {}, "adapt": { "hls": { "max_bandwidth": { "slow": 1_000_000 } } } }] }));
+    let slow = visit(NEW_YORK, "/v/a.m3u8").with("User-Agent", BROWSER).with("save-data", "on").send(&host);
+    assert!(text(&slow).contains("low.m3u8") && !text(&slow).contains("high.m3u8"), "{}", text(&slow));
+    let fast =
+        visit(NEW_YORK, "/v/a.m3u8").with("User-Agent", BROWSER).with("ect", "4g").with("downlink", "10").send(&host);
+    assert!(text(&fast).contains("high.m3u8"), "{}", text(&fast));
+    assert_ne!(header(&slow, "etag"), header(&fast, "etag"), "two variants");
+}
+
+#[test]
+fn a_visual_experiment_changes_the_page_of_who_takes_part_and_control_shares_the_page_of_the_others() {
+    let mut seen = std::collections::BTreeMap::new();
+    for number in 0..40_u32 {
+        let host = page("<html><head></head><body><h1 class=\"a\">x</h1></body></html>", "text/html");
+        host.secrets.borrow_mut().insert("identity".to_owned(), b"a secret of thirty-two bytes or so".to_vec());
+        host.set("experiments", &json!({ "experiments": [{ "key": "look", "hashVersion": 2, "coverage": 0.8,
+            "urlPatterns": [{ "type": "simple", "pattern": "/", "include": true }],
+            "variations": [{}, { "css": "h1{color:red}", "domMutations": [{ "selector": "h1", "action": "set", "attribute": "html", "value": "new" }] }] }] }));
+        host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/", "cache": {}, "html": [{ "select": "body", "class": { "add": ["seen"] } }] }] }));
+        let id = format!("ep_vid={:032x}", 0x77_0000_0000_u128 + u128::from(number));
+        let answer = visit(NEW_YORK, "/").with("User-Agent", BROWSER).with("Cookie", id).send(&host);
+        let exposed = host.lines_of(Endpoint::Exposures).first().map(|line| line["variation"].as_u64().unwrap());
+        let shown = text(&answer);
+        assert!(shown.contains("<body class=\"seen\">"), "{shown}");
+        assert_eq!(
+            shown.contains(">new</h1>") && shown.contains("<style>h1{color:red}</style>"),
+            exposed == Some(1),
+            "{shown}"
+        );
+        assert_eq!(header(&answer, "vary"), Some("Edge-Variant"));
+        let key = format!("{:?}", host.asked.borrow()[0].caching);
+        seen.entry(exposed).or_insert_with(std::collections::HashSet::new).insert(key);
+    }
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [None, Some(0), Some(1)]);
+    assert!(
+        seen.values().all(|keys| keys.len() == 1) && seen[&None] == seen[&Some(0)] && seen[&None] != seen[&Some(1)],
+        "{seen:?}"
+    );
 }

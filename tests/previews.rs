@@ -212,3 +212,37 @@ fn a_target_that_the_experiment_runs_on_leads_nobody_round() {
         }
     }
 }
+
+/// Two experiments, each of which would send the other's visitors back.
+#[test]
+fn two_experiments_that_point_at_each_other_send_nobody_round() {
+    let pair = |key: &str, from: &str, to: &str| {
+        json!({ "key": key, "hashVersion": 2, "weights": [0, 1], "variations": [{}, { "urlRedirect": format!("https://shop.example{to}") }],
+            "urlPatterns": [{ "type": "simple", "pattern": from, "include": true }] })
+    };
+    for (mode, shown) in [("redirect", "/one"), ("rewrite", "/two")] {
+        let host = lab(&json!({ "redirects": mode }));
+        host.set(
+            "experiments",
+            &json!({ "experiments": [pair("there", "/one", "/two"), pair("back", "/two", "/one")] }),
+        );
+        host.set("routes", &json!({ "routes": [{ "id": "pair", "path": "/{page}", "cache": {} }] }));
+        let answer = person(1, "/one").send(&host);
+        assert_eq!((answer.status.as_u16(), text(&answer)), (200, format!("GET {shown}")), "{mode}");
+        let exposed = host.lines_of(Endpoint::Exposures).len();
+        assert_eq!(exposed, usize::from(mode == "rewrite"), "who stays was shown no arm");
+    }
+}
+
+#[test]
+fn a_redirect_to_the_page_itself_shows_the_page() {
+    for location in ["/here", "/{path.page}", "https://shop.example/here", "/here#top"] {
+        let host = lab(&json!({}));
+        host.set("routes", &json!({ "routes": [{ "id": "r", "path": "/{page}", "action": "redirect", "redirect": { "location": location } }] }));
+        let answer = person(1, "/here").send(&host);
+        assert_eq!((answer.status.as_u16(), text(&answer)), (200, "GET /here".to_owned()), "{location}");
+        assert_eq!(codes(&host), ["redirect-loop"]);
+        let other = person(1, "/here?lang=fr").send(&host);
+        assert_eq!(other.status, 302, "another page");
+    }
+}

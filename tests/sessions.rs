@@ -13,14 +13,10 @@ use edge_personalizer::service::Sandbox;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use support::sessions::{
-    KEY, NOW, VISITOR, api, browser, by_user, by_visitor, codes, last_asked, lookups, put, record, sent, sent_path,
-    store,
+    KEY, NOW, VISITOR, answers, api, browser, by_user, by_visitor, codes, last_asked, lookups, put, record, sent,
+    sent_path, store,
 };
 use support::{NEW_YORK, PARIS, echo, header, status, text};
-
-fn answers(body: &Value) -> Answer {
-    Ok((StatusCode::OK, HeaderMap::new(), body.to_string().into_bytes()))
-}
 
 fn raw(body: impl Into<Vec<u8>>) -> Answer {
     Ok((StatusCode::OK, HeaderMap::new(), body.into()))
@@ -300,4 +296,49 @@ fn without_a_session_nothing_is_sent_in_its_place() {
     assert_eq!(sent(&host, "edge-session-data"), None);
     by_user("alice", "/greet").send(&host);
     assert_eq!(sent_path(&host), "/greet?name=nobody");
+}
+
+#[test]
+fn the_setting_says_whose_session_a_logged_in_visitor_has() {
+    for (which, cart) in [
+        ("user", json!(["of-user", "both"])),
+        ("visitor", json!(["of-visitor", "both"])),
+        ("merged", json!(["of-user", "both", "of-visitor"])),
+    ] {
+        let host = store(echo);
+        let with = |sku: &str| json!({ "version": 1, "updated_at": (NOW - 1) * 1000, "cart": [{ "sku": sku, "quantity": 1 }, { "sku": "both", "quantity": 1 }] });
+        put(&host, "user/alice", with("of-user").to_string());
+        put(&host, &format!("visitor/{VISITOR}"), with("of-visitor").to_string());
+        host.set("settings", &json!({ "session": { "which": which } }));
+        by_user("alice", "/lists").with("cookie", format!("ep_vid={VISITOR}")).send(&host);
+        let data: Value = serde_json::from_str(&sent(&host, "edge-session-data").unwrap()).unwrap();
+        assert_eq!(data["cart"], cart, "{which}");
+        assert_eq!(lookups(&host, "kv"), if which == "merged" { 2 } else { 1 }, "{which}");
+    }
+}
+
+#[test]
+fn who_logs_in_keeps_the_arms_of_experiments_on_the_visitor() {
+    let mut moved = 0;
+    for number in 0..40_u32 {
+        let host = store(echo);
+        let test = |name: &str| {
+            json!({ "defaultValue": "-", "rules": [{ "key": format!("by-{name}"), "hashAttribute": name, "hashVersion": 2,
+            "variations": ["a", "b"], "meta": [{ "key": "a" }, { "key": "b" }] }] })
+        };
+        host.set("features", &json!({ "features": { "kept": test("visitorId"), "own": test("id") } }));
+        host.set(
+            "routes",
+            &json!({ "routes": [{ "id": "x", "path": "/x", "rewrite": { "path": "/{feature.kept}/{feature.own}" } }] }),
+        );
+        let id = format!("ep_vid={:032x}", 0xabc_0000_0000_u128 + u128::from(number));
+        browser(NEW_YORK, "/x").with("cookie", &id).send(&host);
+        let before = sent_path(&host);
+        by_user("alice", "/x").with("cookie", &id).send(&host);
+        let after = sent_path(&host);
+        assert_eq!(before[..2], after[..2], "the visitor's own arm stays");
+        assert_eq!(sent(&host, "edge-visitor-id").as_deref(), Some(&id[7..]), "and so does the id");
+        moved += usize::from(before[2..] != after[2..]);
+    }
+    assert!(moved > 5, "an experiment on the id follows the user");
 }

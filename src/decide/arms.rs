@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::growthbook::{self, Evaluator, ExperimentResult, Source, StickyBuckets, StickyDocument};
 use crate::rules::RuleSet;
 use crate::rules::route::Route;
-use crate::rules::settings::PreviewMode;
+use crate::rules::settings::{PreviewMode, RedirectMode};
 
 /// What a visual arm may have.
 pub const VISUAL_PARTS: [&str; 3] = ["domMutations", "css", "js"];
@@ -125,9 +125,8 @@ pub fn evaluate(
             shapes: named(key) || changes_page(result.value),
         });
     }
-    if experiments && let Some(redirect) = evaluator.redirect() {
-        decision.redirect = redirect.target.map(|target| (redirect.experiment.key().to_owned(), target));
-    }
+    let redirect = if experiments { evaluator.redirect() } else { None };
+    let redirect = redirect.and_then(|redirect| Some((redirect.experiment.key().to_owned(), redirect.target?)));
     let effects = evaluator.finish();
     if context.person.permissions.expose {
         decision.exposures = effects.exposures.iter().map(exposed).collect();
@@ -135,6 +134,27 @@ pub fn evaluate(
     if context.person.permissions.store {
         decision.sticky = effects.sticky;
     }
+    // A browser that lands where another experiment sends it on could be sent round in a circle: it stays, and was shown no arm.
+    match redirect {
+        Some((key, target)) if leaves_page(rules, context, &target) && starts_redirects(rules, &target) => {
+            decision.exposures.retain(|exposed| exposed.experiment != key);
+        }
+        redirect => decision.redirect = redirect,
+    }
+}
+
+/// Whether the browser itself goes to `target`, and not the edge in its place.
+fn leaves_page(rules: &RuleSet, context: &Context, target: &str) -> bool {
+    let authority = |url: &str| {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
+    };
+    rules.settings.redirects == RedirectMode::Redirect || authority(target) != authority(&context.url)
+}
+
+/// Whether any experiment may send visitors away from `url`.
+fn starts_redirects(rules: &RuleSet, url: &str) -> bool {
+    rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url))
 }
 
 fn arguments<'a>(rules: &RuleSet, context: &'a Context, sticky: Option<&'a StickyBuckets>) -> growthbook::Context<'a> {

@@ -69,13 +69,14 @@ impl BodyRules {
 }
 
 impl BodyPlan {
-    /// The plan of a route's body; `None` where it streams through untouched.
+    /// The plan of a route's body; `None` where it streams through untouched. `asked` is the backend, path and query of the request.
     pub fn of(
         rules: &RuleSet,
         route: &Route,
         context: &Context,
         decision: &Decision,
         variant: &Variant,
+        asked: [&str; 3],
     ) -> Option<Self> {
         if !route.rewrites_bodies() {
             return None;
@@ -118,7 +119,7 @@ impl BodyPlan {
         let header = variant.header();
         let playlist = format!("{hls:?}");
         let parts = [revision.as_bytes(), header.as_bytes(), &fingerprint, shaping.as_bytes(), playlist.as_bytes()];
-        let version = Version::new(parts);
+        let version = Version::new(parts.into_iter().chain(asked.map(str::as_bytes)));
         Some(Self { html, hls, rules: Rc::clone(body), templates: Rc::clone(&rules.templates), facts, version })
     }
 

@@ -9,8 +9,13 @@ use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
 use crate::context::{Context, preview};
 use crate::platform::Caching;
 use crate::rules::RuleSet;
-use crate::rules::route::{Cache, Route};
+use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
+use crate::transform::headers::{Version, prepare_conditions};
+
+/// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
+const CONDITIONS: [HeaderName; 4] =
+    [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE, header::IF_MATCH];
 
 /// One request to a backend.
 #[derive(Debug, Clone)]
@@ -21,7 +26,7 @@ pub struct Exchange {
     pub method: Method,
     /// Scheme, host, path and query.
     pub url: String,
-    /// The path alone, for the log.
+    /// The path alone, for the log: what is one visitor's own is redacted.
     pub path: String,
     /// Exactly what is sent.
     pub headers: HeaderMap,
@@ -29,6 +34,26 @@ pub struct Exchange {
     pub caching: Caching,
     /// What shaped it.
     pub variant: Variant,
+}
+
+impl Exchange {
+    /// What tells this answer from others at the client's URL: an origin may give two of its pages the same `ETag`, and the client can't
+    /// know that they are two. `None` where the client's own page is asked for, as it is.
+    pub fn version(&self, head: &RequestHead) -> Option<Version> {
+        let own = self.variant.is_empty() && self.backend == DEFAULT_BACKEND && self.url == head.url();
+        (!own).then(|| Version::new([self.backend.as_bytes(), self.url.as_bytes(), self.variant.header().as_bytes()]))
+    }
+
+    /// Makes a conditional request one about this version. A shared request has no conditions, and is in the key as it is.
+    pub(super) fn compare_versions(&mut self, head: &RequestHead) {
+        let conditional = CONDITIONS.iter().any(|name| self.headers.contains_key(name));
+        if conditional
+            && self.caching == Caching::Pass
+            && let Some(version) = self.version(head)
+        {
+            prepare_conditions(&mut self.headers, &version);
+        }
+    }
 }
 
 /// Where a request goes.

@@ -41,6 +41,19 @@ impl Values for PlanValues<'_> {
     }
 }
 
+/// The same values but for those that are one visitor's own: what a log may say of a filled template.
+#[derive(Debug, Clone, Copy)]
+pub struct Redacted<'a>(pub &'a PlanValues<'a>);
+
+impl Values for Redacted<'_> {
+    fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
+        match source {
+            Source::UserId | Source::Session(_) => Some(Cow::Borrowed("redacted")),
+            other => self.0.value(other),
+        }
+    }
+}
+
 impl PlanValues<'_> {
     /// Adds what was decided of features and experiments.
     pub fn add_arms(&self, variant: &mut Variant) {

@@ -68,6 +68,8 @@ pub struct Received {
 pub struct Memory {
     /// Config entries.
     pub config: RefCell<HashMap<String, String>>,
+    /// How long a look-up in the config store takes.
+    pub config_takes: Cell<Duration>,
     /// How the config store fails, if so.
     pub config_fails: Cell<Option<StoreError>>,
     /// Secrets.
@@ -82,6 +84,8 @@ pub struct Memory {
     pub kv_fails: RefCell<HashMap<Kv, StoreError>>,
     /// How long a KV look-up takes.
     pub kv_takes: Cell<Duration>,
+    /// How long geolocation takes.
+    pub geo_takes: Cell<Duration>,
     /// Geolocation.
     pub geo: RefCell<HashMap<IpAddr, Geo>>,
     /// Devices by User-Agent.
@@ -106,6 +110,10 @@ pub struct Memory {
     pub received: Rc<RefCell<Vec<Received>>>,
     /// Log lines.
     pub lines: RefCell<Vec<(Endpoint, String)>>,
+    /// How long a log line takes.
+    pub log_takes: Cell<Duration>,
+    /// The age at which the last answer's head went out.
+    pub answered: Cell<Duration>,
     /// Endpoints that lose their lines.
     pub deaf: RefCell<HashSet<Endpoint>>,
     counter: Cell<u128>,
@@ -199,6 +207,8 @@ impl Platform for Memory {
     }
 
     fn geo(&self, address: IpAddr) -> Option<Geo> {
+        self.count("geo");
+        self.take(self.geo_takes.get());
         self.geo.borrow().get(&address).cloned()
     }
 
@@ -208,6 +218,7 @@ impl Platform for Memory {
 
     fn config(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count("config");
+        self.take(self.config_takes.get());
         match self.config_fails.get() {
             Some(error) => Err(error),
             None => Ok(self.config.borrow().get(key).cloned()),
@@ -293,15 +304,18 @@ impl Platform for Memory {
 
     fn respond(&self, response: Response<MemoryBody>) {
         let Response { status, headers, body } = response;
+        self.answered.set(self.age.get());
         self.received.borrow_mut().push(Received { status, headers, body: body.0.into_inner() });
     }
 
     fn respond_streaming(&self, response: Response<()>) -> MemoryStream {
         let Response { status, headers, body: () } = response;
+        self.answered.set(self.age.get());
         MemoryStream { head: Some(Received { status, headers, body: Vec::new() }), received: Rc::clone(&self.received) }
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
+        self.take(self.log_takes.get());
         if !self.deaf.borrow().contains(&endpoint) {
             self.lines.borrow_mut().push((endpoint, line.to_owned()));
         }

@@ -11,7 +11,7 @@ use crate::plan::body::BodyPlan;
 use crate::platform::{ClientStream, Platform, Response};
 use crate::rules::settings::Limits;
 use crate::transform::charset::Charset;
-use crate::transform::headers::{LeftAlone, Rewritable, fit_not_modified, fit_response, rewritable};
+use crate::transform::headers::{LeftAlone, Rewritable, fit_not_modified, fit_response, fit_version, rewritable};
 use crate::transform::html::{Ending, HtmlRewriter};
 
 /// Bytes read of a body at a time.
@@ -40,32 +40,52 @@ pub fn treat<B>(
     client: &HeaderMap,
     response: &mut Response<B>,
 ) -> (Treatment, Option<&'static str>) {
+    let is_head = *method == Method::HEAD;
     if response.status == http::StatusCode::NOT_MODIFIED {
         fit_not_modified(&mut response.headers, &plan.version);
         return (Treatment::Untouched, None);
     }
+    // The head of an answer to HEAD is that of the answer to GET (RFC 9110 section 9.3.2).
+    let method = if is_head { &Method::GET } else { method };
+    if is_head && response.headers.get(http::header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip") {
+        // The platform decodes a body, and with it the head; here there is none.
+        response.headers.remove(http::header::CONTENT_ENCODING);
+    }
+    let treatment = match treatment(plan, method, response) {
+        Ok(treatment) => treatment,
+        Err(code) => {
+            fit_version(&mut response.headers, &plan.version);
+            return (Treatment::Untouched, code);
+        }
+    };
+    fit_response(&mut response.headers, &plan.version);
+    if is_head {
+        return (Treatment::Untouched, None);
+    }
+    let compresses = !matches!(treatment, Treatment::Playlist(_));
+    if compresses && (accepts_encoding(client, "gzip") || accepts_encoding(client, "br")) {
+        response.headers.insert(COMPRESS_HINT, HeaderValue::from_static("on"));
+    }
+    (treatment, None)
+}
+
+/// What may be done with the body; or why nothing is, where that is a surprise.
+fn treatment<B>(plan: &BodyPlan, method: &Method, response: &Response<B>) -> Result<Treatment, Option<&'static str>> {
     let playlist = plan.hls.filter(|_| {
         let kind = response.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let whole = response.status == http::StatusCode::OK && *method == Method::GET;
         whole && kind.is_some_and(is_playlist) && !response.headers.contains_key(http::header::CONTENT_ENCODING)
     });
     if let Some(limits) = playlist {
-        fit_response(&mut response.headers, &plan.version);
-        return (Treatment::Playlist(limits), None);
+        return Ok(Treatment::Playlist(limits));
     }
-    let treatment = match rewritable(method, response.status, &response.headers) {
-        Ok(Rewritable::Html(charset)) if !plan.html.is_empty() => Treatment::Html(charset),
-        Ok(Rewritable::Json) if plan.edits_json() => Treatment::Json,
-        Ok(_) => return (Treatment::Untouched, None),
-        Err(LeftAlone::Encoding) => return (Treatment::Untouched, Some("body-encoded")),
-        Err(LeftAlone::Charset) => return (Treatment::Untouched, Some("body-charset")),
-        Err(LeftAlone::Method | LeftAlone::Status | LeftAlone::ContentType) => return (Treatment::Untouched, None),
-    };
-    fit_response(&mut response.headers, &plan.version);
-    if accepts_encoding(client, "gzip") || accepts_encoding(client, "br") {
-        response.headers.insert(COMPRESS_HINT, HeaderValue::from_static("on"));
+    match rewritable(method, response.status, &response.headers) {
+        Ok(Rewritable::Html(charset)) if !plan.html.is_empty() => Ok(Treatment::Html(charset)),
+        Ok(Rewritable::Json) if plan.edits_json() => Ok(Treatment::Json),
+        Err(LeftAlone::Encoding) => Err(Some("body-encoded")),
+        Err(LeftAlone::Charset) => Err(Some("body-charset")),
+        Ok(_) | Err(LeftAlone::Method | LeftAlone::Status | LeftAlone::ContentType) => Err(None),
     }
-    (treatment, None)
 }
 
 /// Sends an answer whose body is a page, rewritten. Gives a code where not all of it could be.

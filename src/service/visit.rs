@@ -178,7 +178,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             path: record::bounded(&self.head.path),
             status: sent.status,
             region: context.map(|context| context.region.id.as_str()),
-            country: context.and_then(Context::country),
+            country: context.and_then(Context::country).map(record::bounded),
             variant: VariantMap(sent.variant),
             cache_key: sent.exchange.and_then(fetch::key_hex),
             backend: sent.exchange.map(|exchange| exchange.backend.as_str()),
@@ -195,6 +195,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             rules_ms: milliseconds(self.rules_took),
             origin_ms: sent.origin.map(milliseconds),
             vcpu_ms: platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then)),
+            heap_mib: platform.heap_mib(),
             bytes: sent.bytes,
         };
         record::decision(platform, &line);

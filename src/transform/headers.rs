@@ -104,6 +104,26 @@ pub fn prepare_request(headers: &mut HeaderMap, version: &Version) {
     version.translate(headers);
 }
 
+/// Makes a conditional request compare with this version alone, where the body itself is not rewritten. Dates tell no version from
+/// another, so they can't be compared; a part is asked for only without a condition.
+pub fn prepare_conditions(headers: &mut HeaderMap, version: &Version) {
+    headers.remove(header::IF_MODIFIED_SINCE);
+    if headers.remove(header::IF_RANGE).is_some() {
+        headers.remove(header::RANGE);
+    }
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        version.translate(headers);
+    }
+    if headers.contains_key(header::IF_MATCH) {
+        version.translate_match(headers);
+    }
+}
+
+/// Gives an answer whose body is not rewritten the `ETag` of this version.
+pub fn fit_version(headers: &mut HeaderMap, version: &Version) {
+    version.derive(headers);
+}
+
 /// Makes the head of an answer fit its rewritten body. The version's `ETag` is weak: the bytes depend on how they were compressed
 /// and on where a budget ended.
 pub fn fit_response(headers: &mut HeaderMap, version: &Version) {

@@ -64,11 +64,25 @@ pub fn browser(address: IpAddr, target: &str) -> Visit {
     visit(address, target).with("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 }
 
-/// A GET by a user who proves it.
+/// A GET by a user who proves it, with a browser in New York.
 pub fn by_user(user: &str, target: &str) -> Visit {
+    prove(browser(NEW_YORK, target), user)
+}
+
+/// A GET by a user who proves it; who else it is, and with what, the test says.
+pub fn by_user_from(address: IpAddr, user: &str, target: &str) -> Visit {
+    prove(visit(address, target), user)
+}
+
+fn prove(request: Visit, user: &str) -> Visit {
     let key = MacKey::new(KEY.as_bytes()).unwrap();
     let signature = sign(&key, &UserId::parse(user).unwrap(), u64::try_from(NOW).unwrap());
-    browser(NEW_YORK, target).with("x-user-id", user).with("x-user-signature", signature)
+    request.with("x-user-id", user).with("x-user-signature", signature)
+}
+
+/// A 200 with JSON.
+pub fn answers(body: &Value) -> Answer {
+    Ok((http::StatusCode::OK, http::HeaderMap::new(), body.to_string().into_bytes()))
 }
 
 /// A GET by somebody who isn't logged in.

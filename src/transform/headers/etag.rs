@@ -55,6 +55,19 @@ impl Version {
         }
     }
 
+    /// The same for `If-Match`. Where none of the client's is of this version, the field stays as it is: nothing then matches, and
+    /// the origin refuses the change (RFC 9110 section 13.1.1).
+    pub(super) fn translate_match(&self, headers: &mut HeaderMap) {
+        let lines = headers.get_all(header::IF_MATCH);
+        let ours: Vec<Vec<u8>> =
+            lines.iter().flat_map(|line| tags(line.as_bytes())).filter_map(|tag| self.original(tag)).collect();
+        if let Ok(value) = HeaderValue::from_bytes(&ours.join(&b", "[..]))
+            && !ours.is_empty()
+        {
+            headers.insert(header::IF_MATCH, value);
+        }
+    }
+
     /// `W/"opaque"` → `W/"ep1-<version>-w-opaque"`.
     fn derived(&self, origin: &[u8]) -> Option<HeaderValue> {
         let origin = origin.trim_ascii();

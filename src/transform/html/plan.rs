@@ -67,6 +67,13 @@ impl HtmlRules {
 }
 
 impl HtmlPlan {
+    /// Takes the nonce of the answer's own policy (see [`csp_nonce`](crate::transform::headers::csp_nonce)), where there is one.
+    pub fn adopt_nonce(&mut self, nonce: Option<&str>) {
+        if let Some(nonce) = nonce.filter(|nonce| is_nonce(nonce)) {
+            self.nonce = Some(nonce.to_owned());
+        }
+    }
+
     /// Adds the changes of a visual experiment's chosen variation.
     pub fn add_visual(&mut self, changes: &VisualChanges) {
         self.head_end.extend(changes.elements().cloned());
