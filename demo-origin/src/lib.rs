@@ -9,6 +9,7 @@ mod behaviour;
 mod catalog;
 mod faults;
 mod pages;
+mod pictures;
 mod record;
 mod session_api;
 mod shop;
