@@ -293,7 +293,7 @@ fn personalized(
     });
     let privacy = match &shared {
         _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
-        Some(cache) if cache.stored.downstream == Downstream::Origin => match is_same_for_all(rules, route, values.decision) {
+        Some(cache) if cache.stored.downstream == Downstream::Origin => match is_same_for_all(rules, route, values) {
             true => Privacy::Origin,
             // A cache below can't tell visitors apart by `Edge-Variant`: they don't send it.
             false => Privacy::Private,
@@ -306,9 +306,10 @@ fn personalized(
 }
 
 /// Whether everybody who asks for this URL, with the headers of [`vary`], gets the same answer.
-fn is_same_for_all(rules: &RuleSet, route: &Route, decision: &Decision) -> bool {
-    let redirected = rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects());
-    route.is_same_for_all() && !decision.by_visitor && !redirected
+fn is_same_for_all(rules: &RuleSet, route: &Route, values: &PlanValues<'_>) -> bool {
+    let url = values.context.url.as_str();
+    let leads_away = || rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url));
+    route.is_same_for_all() && !values.decision.by_visitor && !leads_away()
 }
 
 /// What of the client's headers goes into a shared request by the route's own words.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod behaviour;
+mod careless;
 mod catalog;
 mod faults;
 mod pages;

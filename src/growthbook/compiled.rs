@@ -296,6 +296,12 @@ impl Experiment {
         self.targets.is_some() && self.variations().iter().any(|variation| variation.get("urlRedirect").is_some())
     }
 
+    /// Whether an arm sends visitors of this URL to another.
+    #[must_use]
+    pub fn redirects_from(&self, url: &str) -> bool {
+        self.redirects() && self.targets.as_ref().is_some_and(|targets| targets.include(url))
+    }
+
     /// The attributes that identify visitors to this experiment: sticky documents are kept for these.
     pub fn hash_attributes(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&*self.attributes.name).chain(self.attributes.fallback.as_deref())
