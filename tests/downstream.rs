@@ -40,7 +40,8 @@ fn a_condition_on_the_url_alone_keeps_nothing_from_caches() {
         let host = with_route(&json!({ "id": "sale", "path": "/sale", "when": when }));
         assert_eq!(says(&visit(PARIS, "/sale").send(&host)), (PUBLIC, ""), "{when}");
     }
-    let host = with_route(&json!({ "id": "sale", "path": "/sale", "host": "other.example", "when": { "country": "FR" } }));
+    let host =
+        with_route(&json!({ "id": "sale", "path": "/sale", "host": "other.example", "when": { "country": "FR" } }));
     assert_eq!(says(&visit(PARIS, "/sale").send(&host)), (PUBLIC, ""), "the host is part of the URL");
 }
 
@@ -63,19 +64,28 @@ fn a_route_that_depends_on_who_asks_stays_private_whatever_it_declares() {
         assert_eq!(says(&answer).0, PRIVATE.0, "{route}");
     }
     let host = with_route(&json!({ "id": "r", "path": "/r", "cache": { "downstream": "origin" } }));
-    host.set("experiments", &json!({ "experiments": [ { "key": "away", "variations": [{}, { "urlRedirect": "https://shop.example/b" }],
-        "urlPatterns": [{ "type": "simple", "pattern": "/r", "include": true }] } ] }));
+    host.set(
+        "experiments",
+        &json!({ "experiments": [ { "key": "away", "variations": [{}, { "urlRedirect": "https://shop.example/b" }],
+        "urlPatterns": [{ "type": "simple", "pattern": "/r", "include": true }] } ] }),
+    );
     assert_eq!(says(&visit(PARIS, "/r").send(&host)).0, PRIVATE.0, "an arm leads away from here");
 }
 
 #[test]
 fn a_route_that_is_the_same_for_all_may_be_shared_and_names_what_it_goes_by() {
-    let shared = |cache: Value| with_route(&json!({ "id": "r", "path": "/r/*", "rewrite": { "path": "/s/{path.rest}" }, "cache": cache }));
+    let shared = |cache: Value| {
+        with_route(&json!({ "id": "r", "path": "/r/*", "rewrite": { "path": "/s/{path.rest}" }, "cache": cache }))
+    };
     let host = shared(json!({ "downstream": "origin" }));
     assert_eq!(says(&visit(PARIS, "/r/a").send(&host)), (PUBLIC, "Edge-Variant"));
     let keyed = json!({ "downstream": "origin", "key_headers": ["accept-language"], "key_cookies": ["theme"] });
     let (cache_control, vary) = (PUBLIC, "accept-language, cookie, Edge-Variant");
     assert_eq!(says(&visit(PARIS, "/r/a").send(&shared(keyed))), (cache_control, vary));
     let private = json!({ "key_headers": ["accept-language"] });
-    assert_eq!(says(&visit(PARIS, "/r/a").send(&shared(private))), (PRIVATE.0, "accept-language, Edge-Variant"), "a browser's cache too");
+    assert_eq!(
+        says(&visit(PARIS, "/r/a").send(&shared(private))),
+        (PRIVATE.0, "accept-language, Edge-Variant"),
+        "a browser's cache too"
+    );
 }

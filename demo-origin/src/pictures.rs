@@ -37,7 +37,8 @@ fn draw(category: &str, width: u64, quality: u64) -> String {
         )
     };
     let ground = if is_plain { light } else { "url(#g)" };
-    let shadow = if is_plain { "" } else { "<ellipse cx=\"160\" cy=\"166\" rx=\"86\" ry=\"9\" fill=\"#000\" opacity=\".08\"/>" };
+    let shadow =
+        if is_plain { "" } else { "<ellipse cx=\"160\" cy=\"166\" rx=\"86\" ry=\"9\" fill=\"#000\" opacity=\".08\"/>" };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 320 200\">{shades}\
          <rect width=\"320\" height=\"200\" fill=\"{ground}\"/>{shadow}<g fill=\"{dark}\" stroke=\"{dark}\" stroke-width=\"7\" \

@@ -25,7 +25,7 @@ mod relay;
 pub use builder::Builder;
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
 pub use edge::{Edge, Visit};
-pub use relay::Relay;
 pub use local_server::client::{Answer, Connection, Request};
 pub use local_server::rules::Rules;
 pub use local_server::visitors;
+pub use relay::Relay;

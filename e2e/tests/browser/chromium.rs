@@ -70,7 +70,9 @@ impl Chromium {
         let tab = self.browser.new_context().unwrap().new_tab().unwrap();
         tab.set_default_timeout(LIMIT);
         let page = Page { tab };
-        page.call::<Emulation::SetUserAgentOverride>(json!({ "userAgent": DESKTOP, "userAgentMetadata": metadata(false) }));
+        page.call::<Emulation::SetUserAgentOverride>(
+            json!({ "userAgent": DESKTOP, "userAgentMetadata": metadata(false) }),
+        );
         page.screen(1100, 900, 1, false);
         page
     }
@@ -78,7 +80,9 @@ impl Chromium {
     /// A visitor with a phone who asks for less data.
     pub fn phone_on_a_slow_network(&self) -> Page {
         let page = self.visitor();
-        page.call::<Emulation::SetUserAgentOverride>(json!({ "userAgent": PHONE, "userAgentMetadata": metadata(true) }));
+        page.call::<Emulation::SetUserAgentOverride>(
+            json!({ "userAgent": PHONE, "userAgentMetadata": metadata(true) }),
+        );
         page.screen(390, 844, 2, true);
         page.headers(&json!({ "Save-Data": "on" }));
         page
@@ -109,7 +113,10 @@ pub struct Page {
 
 impl Page {
     /// Any command of the protocol, its parameters as JSON.
-    pub fn call<C: Method + Serialize + DeserializeOwned + std::fmt::Debug>(&self, parameters: Value) -> C::ReturnObject {
+    pub fn call<C: Method + Serialize + DeserializeOwned + std::fmt::Debug>(
+        &self,
+        parameters: Value,
+    ) -> C::ReturnObject {
         let command: C = serde_json::from_value(parameters).unwrap();
         self.tab.call_method(command).unwrap()
     }
@@ -150,7 +157,11 @@ impl Page {
 
     /// The value of an expression, as JSON.
     pub fn value(&self, expression: &str) -> Value {
-        let text = self.tab.evaluate(&format!("Promise.resolve({expression}).then(value => JSON.stringify(value))"), true).unwrap().value;
+        let text = self
+            .tab
+            .evaluate(&format!("Promise.resolve({expression}).then(value => JSON.stringify(value))"), true)
+            .unwrap()
+            .value;
         let text = text.as_ref().and_then(Value::as_str).unwrap_or("null");
         serde_json::from_str(text).unwrap()
     }

@@ -87,7 +87,12 @@ fn the_first_paint_shows_the_arm_and_it_stays() {
         let shown = Shown::by(&page);
         assert!(!shown.flickers(), "{shown:?}");
         assert!(shown.texts[0].1 <= shown.first_paint, "painted before the arm was there: {shown:?}");
-        println!("{}: in the document after {:.0} ms, painted after {:.0} ms", arm_of(&shown), shown.texts[0].1, shown.first_paint);
+        println!(
+            "{}: in the document after {:.0} ms, painted after {:.0} ms",
+            arm_of(&shown),
+            shown.texts[0].1,
+            shown.first_paint
+        );
         of_arms.entry(arm_of(&shown)).or_insert(page);
     }
     for (arm, page) in &of_arms {

@@ -44,8 +44,16 @@ const ODD: [&str; 8] = [
 /// Where the values land: each sink's name, the operation at the edge, and the same done without care, for the control.
 const SINKS: [(&str, &str, &str); 11] = [
     ("text", r#"{"select": "SLOT", "inner": "<p>{{ session.attributes.v }}</p>"}"#, "<p>V</p>"),
-    ("around", r#"{"select": "SLOT", "before": "{{ session.attributes.v }}", "after": "{{ session.attributes.v }}"}"#, "VV"),
-    ("inside", r#"{"select": "SLOT", "prepend": "{{ session.attributes.v }}", "append": "{{ session.attributes.v }}"}"#, "VV"),
+    (
+        "around",
+        r#"{"select": "SLOT", "before": "{{ session.attributes.v }}", "after": "{{ session.attributes.v }}"}"#,
+        "VV",
+    ),
+    (
+        "inside",
+        r#"{"select": "SLOT", "prepend": "{{ session.attributes.v }}", "append": "{{ session.attributes.v }}"}"#,
+        "VV",
+    ),
     (
         "attributes",
         r#"{"select": "SLOT", "inner": "<b title=\"{{ session.attributes.v }}\" data-x='{{ session.attributes.v }}'>b</b>"}"#,
@@ -56,7 +64,11 @@ const SINKS: [(&str, &str, &str); 11] = [
         r#"{"select": "SLOT", "inner": "<a href=\"{{ session.attributes.v }}\">a</a><iframe src=\"{{ session.attributes.v }}\"></iframe><img src=\"{{ session.attributes.v }}\"><form action=\"{{ session.attributes.v }}\"><button>b</button></form>"}"#,
         "<a href=\"V\">a</a><iframe src=\"V\"></iframe><img src=\"V\"><form action=\"V\"><button>b</button></form>",
     ),
-    ("textarea", r#"{"select": "SLOT", "inner": "<textarea>{{ session.attributes.v }}</textarea>"}"#, "<textarea>V</textarea>"),
+    (
+        "textarea",
+        r#"{"select": "SLOT", "inner": "<textarea>{{ session.attributes.v }}</textarea>"}"#,
+        "<textarea>V</textarea>",
+    ),
     (
         "json",
         r#"{"select": "SLOT", "inner": "<script type=\"application/json\">[{{ session.attributes.v }}]</script>"}"#,
@@ -68,7 +80,11 @@ const SINKS: [(&str, &str, &str); 11] = [
         r#"{"select": "SLOT", "attribute": {"set": {"title": "{{ session.attributes.v }}", "data-x": "{{ session.attributes.v }}"}}, "class": {"add": ["c-{{ session.attributes.v }}"]}}"#,
         "<u title=\"V\" class=\"V\">u</u>",
     ),
-    ("own-link", r#"{"select": "SLOT a", "attribute": {"set": {"href": "{{ session.attributes.v }}"}}}"#, "<a href='V'>a</a>"),
+    (
+        "own-link",
+        r#"{"select": "SLOT a", "attribute": {"set": {"href": "{{ session.attributes.v }}"}}}"#,
+        "<a href='V'>a</a>",
+    ),
     ("replaced", r#"{"select": "SLOT a", "replace": "<em>{{ session.attributes.v }}</em>"}"#, "<em>V</em>"),
 ];
 
@@ -127,7 +143,8 @@ fn start() -> Edge {
     }
     let edge = edge.start();
     let slots: String = SINKS.iter().map(|(name, ..)| format!("<div id={name}><a>a</a></div>\n")).collect();
-    let page = format!("<!doctype html><html><head><title>t</title></head><body>{slots}<p data-sku=x>x</p></body></html>");
+    let page =
+        format!("<!doctype html><html><head><title>t</title></head><body>{slots}<p data-sku=x>x</p></body></html>");
     edge.origin().on("/sinks", page_answer(page, "text/html; charset=utf-8"));
     edge.origin().on("/data", page_answer("{\"v\":null}".to_owned(), "application/json"));
     edge
@@ -163,10 +180,15 @@ fn nothing_of_a_session_runs_in_any_place_of_a_page() {
         assert_eq!(comparable(text.as_str().unwrap_or("nothing")), comparable(value), "{value:?} arrives as text");
         let parsed = page.value("JSON.parse(document.querySelector('#json script').textContent)[0]");
         assert_eq!(comparable(parsed.as_str().unwrap_or("nothing")), comparable(value), "{value:?} arrives in JSON");
-        let features = page.value("JSON.parse(document.getElementById('decisions').textContent).features.hostile.length");
+        let features =
+            page.value("JSON.parse(document.getElementById('decisions').textContent).features.hostile.length");
         assert_eq!(features, HOSTILE.len() + ODD.len());
         let data = page.value("fetch('/data').then(answer => answer.json()).then(data => data.v)");
-        assert_eq!(comparable(data.as_str().unwrap_or("nothing")), comparable(value), "{value:?} arrives in an answer of JSON");
+        assert_eq!(
+            comparable(data.as_str().unwrap_or("nothing")),
+            comparable(value),
+            "{value:?} arrives in an answer of JSON"
+        );
     }
     println!("{pages} pages with {} places each: executed {ran}", SINKS.len() + 2);
 }
@@ -180,8 +202,10 @@ fn the_same_on_a_page_that_forgets_to_escape_does_run() {
     page.before_every_page(COUNT);
     let mut ran = 0;
     for value in HOSTILE {
-        let careless: String =
-            SINKS.iter().map(|(name, _, html)| format!("<div id={name}>{}</div>\n", html.replace('V', value))).collect();
+        let careless: String = SINKS
+            .iter()
+            .map(|(name, _, html)| format!("<div id={name}>{}</div>\n", html.replace('V', value)))
+            .collect();
         let title = format!("<!doctype html><html><head><title>{value}</title></head><body>{careless}</body></html>");
         edge.origin().on("/careless", page_answer(title, "text/html; charset=utf-8"));
         let hits = executed(&page, &way.url("/careless"));

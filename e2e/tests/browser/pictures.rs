@@ -93,5 +93,10 @@ fn four_visitors_see_four_shops() {
     let asked = edge.origin().requests();
     let pictures = |width: &str| asked.iter().filter(|request| request.target.contains(width)).count();
     println!("pictures asked for: {} of 320 px, {} of 640 px", pictures("width=320"), pictures("width=640"));
-    assert!(asked.iter().filter(|request| request.path().starts_with("/img/")).all(|request| request.target.contains("width=")));
+    assert!(
+        asked
+            .iter()
+            .filter(|request| request.path().starts_with("/img/"))
+            .all(|request| request.target.contains("width="))
+    );
 }

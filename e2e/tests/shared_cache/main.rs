@@ -76,7 +76,8 @@ fn no_visitor_gets_what_is_anothers_through_a_shared_cache() {
         let before = tally.leaks.len();
         tally.ask(&edge, &varnish, &people, target);
         let personal = people.iter().map(|person| edge.send(&person.request(target)));
-        let texts: Vec<_> = personal.map(|answer| (answer.text(), answer.header("edge-variant"), answer.header("location"))).collect();
+        let texts: Vec<_> =
+            personal.map(|answer| (answer.text(), answer.header("edge-variant"), answer.header("location"))).collect();
         assert!(texts[0] != texts[1], "{target} ({what}) is the same for all: it shows nothing\n{:?}", texts[0]);
         println!("{target:<28} {what}: {} leaks", tally.leaks.len() - before);
     }
@@ -89,9 +90,17 @@ fn no_visitor_gets_what_is_anothers_through_a_shared_cache() {
     for target in shop::FAILING {
         tally.ask(&edge, &varnish, &people, target);
         let answer = edge.send(&people[0].request(target));
-        assert!(answer.status >= 400 && answer.list("cache-control").contains(&"no-store".to_owned()), "{target}: {answer:#?}");
+        assert!(
+            answer.status >= 400 && answer.list("cache-control").contains(&"no-store".to_owned()),
+            "{target}: {answer:#?}"
+        );
     }
-    println!("{} answers of {} routes, {} more under confusing paths and of failing routes", plain.0, shop::PERSONALIZED.len(), tally.answers - plain.0);
+    println!(
+        "{} answers of {} routes, {} more under confusing paths and of failing routes",
+        plain.0,
+        shop::PERSONALIZED.len(),
+        tally.answers - plain.0
+    );
     println!("{} of all came out of the cache; leaks {}", tally.hits, tally.leaks.len());
     assert!(tally.leaks.is_empty(), "{} leaks:\n{}", tally.leaks.len(), tally.leaks.join("\n"));
 }

@@ -27,8 +27,18 @@ pub struct Person {
 impl Person {
     /// One in control, one in the treatment, and one of whom nobody knows anything.
     pub fn three(edge: &Edge) -> [Self; 3] {
-        let ann = Self::in_arm(edge, "ann", "control", &[("X-Geo-Region", "US-EAST"), ("User-Agent", FIREFOX), ("Accept-Language", "en")]);
-        let bob = Self::in_arm(edge, "bob", "bold", &[("X-Geo-Region", "APAC"), ("User-Agent", PHONE), ("Accept-Language", "fr")]);
+        let ann = Self::in_arm(
+            edge,
+            "ann",
+            "control",
+            &[("X-Geo-Region", "US-EAST"), ("User-Agent", FIREFOX), ("Accept-Language", "en")],
+        );
+        let bob = Self::in_arm(
+            edge,
+            "bob",
+            "bold",
+            &[("X-Geo-Region", "APAC"), ("User-Agent", PHONE), ("Accept-Language", "fr")],
+        );
         let headers = vec![("User-Agent", FIREFOX.to_owned())];
         [ann, bob, Self { name: "nobody", user: String::new(), visitor: String::new(), headers }]
     }
@@ -47,8 +57,10 @@ impl Person {
         let user = user(name, number);
         let id = UserId::parse(&user).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let visitor = format!("{:032x}", name.bytes().fold(number as u128 + 1, |sum, byte| sum * 257 + u128::from(byte)) << 20);
-        let mut headers: Vec<(&'static str, String)> = own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let visitor =
+            format!("{:032x}", name.bytes().fold(number as u128 + 1, |sum, byte| sum * 257 + u128::from(byte)) << 20);
+        let mut headers: Vec<(&'static str, String)> =
+            own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         headers.push((USER_HEADER, user.clone()));
         headers.push((SIGNATURE_HEADER, sign(&MacKey::new(KEY.as_bytes()).unwrap(), &id, now)));
         headers.push(("Cookie", format!("consent=yes; ep_vid={visitor}; theme={name}; basket={user}-basket")));

@@ -40,7 +40,8 @@ pub const FAILING: [&str; 4] = ["/gone", "/broken", "/shared/gone", "/shared/bro
 
 /// The same target as a cache or an origin may misread it.
 pub fn confusing(target: &str) -> Vec<String> {
-    let suffixes = ["/x.css", ";.css", "%3b.css", "/..%2fx.css", "%2f..", "/.%2e/x.js", "/", "?x.css", "%00.css", "%23.css"];
+    let suffixes =
+        ["/x.css", ";.css", "%3b.css", "/..%2fx.css", "%2f..", "/.%2e/x.js", "/", "?x.css", "%00.css", "%23.css"];
     let prefixes = ["/", "/static/..%2f..", "/style.css/..", "/./"];
     let after = suffixes.iter().map(|suffix| format!("{target}{suffix}"));
     after.chain(prefixes.iter().map(|prefix| format!("{prefix}{target}"))).collect()
@@ -115,7 +116,9 @@ pub fn start() -> Edge {
             "variations": [{}, { "urlRedirect": "http://shop.example/landing-b" }] } ] },
         "routes": routes(),
     });
-    let start = people::sessions().iter().fold(Edge::with_rules(&rules), |edge, (key, record)| edge.kv("sessions", key, &record.to_string()));
+    let start = people::sessions()
+        .iter()
+        .fold(Edge::with_rules(&rules), |edge, (key, record)| edge.kv("sessions", key, &record.to_string()));
     let edge = start.start();
     let public = |status, body: &str| Behaviour::Answer {
         status,

@@ -55,12 +55,20 @@ impl Varnish {
         let mut command = VARNISH.command();
         // In the foreground, without jail and shared memory of the system's size: all it leaves is in the folder.
         command.args(["-F", "-j", "none", "-s", "malloc,32m", "-l", "1m", "-T", "none"]);
-        command.arg("-n").arg(folder.path().join("work")).arg("-f").arg(&configuration).arg("-a").arg(address.to_string());
+        command
+            .arg("-n")
+            .arg(folder.path().join("work"))
+            .arg("-f")
+            .arg(&configuration)
+            .arg("-a")
+            .arg(address.to_string());
         let said = fs::File::create(folder.path().join("said")).unwrap();
         command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
         let mut running = Running::start(command).unwrap();
         running.wait_for("Varnish", LIMIT, || {
-            client::send(NOWHERE.address, address, &Request::get("/.edge/health")).ok().filter(|answer| answer.status == 200)
+            client::send(NOWHERE.address, address, &Request::get("/.edge/health"))
+                .ok()
+                .filter(|answer| answer.status == 200)
         });
         Self { address, _running: running, _folder: folder }
     }
