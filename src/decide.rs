@@ -30,6 +30,8 @@ pub enum NotMatched {
 pub struct Decision {
     /// The first route of which everything holds; `None`: the request passes through.
     pub route: Option<Candidate>,
+    /// Whether another visitor may get another route, or none, at the same URL.
+    pub by_visitor: bool,
     /// The features and experiments that the route asks for, as the visitor gets them.
     pub shown: Vec<Shown>,
     /// Where a URL experiment sends the visitor, and by which of them.
@@ -112,8 +114,10 @@ pub fn decide(
     context: &Context,
     mut trace: Option<&mut Trace>,
 ) -> Decision {
+    let mut by_visitor = false;
     for candidate in candidates {
         let refused = excluded(&candidate, head, context.now).or_else(|| {
+            by_visitor |= candidate.route.chooses_visitors();
             let holds = candidate.route.when.as_ref().is_none_or(|when| when.matches(context, rules.groups()));
             (!holds).then_some(NotMatched::When)
         });
@@ -121,7 +125,7 @@ pub fn decide(
             trace.routes.push((candidate.route.id.clone(), refused));
         }
         if refused.is_none() {
-            let mut decision = Decision::default();
+            let mut decision = Decision { by_visitor, ..Decision::default() };
             if candidate.route.enabled {
                 let steps = trace.map(|trace| &mut trace.steps);
                 arms::evaluate(rules, &candidate.route, context, &mut decision, steps);
@@ -130,5 +134,5 @@ pub fn decide(
             return decision;
         }
     }
-    Decision::default()
+    Decision { by_visitor, ..Decision::default() }
 }

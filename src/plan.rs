@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::context::device::DeviceClass;
 use crate::decide::Decision;
 use crate::rules::RuleSet;
-use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
+use crate::rules::route::{Cache, CompiledAction, DEFAULT_BACKEND, Personalize, Route};
 use crate::rules::routes::Candidate;
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::stored::{Downstream, QueryPolicy};
@@ -49,6 +49,8 @@ pub struct FetchPlan {
     pub fallback: Option<FallbackPlan>,
     /// What becomes of the answer's body; `None`: it streams through.
     pub body: Option<BodyPlan>,
+    /// Headers of the client that the answer varies by, beside those that the origin names.
+    pub vary: Vec<HeaderName>,
     /// Client hints that the answer asks for.
     pub hints: Vec<&'static str>,
     /// What the answer says of itself.
@@ -103,6 +105,7 @@ pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
         primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
         fallback: None,
         body: None,
+        vary: Vec::new(),
         hints: Vec::new(),
         privacy: Privacy::Transparent,
         codes: Vec::new(),
@@ -111,14 +114,19 @@ pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
 
 /// Plans a request as it was decided.
 pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &Decision) -> Plan {
+    // Who is excluded from a route gets what the origin has, and no cache below may take it for everybody's.
+    let untouched = |plan: FetchPlan| {
+        let privacy = if decision.by_visitor { Privacy::Private } else { plan.privacy };
+        Plan::Fetch(Box::new(FetchPlan { privacy, ..plan }))
+    };
     let Some(candidate) = &decision.route else {
-        return Plan::Fetch(Box::new(passthrough(head, &rules.settings)));
+        return untouched(passthrough(head, &rules.settings));
     };
     let route = &*candidate.route;
     let values = PlanValues { context, captures: &candidate.captures, decision };
     match &route.action {
-        _ if !route.enabled => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
-        CompiledAction::Passthrough => Plan::Fetch(Box::new(named_passthrough(head, rules, route))),
+        _ if !route.enabled => untouched(named_passthrough(head, rules, route)),
+        CompiledAction::Passthrough => untouched(named_passthrough(head, rules, route)),
         CompiledAction::Respond { status, headers, body } => {
             let mut filled = HeaderMap::new();
             for (name, template) in headers {
@@ -329,11 +337,29 @@ fn personalized(
     });
     let privacy = match &shared {
         _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
-        Some(cache) if cache.stored.downstream == Downstream::Origin => Privacy::Origin,
+        Some(cache) if cache.stored.downstream == Downstream::Origin => match is_same_for_all(rules, route, values) {
+            true => Privacy::Origin,
+            // A cache below can't tell visitors apart by `Edge-Variant`: they don't send it.
+            false => Privacy::Private,
+        },
         _ => Privacy::Private,
     };
+    let vary = shared.map(vary).unwrap_or_default();
     let hints = route.adapt.as_ref().map(accept_ch).unwrap_or_default();
-    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, hints, privacy, codes }
+    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, vary, hints, privacy, codes }
+}
+
+/// Whether everybody who asks for this URL, with the headers of [`vary`], gets the same answer.
+fn is_same_for_all(rules: &RuleSet, route: &Route, values: &PlanValues<'_>) -> bool {
+    let url = values.context.url.as_str();
+    let leads_away = || rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url));
+    route.is_same_for_all() && !values.decision.by_visitor && !leads_away()
+}
+
+/// What of the client's headers goes into a shared request by the route's own words.
+fn vary(cache: &Cache) -> Vec<HeaderName> {
+    let cookie = (!cache.key_cookies.is_empty()).then_some(header::COOKIE);
+    cache.key_headers.iter().cloned().chain(cookie).collect()
 }
 
 /// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110

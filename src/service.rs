@@ -167,6 +167,9 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         response.body = P::Body::from(Vec::new());
         treatment = Treatment::Untouched;
     }
+    for name in &plan.vary {
+        response.headers.append(http::header::VARY, http::HeaderValue::from_name(name.clone()));
+    }
     if !plan.hints.is_empty() {
         respond::ask_for_hints(&mut response.headers, &plan.hints);
     }

@@ -6,9 +6,11 @@
 
 mod answer;
 mod behaviour;
+mod careless;
 mod catalog;
 mod faults;
 mod pages;
+mod pictures;
 mod record;
 mod session_api;
 mod shop;

@@ -33,7 +33,7 @@ pub(crate) fn listing() -> Answer {
 pub(crate) fn product(product: &Product) -> Answer {
     let Product { sku, name, category, .. } = product;
     let body = format!(
-        "<article class=\"product\" data-sku=\"{sku}\">\n<h1>{name}</h1>\n<p class=\"category\">{category}</p>\n\
+        "<article class=\"product\" data-sku=\"{sku}\">\n<img src=\"/img/{sku}\" alt=\"\" width=\"640\" height=\"400\">\n<h1>{name}</h1>\n<p class=\"category\">{category}</p>\n\
          <p class=\"price\">${}</p>\n<form method=\"post\" action=\"/cart\"><input type=\"hidden\" name=\"sku\" \
          value=\"{sku}\"><button>Add to cart</button></form>\n</article>\n{}",
         product.price(),
@@ -74,7 +74,8 @@ fn cards(count: usize) -> String {
 fn card(product: &Product) -> String {
     let Product { sku, name, category, .. } = product;
     format!(
-        "<li class=\"card\" data-sku=\"{sku}\" data-category=\"{category}\"><a href=\"/products/{sku}\"><h3>{name}</h3></a>\
+        "<li class=\"card\" data-sku=\"{sku}\" data-category=\"{category}\"><a href=\"/products/{sku}\"><img src=\"/img/{sku}\" \
+         alt=\"\" width=\"320\" height=\"200\" loading=\"lazy\"><h3>{name}</h3></a>\
          <p class=\"category\">{category}</p><p class=\"price\">${}</p></li>\n",
         product.price()
     )

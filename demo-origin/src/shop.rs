@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, Connection, Script};
 use crate::record::{Recorded, RequestLog};
-use crate::{Behaviour, catalog, faults, pages, session_api, variations};
+use crate::{Behaviour, careless, catalog, faults, pages, pictures, session_api, variations};
 
 /// Request bodies beyond this are refused, so that a mistake can't fill the memory.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -115,10 +115,12 @@ fn ordinary(head: &Parts, body: &[u8], path: &str) -> Answer {
         ["cart"] => pages::cart(),
         ["page", "42k"] => pages::of_42_kilobytes(),
         ["style.css"] => pages::style(),
+        ["img", sku] => pictures::picture(head, sku),
         ["api", "products"] => product_list(head),
         ["api", "products", "all"] => all_products(),
         ["api", "products", "promotions", slug] => promotion(slug),
         ["echo", ..] => Answer::json(&Recorded::new(head, body).to_json()).cached("no-store"),
+        ["careless", rest @ ..] => careless::answer(head, rest),
         ["sessions", kind @ ("user" | "visitor"), id] => session_api::record(kind, id),
         ["fault", fault, rest @ ..] => faults::answer(head, fault, rest),
         ["gzip", ..] => variations::gzip(head, ordinary(head, body, path.trim_start_matches("/gzip"))),

@@ -23,6 +23,7 @@ mod edge;
 pub mod lint;
 pub mod load;
 pub mod programs;
+mod relay;
 
 pub use builder::Builder;
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
@@ -32,3 +33,4 @@ pub use local_server::client::{Answer, Connection, Request};
 pub use local_server::rules::Rules;
 pub use local_server::visitors;
 pub use programs::personalizer;
+pub use relay::Relay;

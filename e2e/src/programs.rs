@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use local_server::process;
 
@@ -34,7 +35,9 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn installed(program: &str, debian_package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    // A user's `PATH` may lack the folder of servers.
+    let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());
     if found.is_none() {
         let how = format!("{program} is missing (Debian: apt-get install {debian_package})");
         assert!(env::var_os("CI").is_none(), "{how}");
@@ -68,6 +71,35 @@ impl Running {
     #[must_use]
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Asks again and again until there is an answer.
+    ///
+    /// # Panics
+    ///
+    /// The program has ended, or the time is over.
+    pub fn wait_for<T>(&mut self, what: &str, limit: Duration, ask: impl Fn() -> Option<T>) -> T {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(found) = ask() {
+                return found;
+            }
+            assert!(!self.has_ended(), "waiting for {what}: the program ended");
+            assert!(Instant::now() < end, "no {what} within {limit:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether it ends by itself within a time.
+    pub fn ends_within(&mut self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if self.has_ended() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
     }
 }
 

@@ -142,8 +142,9 @@ pub fn child(program: &Path, prepare: impl FnOnce(&mut Command)) -> io::Result<C
 }
 
 /// A command for a child that the kernel kills when we end, however we end: `setpriv` (util-linux) asks for it. Where
-/// there is no `setpriv`, the child is killed on drop only.
-fn dying_with_us(program: &Path) -> Command {
+/// there is no `setpriv`, the child is killed on drop only. Start it by [`spawn`].
+#[must_use]
+pub fn dying_with_us(program: &Path) -> Command {
     static SETPRIV: OnceLock<bool> = OnceLock::new();
     let works = *SETPRIV.get_or_init(|| {
         let mut probe = Command::new("setpriv");
@@ -163,7 +164,11 @@ type Order = (Command, Sender<io::Result<Child>>);
 
 /// Starts a child from a thread that lives as long as the process: the kernel counts the *thread* that started a child
 /// as its parent, and the thread of a test ends with the test.
-fn spawn(command: Command) -> io::Result<Child> {
+///
+/// # Errors
+///
+/// The program can't be started.
+pub fn spawn(command: Command) -> io::Result<Child> {
     static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
     let orders = ORDERS.get_or_init(|| {
         let (sender, receiver) = mpsc::channel::<Order>();

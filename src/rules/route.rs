@@ -20,6 +20,10 @@ use crate::plan::body::BodyRules;
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";
 
+/// Attributes that the URL alone decides; `now` changes for all at once.
+const OF_THE_URL: [&str; 10] =
+    ["url", "host", "path", "query", "utmSource", "utmMedium", "utmCampaign", "utmTerm", "utmContent", "now"];
+
 /// A compiled route.
 #[derive(Debug)]
 pub struct Route {
@@ -199,6 +203,19 @@ impl Route {
             || fills(|source| matches!(source, Source::DeviceType))
             || self.adapt.as_ref().is_some_and(Adapt::uses_device);
         Needs { device, person, keeps, session, origin_on_miss }
+    }
+
+    /// Whether it depends on who asks that this is the match: a cache below the edge sees the URL alone.
+    pub fn chooses_visitors(&self) -> bool {
+        self.when.as_ref().is_some_and(|when| when.attributes_used().any(|name| !OF_THE_URL.contains(&name)))
+    }
+
+    /// Whether what the route does with a request is the same whoever asks.
+    pub fn is_same_for_all(&self) -> bool {
+        let of_the_url = |source: &Source| matches!(source, Source::PathParameter(_) | Source::PathRest);
+        let names_arms = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
+        let fits_visitors = self.session.is_some() || self.adapt.is_some() || self.rewrites_bodies();
+        !names_arms && !fits_visitors && self.templates().into_iter().flat_map(Template::sources).all(of_the_url)
     }
 
     /// Whether requests are rewritten and decided.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use edge_personalizer::rules::Route;
 use edge_personalizer::rules::route::CompiledAction;
+use edge_personalizer::rules::stored::Downstream;
 use edge_personalizer::rules::template::Source;
 use time::OffsetDateTime;
 
@@ -65,6 +66,12 @@ impl Checked<'_> {
                     "expected an answer for many, but found '{name}' in it: this route is never shared, whatever 'cache' says"
                 );
                 self.warn("routes", format!("{pointer}/cache"), message);
+            }
+            let fits_visitors = !route.is_same_for_all() || route.chooses_visitors();
+            if cache.stored.downstream == Downstream::Origin && fits_visitors {
+                let message = "expected an answer that is the same for all, but found a route that depends on who asks: caches below \
+                               the edge can't tell visitors apart, so it stays private";
+                self.warn("routes", format!("{pointer}/cache/downstream"), message);
             }
             // `Edge-Variant` is one of them.
             let vary = cache.key_headers.len() + 1;

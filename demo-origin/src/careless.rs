@@ -1,0 +1,45 @@
+//! An origin that is careless about caches: what it was told of the visitor is in its answer, and `public` it says all the same.
+
+use std::fmt::Write as _;
+
+use hyper::http::request::Parts;
+use serde_json::{Map, Value, json};
+
+use crate::answer::Answer;
+
+/// What it says of every answer.
+const DIRECTIVES: &str = "public, max-age=300, s-maxage=600";
+/// Headers that differ from request to request, and those of the connection: the rest is what a visitor is known by.
+const PASSING: [&str; 10] = [
+    "accept-encoding",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
+    "x-varnish",
+    "via",
+    "cdn-loop",
+    "content-length",
+    "connection",
+    "x-forwarded-for",
+];
+
+/// `/careless/…`: what was asked for and by whom, as JSON; as a page below `/careless/page/…`.
+pub(crate) fn answer(head: &Parts, rest: &[&str]) -> Answer {
+    let headers: Map<String, Value> = head
+        .headers
+        .iter()
+        .filter(|(name, _)| !PASSING.contains(&name.as_str()))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned().into()))
+        .collect();
+    let told = json!({ "target": head.uri.to_string(), "headers": headers, "cart": [], "line": "nobody's" });
+    let answer = if rest.first() == Some(&"page") { Answer::html(page(&told)) } else { Answer::json(&told) };
+    answer.cached(DIRECTIVES)
+}
+
+fn page(told: &Value) -> String {
+    let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><title>Careless</title></head><body>\n");
+    let told = told.to_string().replace('&', "&amp;").replace('<', "&lt;");
+    // Writing to a string can't fail.
+    let _ = write!(page, "<p id=\"line\">nobody's</p>\n<ul id=\"cart\"></ul>\n<pre>{told}</pre>\n</body></html>\n");
+    page
+}
