@@ -6,6 +6,7 @@ mod support;
 
 use edge_personalizer::platform::SendError;
 use edge_personalizer::platform::memory::{Answer, Memory, Received};
+use edge_personalizer::respond::storing::{Storing, storing};
 use edge_personalizer::service::Sandbox;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -60,8 +61,12 @@ impl Maxima {
         }
         self.headers(["headers to the client, bytes in all", "a header to the client, bytes"], &answer.headers);
         self.see("header lines to the client", RESPONSE_HEADERS, answer.headers.len());
-        let vary = answer.headers.get("vary").map_or(0, |value| value.as_bytes().split(|byte| *byte == b',').count());
-        self.see("members of Vary", VARY_RULES, vary);
+        // What is stored names the origin's and the variant; the rest of what an answer varies by is in the key.
+        if let Ok((status, headers, _)) = loud()
+            && let Storing::Keep { vary } = storing(status, &headers, false)
+        {
+            self.see("members of Vary, as stored", VARY_RULES, vary.as_bytes().split(|byte| *byte == b',').count());
+        }
         for (_, line) in host.lines.borrow().iter() {
             self.see("a log line, bytes", LOG_LINE, line.len());
         }

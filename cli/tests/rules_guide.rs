@@ -55,16 +55,25 @@ fn examples(pieces: &[Piece]) -> Vec<(String, Value, Vec<Piece>)> {
     examples
 }
 
-/// A folder with one example, the first of every other dictionary beside it.
+/// A folder with one example, the first of every other dictionary beside it. Templates and the routes that use them go together, or
+/// they would be named as unused.
 fn folder(examples: &[(String, Value, Vec<Piece>)], name: &str, json: &Value) -> TempDir {
     let folder = TempDir::new().unwrap();
     let rules = folder.path().join("rules");
     fs::create_dir(&rules).unwrap();
     fs::write(folder.path().join("fastly.toml"), MANIFEST).unwrap();
+    let uses_templates = |json: &Value| json.to_string().contains("\"template\":");
+    let with_templates = name == "templates" || uses_templates(json);
     for dictionary in DICTIONARIES {
-        let first = examples.iter().find(|(known, _, _)| known == dictionary).map(|(_, json, _)| json);
-        let json = if dictionary == name { Some(json) } else { first };
-        fs::write(rules.join(format!("{dictionary}.json")), json.unwrap().to_string()).unwrap();
+        let mut known = examples.iter().filter(|(known, _, _)| known == dictionary).map(|(_, json, _)| json);
+        let other = match dictionary {
+            "templates" if !with_templates => None,
+            "routes" if name == "templates" => known.find(|json| uses_templates(json)),
+            _ => known.next(),
+        };
+        let json = if dictionary == name { Some(json) } else { other };
+        let text = json.map_or_else(|| "{}".to_owned(), Value::to_string);
+        fs::write(rules.join(format!("{dictionary}.json")), text).unwrap();
     }
     folder
 }

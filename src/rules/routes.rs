@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(
             named,
             [
-                "routes/routes/1: expected a string, but found integer `7`",
+                "routes/routes/1: expected a string, but found the number 7",
                 "routes/routes/0/cache/ttl: expected a whole number, 0 or more, but found the string \"60\"",
                 "routes/routes/2/chache: expected a known key, but found one that is ignored",
             ]
