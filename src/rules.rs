@@ -7,6 +7,8 @@ pub mod cache;
 pub mod canary;
 pub mod definitions;
 pub mod dictionary;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod entries;
 pub mod fault;
 pub mod manifest;
 pub mod pack;

@@ -111,7 +111,9 @@ fn forged(target: &str) -> Visit {
 }
 
 /// Everything that an origin may do to a request.
-const ORIGINS: [(&str, fn(&Asked) -> Answer); 4] = [
+type Origin = (&'static str, fn(&Asked) -> Answer);
+
+const ORIGINS: [Origin; 4] = [
     ("well", |asked| ok(&path_of(&asked.url))),
     ("500 on the personalized path", |asked| {
         if asked.url.contains("/live") || asked.url.contains("/canary") {

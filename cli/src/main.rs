@@ -15,7 +15,6 @@ mod diff;
 mod disable;
 mod edit;
 mod enable;
-mod entries;
 mod explain;
 mod files;
 mod folder;

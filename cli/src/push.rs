@@ -13,12 +13,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::entries::{self, MAX_ENTRIES};
 use crate::folder::Folder;
 use crate::output::{self, Format, Outcome};
 use crate::rollout::{Store, repoint};
 use crate::target::{self, Address, Api, Target};
 use crate::{check, explain};
+use edge_personalizer::rules::entries::{self, MAX_ENTRIES};
 
 /// Above this a rule set goes to the KV store (design.md section 3.1): in bytes.
 const LARGE: usize = 100_000;

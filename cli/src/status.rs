@@ -6,10 +6,10 @@ use clap::Args;
 use edge_personalizer::rules::pointer::Pointer;
 use serde::Serialize;
 
-use crate::entries::MAX_ENTRIES;
 use crate::output::{self, Format, Outcome};
 use crate::rollout::Store;
 use crate::target::On;
+use edge_personalizer::rules::entries::MAX_ENTRIES;
 
 /// Show which revisions serve, and which are there.
 #[derive(Debug, Args)]

@@ -7,10 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use serde_json::{Map, Value, json};
-
-/// Characters that an entry may have (Fastly's resource limits, "Config store").
-pub const ENTRY_LIMIT: usize = 8_000;
+use edge_personalizer::rules::dictionary::part_name;
+use edge_personalizer::rules::entries;
+use serde_json::{Map, Value};
 
 /// The entries of the config store `personalizer`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,9 +51,10 @@ impl Rules {
     /// Puts a dictionary in place of the one of that name, in as many parts as it needs.
     pub fn set(&mut self, dictionary: &str, value: &Value) {
         self.remove(dictionary);
-        for (number, part) in split(dictionary, value).into_iter().enumerate() {
-            let entry = if number == 0 { dictionary.to_owned() } else { format!("{dictionary}.{}", number + 1) };
-            self.entries.insert(entry, part);
+        // What can't be divided goes in as it is: the local server sets no limit, and a test may want to see what comes of it.
+        let parts = entries::split(dictionary, value).unwrap_or_else(|_| vec![value.to_string()]);
+        for (index, part) in parts.into_iter().enumerate() {
+            self.entries.insert(part_name(dictionary, index + 1), part);
         }
     }
 
@@ -101,89 +101,15 @@ impl Rules {
     }
 }
 
-/// The dictionary as entries: itself where it fits, else the member of the dictionary's own name (a list or an object)
-/// is spread over parts, and the first says how many there are.
-fn split(dictionary: &str, value: &Value) -> Vec<String> {
-    let whole = value.to_string();
-    if whole.chars().count() <= ENTRY_LIMIT {
-        return vec![whole];
-    }
-    let Value::Object(mut rest) = value.clone() else { return vec![whole] };
-    let (mut parts, empty) = match rest.remove(dictionary) {
-        // The first part also carries what isn't spread, and says how many parts follow.
-        Some(Value::Array(items)) => (pack(items, &rest, |items| Value::from(items.to_vec())), json!([])),
-        Some(Value::Object(members)) => {
-            let members: Vec<_> = members.into_iter().collect();
-            (pack(members, &rest, |members| Value::Object(members.iter().cloned().collect())), json!({}))
-        }
-        _ => return vec![whole],
-    };
-    if parts.is_empty() {
-        parts.push(empty);
-    }
-    let count = parts.len();
-    let with_name = |(number, part): (usize, Value)| {
-        let mut object = Map::new();
-        if number == 0 {
-            object.insert("parts".to_owned(), json!(count));
-            object.extend(rest.clone());
-        }
-        object.insert(dictionary.to_owned(), part);
-        Value::Object(object).to_string()
-    };
-    parts.into_iter().enumerate().map(with_name).collect()
-}
-
-/// Groups items so that each group, written as a part, fits.
-fn pack<T>(items: Vec<T>, rest: &Map<String, Value>, value: impl Fn(&[T]) -> Value) -> Vec<Value> {
-    /// What stands around the items of a part: the name, `parts`, braces.
-    const AROUND: usize = 100;
-    let mut room = ENTRY_LIMIT.saturating_sub(AROUND + Value::Object(rest.clone()).to_string().chars().count());
-    let mut parts = Vec::new();
-    let mut group = Vec::new();
-    for item in items {
-        let length = value(std::slice::from_ref(&item)).to_string().chars().count();
-        if length > room && !group.is_empty() {
-            parts.push(value(&group));
-            group.clear();
-            room = ENTRY_LIMIT - AROUND;
-        }
-        room = room.saturating_sub(length);
-        group.push(item);
-    }
-    if !group.is_empty() {
-        parts.push(value(&group));
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_short_dictionary_is_one_entry() {
         let rules = Rules::from_json(json!({ "routes": { "routes": [] } }).as_object().unwrap());
         assert_eq!(rules.entries()["routes"], r#"{"routes":[]}"#);
-    }
-
-    #[test]
-    fn a_long_list_goes_on_in_parts_that_fit_and_lose_nothing() {
-        let routes: Vec<_> = (0..500).map(|n| json!({ "id": format!("r{n}"), "path": format!("/r/{n}/*") })).collect();
-        let mut rules = Rules::default();
-        rules.set("routes", &json!({ "note": "kept", "routes": routes }));
-        let first: Value = serde_json::from_str(&rules.entries()["routes"]).unwrap();
-        let count = usize::try_from(first["parts"].as_u64().unwrap()).unwrap();
-        assert_eq!((count, &first["note"]), (rules.entries().len(), &json!("kept")));
-        let mut together = Vec::new();
-        for number in 1..=count {
-            let name = if number == 1 { "routes".to_owned() } else { format!("routes.{number}") };
-            let text = &rules.entries()[&name];
-            assert!(text.chars().count() <= ENTRY_LIMIT, "{name} has {} characters", text.chars().count());
-            let part: Value = serde_json::from_str(text).unwrap();
-            together.extend(part["routes"].as_array().unwrap().clone());
-        }
-        assert_eq!(together, routes);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use edge_personalizer::rules::dictionary::MAX_LOOKUPS;
 use edge_personalizer::rules::pointer::MAX_REVISION;
 
 use super::Checked;
-use crate::entries::{self, MAX_CHARACTERS, MAX_ENTRIES, MAX_KEY};
+use edge_personalizer::rules::entries::{self, MAX_CHARACTERS, MAX_ENTRIES, MAX_KEY};
 
 /// Look-ups beside the dictionaries': the pointer (two on a staging deployment) and the manifest.
 const BESIDE: usize = 3;

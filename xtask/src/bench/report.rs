@@ -10,9 +10,6 @@ use super::load::Sample;
 use super::rows::Row;
 use crate::{command, project};
 
-/// Fastly's limit is far above; this one keeps cold starts short (design.md, section 8).
-const SIZE_TARGET: u64 = 3_000_000;
-
 /// A Markdown table of all rows.
 pub fn table(rows: &[&Row], samples: &[Vec<Sample>]) -> String {
     let mut lines = vec![
@@ -44,7 +41,7 @@ pub fn sizes(ours: &Path, bare: &Path) -> anyhow::Result<String> {
     let size = |file: &Path| fs::metadata(file).map(|data| data.len());
     let (ours, bare) = (size(ours)?, size(bare)?);
     let thousands = |bytes: u64| format!("{} kB", bytes / 1000);
-    let (own, target, base) = (thousands(ours), thousands(SIZE_TARGET), thousands(bare));
+    let (own, target, base) = (thousands(ours), thousands(project::WASM_LIMIT), thousands(bare));
     Ok(format!("`edge-personalizer.wasm` has {own} (target: below {target}), the bare pass-through {base}.\n"))
 }
 

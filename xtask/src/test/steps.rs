@@ -2,7 +2,7 @@
 
 use super::{Outcome, Step};
 use crate::command::{cargo, run as execute};
-use crate::project::WASM_TARGET;
+use crate::project::{self, WASM_TARGET};
 use crate::{fastly_cli, setup};
 
 /// Runs one step; `rest` goes to the end-to-end tests' program.
@@ -31,6 +31,8 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
             let wasm = setup::build_wasm()?;
             let size = std::fs::metadata(&wasm)?.len();
             println!("edge-personalizer.wasm has {} kB", size / 1000);
+            let limit = project::WASM_LIMIT;
+            anyhow::ensure!(size < limit, "expected a wasm below {} kB, but found {} kB", limit / 1000, size / 1000);
         }
         Step::E2e => end_to_end(rest)?,
         Step::Docs => {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use edge_personalizer::rules::dictionary::part_name;
 use serde_json::{Map, Value, json};
+
+use super::dictionary::part_name;
 
 /// Characters that an entry may have (Fastly's resource limits, "Config store").
 pub const MAX_CHARACTERS: usize = 8_000;
@@ -32,8 +33,12 @@ fn characters(value: &Value) -> usize {
     value.to_string().chars().count()
 }
 
-/// One dictionary as texts, each within the limit.
-fn split(name: &str, value: &Value) -> Result<Vec<String>, String> {
+/// One dictionary as texts, each within the limit: the entry of its name, then those of its parts.
+///
+/// # Errors
+///
+/// The wording: something in it is longer than an entry may be and can't be divided.
+pub fn split(name: &str, value: &Value) -> Result<Vec<String>, String> {
     let mut whole = value.clone();
     if let Some(members) = whole.as_object_mut() {
         // Whoever wrote it by hand counted other parts.
