@@ -80,7 +80,7 @@ pub struct ClassEdit {
 pub struct Mark {
     /// The attribute compared: `data-sku`.
     pub attribute: String,
-    /// A dotted path to the list: `session.cart.skus`, `session.cart.items.sku`.
+    /// A dotted path to the list: `session.cart_skus`, `session.recent_views`.
     #[serde(rename = "in")]
     pub list: String,
     /// The class added.
