@@ -11,9 +11,12 @@ use crate::rules::{Fault, RuleSet};
 /// How long a payload is trusted before it is read again: GrowthBook's webhook writes it when something is published.
 const RECHECK: Duration = Duration::from_secs(30);
 
-/// The payload that a sandbox keeps.
+/// Rule sets that serve side by side: a pointer names at most so many revisions.
+const KEPT: usize = 4;
+
+/// The payloads that a sandbox keeps, one a rule set.
 #[derive(Debug, Default)]
-pub(super) struct Payloads(Option<Known>);
+pub(super) struct Payloads(Vec<Known>);
 
 #[derive(Debug)]
 struct Known {
@@ -27,7 +30,8 @@ impl Payloads {
     /// `base` with the payload's definitions, where settings name one. A payload that can't be read leaves what was there.
     pub fn extend<P: Platform>(&mut self, visit: &mut Visit<'_, P>, base: Rc<RuleSet>) -> Rc<RuleSet> {
         let Some(settings) = &base.settings.growthbook else { return base };
-        let known = self.0.as_ref().filter(|known| Rc::ptr_eq(&known.base, &base));
+        let place = self.0.iter().position(|known| Rc::ptr_eq(&known.base, &base));
+        let known = place.and_then(|place| self.0.get(place));
         if let Some(known) = known.filter(|known| visit.started.saturating_sub(known.read_at) < RECHECK) {
             return Rc::clone(&known.extended);
         }
@@ -44,7 +48,13 @@ impl Payloads {
             Some(known) => Rc::clone(&known.extended),
             None => Rc::new(extended(visit, &base, settings, &bytes)),
         };
-        self.0 = Some(Known { base, extended: Rc::clone(&extended), bytes, read_at: visit.started });
+        match place {
+            Some(place) => drop(self.0.remove(place)),
+            // The one that was read longest ago belongs to rules that serve no more.
+            None if self.0.len() >= KEPT => drop(self.0.remove(0)),
+            None => {}
+        }
+        self.0.push(Known { base, extended: Rc::clone(&extended), bytes, read_at: visit.started });
         extended
     }
 }
