@@ -29,21 +29,16 @@ fn draw(category: &str, width: u64, quality: u64) -> String {
     let height = width * 5 / 8;
     let is_plain = quality < PLAIN_BELOW;
     let shades = if is_plain {
-        String::new()
+        ""
     } else {
-        format!(
-            "<defs><linearGradient id=\"g\" x1=\"0\" y1=\"0\" x2=\"1\" y2=\"1\"><stop offset=\"0\" stop-color=\"#fff\"/>\
-             <stop offset=\"1\" stop-color=\"{light}\"/></linearGradient></defs>"
-        )
+        "<circle cx=\"262\" cy=\"34\" r=\"128\" fill=\"#fff\" opacity=\".5\"/>\
+         <ellipse cx=\"160\" cy=\"166\" rx=\"86\" ry=\"9\" fill=\"#000\" opacity=\".08\"/>"
     };
-    let ground = if is_plain { light } else { "url(#g)" };
-    let shadow =
-        if is_plain { "" } else { "<ellipse cx=\"160\" cy=\"166\" rx=\"86\" ry=\"9\" fill=\"#000\" opacity=\".08\"/>" };
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 320 200\">{shades}\
-         <rect width=\"320\" height=\"200\" fill=\"{ground}\"/>{shadow}<g fill=\"{dark}\" stroke=\"{dark}\" stroke-width=\"7\" \
-         stroke-linecap=\"round\" stroke-linejoin=\"round\">{shapes}</g><text x=\"310\" y=\"191\" text-anchor=\"end\" \
-         font-family=\"sans-serif\" font-size=\"13\" fill=\"{dark}\" opacity=\".75\">{width} px, quality {quality}</text></svg>"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 320 200\">\
+         <rect width=\"320\" height=\"200\" fill=\"{light}\"/>{shades}<g fill=\"{dark}\" stroke=\"{dark}\" stroke-width=\"7\" \
+         stroke-linecap=\"round\" stroke-linejoin=\"round\">{shapes}</g><text x=\"310\" y=\"190\" text-anchor=\"end\" \
+         font-family=\"sans-serif\" font-size=\"17\" fill=\"{dark}\" opacity=\".75\">{width} px, quality {quality}</text></svg>"
     )
 }
 

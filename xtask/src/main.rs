@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod fastly_cli;
+mod pictures;
 mod project;
 mod serve;
 mod setup;
@@ -27,6 +28,8 @@ enum Task {
     Bench(bench::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
+    /// Take the README's pictures of the demo shop anew. Needs Chromium.
+    Pictures,
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS
         }),
+        Task::Pictures => pictures::run().map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

@@ -78,3 +78,14 @@ pub fn build_personalizer() -> anyhow::Result<PathBuf> {
     command::run(&mut command::cargo(&["build", "--package", "personalizer"])?)?;
     project::personalizer()
 }
+
+/// Cargo with these arguments, and with all that end-to-end tests need, built and named.
+pub fn end_to_end(arguments: &[&str]) -> anyhow::Result<Command> {
+    wasm_target()?;
+    let viceroy = viceroy()?;
+    let wasm = build_wasm()?;
+    let personalizer = build_personalizer()?;
+    let mut tests = command::cargo(arguments)?;
+    tests.env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy).env("EDGE_PERSONALIZER", personalizer);
+    Ok(tests)
+}

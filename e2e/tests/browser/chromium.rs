@@ -73,7 +73,7 @@ impl Chromium {
         page.call::<Emulation::SetUserAgentOverride>(
             json!({ "userAgent": DESKTOP, "userAgentMetadata": metadata(false) }),
         );
-        page.screen(1100, 900, 1, false);
+        page.screen(1100, 840, 1.0, false);
         page
     }
 
@@ -83,7 +83,7 @@ impl Chromium {
         page.call::<Emulation::SetUserAgentOverride>(
             json!({ "userAgent": PHONE, "userAgentMetadata": metadata(true) }),
         );
-        page.screen(390, 844, 2, true);
+        page.screen(390, 760, 1.5, true);
         page.headers(&json!({ "Save-Data": "on" }));
         page
     }
@@ -121,7 +121,7 @@ impl Page {
         self.tab.call_method(command).unwrap()
     }
 
-    fn screen(&self, width: u32, height: u32, scale: u32, mobile: bool) {
+    fn screen(&self, width: u32, height: u32, scale: f64, mobile: bool) {
         self.call::<Emulation::SetDeviceMetricsOverride>(
             json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile }),
         );

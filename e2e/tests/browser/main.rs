@@ -1,6 +1,6 @@
 //! What a visitor's browser makes of it: Debian's Chromium visits the edge.
 //!
-//! `cargo xtask test` leaves these out, and says so, where there is no Chromium; in CI they fail then.
+//! Where there is no Chromium, each test prints NOT TESTED and how to install it (shown with `--nocapture`), and in CI it panics.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

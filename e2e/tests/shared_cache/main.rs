@@ -1,6 +1,6 @@
 //! Promise 1 in front of a real shared cache: Varnish keeps what it may, and no visitor ever sees what is another's.
 //!
-//! `cargo xtask test` leaves these out, and says so, where there is no Varnish; in CI they fail then.
+//! Where there is no Varnish, each test prints NOT TESTED and how to install it (shown with `--nocapture`), and in CI it panics.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

@@ -45,11 +45,5 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
 }
 
 fn end_to_end(rest: &[String]) -> anyhow::Result<()> {
-    setup::wasm_target()?;
-    let viceroy = setup::viceroy()?;
-    let wasm = setup::build_wasm()?;
-    let personalizer = setup::build_personalizer()?;
-    let mut tests = cargo(&["test", "--package", "e2e", "--no-fail-fast", "--"])?;
-    tests.args(rest).env("EDGE_WASM", wasm).env("EDGE_VICEROY", viceroy).env("EDGE_PERSONALIZER", personalizer);
-    execute(&mut tests)
+    execute(setup::end_to_end(&["test", "--package", "e2e", "--no-fail-fast", "--"])?.args(rest))
 }
