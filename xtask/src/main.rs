@@ -1,8 +1,9 @@
-//! `cargo xtask`: serves, tests and measures the service. Each command does its own set-up.
+//! `cargo xtask`: serves, tests, fuzzes and measures the service. Each command does its own set-up.
 
 mod bench;
 mod command;
 mod fastly_cli;
+mod fuzz;
 mod project;
 mod serve;
 mod setup;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Serves, tests and measures edge-personalizer.
+/// Serves, tests, fuzzes and measures edge-personalizer.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Arguments {
@@ -25,6 +26,7 @@ enum Task {
     Serve(serve::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Fuzz(fuzz::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Task::Serve(options) => serve::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS
