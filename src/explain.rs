@@ -11,8 +11,10 @@ use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
 use crate::context::device::DeviceClass;
+use crate::context::gather::take_preview_parameter;
 use crate::context::identity::{Identity, UserId};
 use crate::context::person::{Evidence, Person};
+use crate::context::preview;
 use crate::context::{Context, Platformed, RegionReason};
 use crate::decide::{self, Decision, NotMatched, Trace};
 use crate::plan;
@@ -154,7 +156,7 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
         plan: None,
         faults: Vec::new(),
     };
-    let head = match admit::admit(&mut request, [for_id, for_trace]) {
+    let mut head = match admit::admit(&mut request, [for_id, for_trace]) {
         Ok(head) => head,
         Err(refusal) => {
             explanation.refused = Some((refusal.status.as_u16(), refusal.code));
@@ -164,6 +166,9 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
     if head.reserved.is_some() {
         explanation.reserved = true;
         return explanation;
+    }
+    if take_preview_parameter(&mut head, &rules.settings).is_some_and(|token| token != preview::OFF) {
+        explanation.steps.push("preview: a token is in the query; what it shows is left out here".to_owned());
     }
     let candidates = rules.routes.candidates(&head.normal_path);
     let tried: Vec<_> = candidates.iter().map(|candidate| std::rc::Rc::clone(&candidate.route)).collect();
@@ -187,7 +192,7 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
         })
         .collect();
     explanation.shown = shown(&decision);
-    explanation.steps = trace.steps;
+    explanation.steps.append(&mut trace.steps);
     let plan = plan::plan(&head, rules, &context, &decision);
     explanation.plan = Some(planned::describe(rules, &context, &decision, plan));
     explanation.faults = rules.routes.take_faults().iter().map(ToString::to_string).collect();

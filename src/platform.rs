@@ -5,6 +5,7 @@
 
 #[cfg(target_arch = "wasm32")]
 pub mod fastly;
+pub mod geo;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod memory;
 

@@ -21,7 +21,7 @@ const OWN: [&str; 2] = ["x-request-id", "traceparent"];
 
 fn dictionaries() -> Vec<(&'static str, serde_json::Value)> {
     vec![
-        ("settings", json!({ "languages": ["en", "fr", "de"], "region_override": "any" })),
+        ("settings", json!({ "languages": ["en", "fr", "de"], "region_override": "any", "preview": "signed" })),
         (
             "regions",
             json!({ "regions": [
@@ -95,6 +95,9 @@ fn an_explanation_agrees_with_the_service() {
         "/off",
         "/nothing?x=1",
         "/p/..%2f",
+        // Not a preview that is on: the origin isn't told, and an explanation neither.
+        "/p/42?edge_preview=off&a=1",
+        "/nothing?x=1&edge%5Fpreview=1.e30.AAAA",
     ];
     let languages = ["", "fr", "de;q=0.5, en", "*"];
     let agents = ["", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)", "Googlebot/2.1"];
@@ -219,4 +222,28 @@ fn every_route_has_its_reason() {
     );
     assert_eq!(text["shown"][0]["key"], "hero");
     assert!(text["plan"]["asks"]["cache"]["shared"]["key"].as_str().unwrap().len() == 64, "{text:#}");
+}
+
+#[test]
+fn a_previews_parameter_is_no_part_of_what_the_origin_is_asked() {
+    let explained = |query: &str| {
+        let request = ClientRequest {
+            method: Method::GET,
+            scheme: "https".to_owned(),
+            authority: "shop.example".to_owned(),
+            path: "/p/42".to_owned(),
+            query: Some(query.to_owned()),
+            headers: HeaderMap::new(),
+            address: None,
+            body: (),
+        };
+        let now = OffsetDateTime::UNIX_EPOCH;
+        explain(&rules(), Described { request, geo: None, device: None, user: None, now, random: [1, 2, 3] })
+    };
+    let (plain, previewed) = (explained("a=1"), explained("edge_preview=1.e30.AAAA&a=1"));
+    let key = |explanation: &Explanation| serde_json::to_value(&explanation.plan).unwrap()["asks"]["cache"].clone();
+    let url = |explanation: &Explanation| explanation.plan.as_ref().unwrap().asks.as_ref().unwrap().url.clone();
+    assert_eq!((url(&previewed), key(&previewed)), (url(&plain), key(&plain)));
+    assert!(previewed.steps[0].contains("preview"), "whoever asks is told that it is left out: {:?}", previewed.steps);
+    assert!(!plain.steps.iter().any(|step| step.contains("preview")), "{:?}", plain.steps);
 }

@@ -35,6 +35,16 @@ pub struct Preview {
     pub code: Option<&'static str>,
 }
 
+/// Takes the preview's parameter out of the query, where the settings allow previews; the origin never sees it, whatever it says.
+pub fn take_preview_parameter(head: &mut RequestHead, settings: &Settings) -> Option<String> {
+    if settings.preview != PreviewMode::Signed {
+        return None;
+    }
+    let (_, asked) = super::query_pairs(head.query.as_deref()?).find(|(name, _)| name == preview::PARAMETER)?;
+    head.query = crate::plan::query::edit(head.query.as_deref(), &[preview::PARAMETER.to_owned()], &[]);
+    Some(asked)
+}
+
 /// Takes the preview out of the request: from its query, which is clean afterwards, or from its cookie.
 pub fn take_preview<P: Platform>(
     platform: &P,
@@ -46,13 +56,7 @@ pub fn take_preview<P: Platform>(
     if settings.preview != PreviewMode::Signed {
         return preview;
     }
-    let asked = head.query.as_deref().and_then(|query| {
-        super::query_pairs(query).find(|(name, _)| name == preview::PARAMETER).map(|(_, value)| value)
-    });
-    if asked.is_some() {
-        let parameter = [preview::PARAMETER.to_owned()];
-        head.query = crate::plan::query::edit(head.query.as_deref(), &parameter, &[]);
-    }
+    let asked = take_preview_parameter(head, settings);
     if asked.as_deref() == Some(preview::OFF) {
         preview.ends = true;
         return preview;

@@ -18,6 +18,7 @@ use fastly::{Body, Request, compute_runtime, device_detection};
 use http::{HeaderMap, HeaderValue, Method, header};
 use time::OffsetDateTime;
 
+use super::geo::GeoTexts;
 use super::{
     BackendRequest, Caching, ClientRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten,
     Platform, Response, Runtime, SendError, StoreError,
@@ -244,23 +245,21 @@ impl Platform for Fastly<'_> {
 
     fn geo(&self, address: IpAddr) -> Option<Geo> {
         let geo = geo_lookup(address)?;
-        let country = geo.country_code();
-        let known = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic());
-        let text = |text: &str| (!text.is_empty() && text != "?").then(|| text.to_owned());
-        Some(Geo {
-            country: known.then(|| country.to_ascii_uppercase()),
-            subdivision: geo.region().and_then(text),
-            continent: known.then(|| geo.continent().as_code()),
-            city: text(geo.city()),
+        let texts = GeoTexts {
+            country: geo.country_code(),
+            subdivision: geo.region().unwrap_or_default(),
+            continent: geo.continent().as_code(),
+            city: geo.city(),
             connection_type: match geo.conn_type() {
-                ConnType::Wired => Some("wired"),
-                ConnType::Wifi => Some("wifi"),
-                ConnType::Mobile => Some("mobile"),
-                ConnType::Dialup => Some("dialup"),
-                ConnType::Satellite => Some("satellite"),
-                _ => None,
+                ConnType::Wired => "wired",
+                ConnType::Wifi => "wifi",
+                ConnType::Mobile => "mobile",
+                ConnType::Dialup => "dialup",
+                ConnType::Satellite => "satellite",
+                _ => "?",
             },
-        })
+        };
+        Some(texts.into())
     }
 
     fn device(&self, user_agent: &str) -> Option<Device> {

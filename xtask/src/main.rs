@@ -1,9 +1,10 @@
-//! `cargo xtask`: serves, tests and measures the service. Each command does its own set-up.
+//! `cargo xtask`: serves, tests, fuzzes and measures the service. Each command does its own set-up.
 
 mod bench;
 mod command;
 mod fastly_cli;
 mod pictures;
+mod fuzz;
 mod project;
 mod serve;
 mod setup;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Serves, tests and measures edge-personalizer.
+/// Serves, tests, fuzzes and measures edge-personalizer.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 struct Arguments {
@@ -26,6 +27,7 @@ enum Task {
     Serve(serve::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Fuzz(fuzz::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
     /// Take the README's pictures of the demo shop anew. Needs Chromium.
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Task::Serve(options) => serve::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS

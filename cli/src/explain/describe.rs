@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use edge_personalizer::context::identity::UserId;
 use edge_personalizer::explain::Described;
+use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::Value;
@@ -173,20 +174,14 @@ impl Visitor {
             .try_fold(&toml::Value::Table(manifest), |value, step| value.get(step))
             .cloned();
         let Some(entry) = entry else { return Ok(None) };
-        let text = |key: &str| {
-            let text = entry.get(key)?.as_str()?;
-            // As Fastly writes what it doesn't know.
-            (!matches!(text, "" | "?" | "**" | "NO REGION")).then(|| text.to_owned())
-        };
-        let continent =
-            text("continent").and_then(|name| CONTINENTS.iter().map(|(code, _)| *code).find(|code| *code == name));
-        Ok(Some(Geo {
+        let text = |key: &str| entry.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+        Ok(Some(Geo::from(GeoTexts {
             country: text("country_code"),
             subdivision: text("region"),
-            continent,
+            continent: text("continent"),
             city: text("city"),
-            connection_type: None,
-        }))
+            connection_type: text("conn_type"),
+        })))
     }
 }
 
