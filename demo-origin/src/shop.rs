@@ -125,6 +125,7 @@ fn ordinary(head: &Parts, body: &[u8], path: &str) -> Answer {
         ["fault", fault, rest @ ..] => faults::answer(head, fault, rest),
         ["gzip", ..] => variations::gzip(head, ordinary(head, body, path.trim_start_matches("/gzip"))),
         ["etag", ..] => variations::etag(head, path),
+        ["etag-of-all", ..] => variations::etag_of_all(head, path),
         ["range"] => variations::range(head),
         ["chunks"] => variations::chunks(head),
         ["set-cookie"] => variations::set_cookie(),

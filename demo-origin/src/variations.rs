@@ -16,6 +16,9 @@ use crate::Behaviour;
 use crate::answer::Answer;
 use crate::shop::{number, parameter};
 
+/// The validator of all pages of one deployment.
+const DEPLOYMENT: &str = "\"deployment-7\"";
+
 /// `/gzip/…`: the page behind it, compressed where the client takes gzip, or always with `?always=1`.
 pub(crate) fn gzip(head: &Parts, mut answer: Answer) -> Answer {
     answer = answer.with(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -32,7 +35,7 @@ pub(crate) fn gzip(head: &Parts, mut answer: Answer) -> Answer {
     answer.with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
 }
 
-/// `/etag/…`: a strong validator for each path; answers 304 to its own.
+/// `/etag/…`: a strong validator for each path; answers 304 to its own. A path that ends with `.html` is a page.
 pub(crate) fn etag(head: &Parts, path: &str) -> Answer {
     let length = path.len();
     let tag =
@@ -40,7 +43,14 @@ pub(crate) fn etag(head: &Parts, path: &str) -> Answer {
     let lines = head.headers.get_all(IF_NONE_MATCH);
     let mut tags = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     let known = tags.any(|found| found.trim().trim_start_matches("W/") == tag || found.trim() == "*");
-    let mut answer = Answer::text(StatusCode::OK, format!("the page at {path}\n")).cached("public, max-age=60");
+    let answer = if path.ends_with(".html") {
+        Answer::html(format!(
+            "<!doctype html><html><head><title>{length}</title></head><body><h1>Page</h1></body></html>\n"
+        ))
+    } else {
+        Answer::text(StatusCode::OK, format!("the page at {path}\n"))
+    };
+    let mut answer = answer.cached("public, max-age=60");
     if known {
         answer.status = StatusCode::NOT_MODIFIED;
         answer.headers.clear();
@@ -50,6 +60,19 @@ pub(crate) fn etag(head: &Parts, path: &str) -> Answer {
         Ok(value) => answer.with(ETAG, value),
         Err(_) => answer,
     }
+}
+
+/// `/etag-of-all/…`: pages of a deployment that gives every page one validator, as many do; answers 304 to that.
+pub(crate) fn etag_of_all(head: &Parts, path: &str) -> Answer {
+    let lines = head.headers.get_all(IF_NONE_MATCH);
+    let known = lines.iter().any(|line| line.to_str().is_ok_and(|line| line.contains(DEPLOYMENT) || line == "*"));
+    let mut answer = Answer::html(format!("<!doctype html><h1>{path}</h1>\n")).cached("public, max-age=60");
+    if known {
+        answer.status = StatusCode::NOT_MODIFIED;
+        answer.headers.clear();
+        answer.body.clear();
+    }
+    answer.with(ETAG, HeaderValue::from_static(DEPLOYMENT))
 }
 
 /// `/range`: a thousand bytes, of which one range may be asked for (RFC 9110, section 14).
