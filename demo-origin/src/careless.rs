@@ -1,16 +1,17 @@
 //! An origin that is careless about caches: what it was told of the visitor is in its answer, and `public` it says all the same.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hyper::http::request::Parts;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::answer::Answer;
 
 /// What it says of every answer.
 const DIRECTIVES: &str = "public, max-age=300, s-maxage=600";
 /// Headers that differ from request to request, and those of the connection: the rest is what a visitor is known by.
-const PASSING: [&str; 10] = [
+const PASSING: [&str; 11] = [
     "accept-encoding",
     "traceparent",
     "tracestate",
@@ -21,15 +22,18 @@ const PASSING: [&str; 10] = [
     "content-length",
     "connection",
     "x-forwarded-for",
+    // The local server's own: it differs where only what is passed over here does.
+    "fastly-xqd-cache-key",
 ];
 
 /// `/careless/…`: what was asked for and by whom, as JSON; as a page below `/careless/page/…`.
 pub(crate) fn answer(head: &Parts, rest: &[&str]) -> Answer {
-    let headers: Map<String, Value> = head
+    // Sorted: a cache in between may put them into another order.
+    let headers: BTreeMap<String, String> = head
         .headers
         .iter()
         .filter(|(name, _)| !PASSING.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned().into()))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let told = json!({ "target": head.uri.to_string(), "headers": headers, "cart": [], "line": "nobody's" });
     let answer = if rest.first() == Some(&"page") { Answer::html(page(&told)) } else { Answer::json(&told) };

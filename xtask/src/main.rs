@@ -3,8 +3,8 @@
 mod bench;
 mod command;
 mod fastly_cli;
-mod pictures;
 mod fuzz;
+mod pictures;
 mod project;
 mod serve;
 mod setup;

@@ -129,6 +129,8 @@ impl Page {
 
     /// Headers that every request carries beside Chromium's own.
     pub fn headers(&self, headers: &Value) {
+        // Without this the wish is taken, and forgotten.
+        self.call::<Network::Enable>(json!({}));
         self.call::<Network::SetExtraHTTPHeaders>(json!({ "headers": headers }));
     }
 
