@@ -16,7 +16,7 @@ const VISITORS: usize = 20;
 /// The folder that pictures are written to; without it they are taken all the same.
 const FOLDER: &str = "EDGE_PICTURES";
 /// A README is read over slow lines too.
-const MAX_BYTES: usize = 100_000;
+const MAX_BYTES: usize = 150_000;
 
 /// A visitor's page of the shop's home, all that is seen of it loaded.
 fn visit(page: &Page, way: &Relay) {
