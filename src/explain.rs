@@ -5,18 +5,19 @@
 
 mod planned;
 
+use std::rc::Rc;
+
 use http::HeaderMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
-use crate::context::device::DeviceClass;
-use crate::context::gather::take_preview_parameter;
 use crate::context::identity::{Identity, UserId};
 use crate::context::person::{Evidence, Person};
-use crate::context::preview;
+use crate::context::preview::{Preview, PreviewClaims};
 use crate::context::{Context, Platformed, RegionReason};
 use crate::decide::{self, Decision, NotMatched, Trace};
+use crate::mac::MacKey;
 use crate::plan;
 use crate::platform::{ClientRequest, Device, Geo};
 use crate::record;
@@ -34,6 +35,8 @@ pub struct Described {
     pub device: Option<Device>,
     /// A user who is logged in: the proof is taken for granted.
     pub user: Option<UserId>,
+    /// The keys that sign previews; without one, a preview is named and shows nothing.
+    pub preview_keys: Rc<Vec<MacKey>>,
     /// When.
     pub now: OffsetDateTime,
     /// The bits of a new visitor's id, of the request's id and of the trace's.
@@ -142,7 +145,8 @@ pub struct ShownStep {
 
 /// Walks the steps. `random` is used once each, so that the same description gives the same explanation.
 pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
-    let Described { mut request, geo, device, user, now, random: [for_visitor, for_id, for_trace] } = described;
+    let Described { mut request, geo, device, user, preview_keys, now, random: [for_visitor, for_id, for_trace] } =
+        described;
     let mut explanation = Explanation {
         revision: rules.revision.clone(),
         time: record::timestamp(now),
@@ -167,12 +171,12 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
         explanation.reserved = true;
         return explanation;
     }
-    if take_preview_parameter(&mut head, &rules.settings).is_some_and(|token| token != preview::OFF) {
-        explanation.steps.push("preview: a token is in the query; what it shows is left out here".to_owned());
-    }
+    let preview = Preview::take(&mut head, &rules.settings, now, || Rc::clone(&preview_keys));
+    explanation.steps.extend(previewed(&preview, preview_keys.is_empty()));
+    let cookie = preview.cookie();
     let candidates = rules.routes.candidates(&head.normal_path);
-    let tried: Vec<_> = candidates.iter().map(|candidate| std::rc::Rc::clone(&candidate.route)).collect();
-    let context = context(rules, &head, now, geo, device, user, for_visitor, &candidates);
+    let tried: Vec<_> = candidates.iter().map(|candidate| Rc::clone(&candidate.route)).collect();
+    let context = context(rules, &head, now, geo, device, user, preview.claims, for_visitor, &candidates);
     explanation.visitor = Some(visitor(&context));
     explanation.region = Some(region(rules, &context));
     let mut trace = Trace::default();
@@ -194,7 +198,7 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
     explanation.shown = shown(&decision);
     explanation.steps.append(&mut trace.steps);
     let plan = plan::plan(&head, rules, &context, &decision);
-    explanation.plan = Some(planned::describe(rules, &context, &decision, plan));
+    explanation.plan = Some(planned::describe(rules, &context, &decision, plan, cookie));
     explanation.faults = rules.routes.take_faults().iter().map(ToString::to_string).collect();
     explanation
 }
@@ -208,29 +212,39 @@ fn context(
     geo: Option<Geo>,
     device: Option<Device>,
     user: Option<UserId>,
+    preview: Option<PreviewClaims>,
     random: u128,
     candidates: &[crate::rules::routes::Candidate],
 ) -> Context {
     let needs = decide::needs(rules, candidates, head, now).unwrap_or_default();
     let platformed = Platformed { geo, device: needs.device.then_some(device) };
-    let context = Context::from_facts(head, rules, now, platformed, None);
+    let context = Context::from_facts(head, rules, now, platformed, preview);
     if !needs.person {
         return context;
     }
-    let evidence = Evidence {
-        headers: &head.headers,
-        claims: &head.claims,
-        country: context.country(),
-        bot: context.device.as_ref().is_some_and(|device| device.class == DeviceClass::Bot),
-        preview: false,
-        now,
-        random: if needs.keeps { random } else { 0 },
-    };
-    let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut std::rc::Rc::default);
+    let evidence = Evidence::of(head, &context, if needs.keeps { random } else { 0 });
+    let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut Rc::default);
     if let Some(user) = user.filter(|_| person.permissions.identify) {
         person.identity = Identity::Proven(user);
     }
     context.with_person(person)
+}
+
+/// What a preview shows, or why it shows nothing.
+fn previewed(preview: &Preview, without_key: bool) -> Option<String> {
+    if preview.ends {
+        return Some("preview: ended by the query".to_owned());
+    }
+    if let Some(error) = preview.error {
+        let why = if without_key { ": there is no key to check it with" } else { "" };
+        return Some(format!("preview: ignored ({}{why})", error.code()));
+    }
+    let claims = preview.claims.as_ref()?;
+    let features = claims.features.iter().map(|(key, value)| format!("feature {key} = {value}"));
+    let experiments = claims.experiments.iter().map(|(key, arm)| format!("experiment {key} = arm {arm}"));
+    let region = claims.region.iter().map(|id| format!("region {id}"));
+    let forced: Vec<_> = features.chain(experiments).chain(region).collect();
+    Some(format!("preview: {}; it counts in no experiment", forced.join(", ")))
 }
 
 fn visitor(context: &Context) -> Visitor {

@@ -13,6 +13,7 @@ use http::Method;
 use crate::admit::{self, RequestHead};
 use crate::context::cookies::Cookies;
 use crate::context::gather::{self, Kept};
+use crate::context::preview::{Preview, PreviewError};
 use crate::decide::{self, Decision};
 use crate::fetch;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy, personal};
@@ -90,11 +91,12 @@ fn resolve<P: Platform>(
 /// From the facts to the answer.
 fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rules: &RuleSet, body: P::Body) {
     let platform = visit.platform;
-    let preview = gather::take_preview(platform, &mut visit.head, &rules.settings, &mut sandbox.kept);
-    visit.codes.extend(preview.code);
+    let keys = || sandbox.kept.keys.preview(platform);
+    let preview = Preview::take(&mut visit.head, &rules.settings, platform.now(), keys);
+    visit.codes.extend(preview.error.map(PreviewError::code));
     visit.is_preview = preview.claims.is_some();
     // A link may open on a page that no rule touches: the preview begins there all the same.
-    visit.cookies = personal::preview_cookies(preview.token.as_deref(), preview.ends);
+    visit.cookies.extend(preview.cookie());
     let candidates = rules.routes.candidates(&visit.head.normal_path);
     visit.notes.faults.extend(rules.routes.take_faults());
     let Some(needs) = decide::needs(rules, &candidates, &visit.head, visit.now) else {

@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use edge_personalizer::explain::{Described, Explanation, explain};
 use edge_personalizer::platform::memory::{Asked, MemoryBody};
@@ -153,6 +154,7 @@ fn an_explanation_agrees_with_the_service() {
                                 geo,
                                 device: None,
                                 user: None,
+                                preview_keys: Rc::default(),
                                 now: OffsetDateTime::UNIX_EPOCH,
                                 random: [0, 1, 2],
                             };
@@ -206,7 +208,15 @@ fn every_route_has_its_reason() {
         ..Geo::default()
     };
     let now = OffsetDateTime::UNIX_EPOCH;
-    let described = Described { request, geo: Some(geo), device: None, user: None, now, random: [1, 2, 3] };
+    let described = Described {
+        request,
+        geo: Some(geo),
+        device: None,
+        user: None,
+        preview_keys: Rc::default(),
+        now,
+        random: [1, 2, 3],
+    };
     let explanation = explain(&rules(), described);
     let text = serde_json::to_value(&explanation).unwrap();
     assert_eq!(
@@ -238,7 +248,18 @@ fn a_previews_parameter_is_no_part_of_what_the_origin_is_asked() {
             body: (),
         };
         let now = OffsetDateTime::UNIX_EPOCH;
-        explain(&rules(), Described { request, geo: None, device: None, user: None, now, random: [1, 2, 3] })
+        explain(
+            &rules(),
+            Described {
+                request,
+                geo: None,
+                device: None,
+                user: None,
+                preview_keys: Rc::default(),
+                now,
+                random: [1, 2, 3],
+            },
+        )
     };
     let (plain, previewed) = (explained("a=1"), explained("edge_preview=1.e30.AAAA&a=1"));
     let key = |explanation: &Explanation| serde_json::to_value(&explanation.plan).unwrap()["asks"]["cache"].clone();

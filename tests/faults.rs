@@ -91,11 +91,16 @@ fn a_template_that_names_nothing_leaves_its_route_out() {
 }
 
 #[test]
-fn a_mistake_in_a_route_that_nobody_asked_for_is_named_on_the_first_request() {
+fn a_mistake_in_a_route_that_nobody_asked_for_is_named_by_some_sandboxes() {
     let host = shop(echo);
     host.set("routes", &serde_json::json!({ "routes": [{ "id": "a", "path": "/a", "cache": { "ttl": "long" } }, { "id": "b", "path": "/b" }] }));
-    visit(PARIS, "/b").send(&host);
-    assert_eq!(errors(&host).len(), 1, "{:?}", errors(&host));
+    for _ in 0..200 {
+        visit(PARIS, "/b").send(&host);
+    }
+    let named = errors(&host);
+    // One of sixteen looks the rules over: among 200, some dozen.
+    assert!((4..=30).contains(&named.len()), "{}", named.len());
+    assert!(named.iter().all(|fault| fault.starts_with("routes/routes/0/cache/ttl: ")), "{named:?}");
 }
 
 #[test]

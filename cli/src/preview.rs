@@ -1,8 +1,9 @@
 //! `personalizer preview`: a signed link that shows chosen arms and a chosen region to whoever opens it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -61,15 +62,19 @@ struct Link {
 
 /// Prints the link.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let secret = match &options.key_file {
-        Some(path) => fs::read(path).with_context(|| format!("{}: can't be read", path.display()))?,
-        None => std::env::var_os(KEY_VARIABLE)
-            .with_context(|| format!("expected --key-file or {KEY_VARIABLE}, but found neither"))?
-            .into_encoded_bytes(),
-    };
+    let secret = secret(options.key_file.as_deref())?
+        .with_context(|| format!("expected --key-file or {KEY_VARIABLE}, but found neither"))?;
     let link = link(options, &secret, OffsetDateTime::now_utc())?;
     output::write(options.format, &link, || link.link.clone())?;
     Ok(Outcome::Well)
+}
+
+/// What the secret `preview` holds: the file's content, or the environment variable's; `None` where there is neither.
+pub(crate) fn secret(key_file: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    match key_file {
+        Some(path) => fs::read(path).map(Some).with_context(|| format!("{}: can't be read", path.display())),
+        None => Ok(std::env::var_os(KEY_VARIABLE).map(OsString::into_encoded_bytes)),
+    }
 }
 
 fn link(options: &Options, secret: &[u8], now: OffsetDateTime) -> anyhow::Result<Link> {

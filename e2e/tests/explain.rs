@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
+use std::rc::Rc;
 
 use e2e::crowd::{Mix, Person};
 use e2e::{Answer, Dice, Edge, Recorded, personalizer};
@@ -154,6 +155,7 @@ fn described(person: &Person, host: &str, answer: &Answer) -> Described {
         geo: person.geo(),
         device: known.then(|| Device { is_mobile: Some(true), ..Device::default() }),
         user: person.user.clone(),
+        preview_keys: Rc::default(),
         now: OffsetDateTime::now_utc(),
         random: [new, 2, 3],
     }

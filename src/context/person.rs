@@ -3,12 +3,14 @@
 use http::HeaderMap;
 use time::OffsetDateTime;
 
+use super::Context;
 use super::consent::{Consent, ConsentRules, Jurisdiction, global_privacy_control};
 use super::cookies::Cookies;
+use super::device::DeviceClass;
 use super::identity::{Identity, IdentityKeys, UserId, identify};
 use super::policy::{Circumstances, Permissions, permissions};
 use super::visitor::VisitorId;
-use crate::admit::Claims;
+use crate::admit::{Claims, RequestHead};
 use crate::rules::settings::Settings;
 
 /// Who asks.
@@ -45,6 +47,21 @@ pub struct Evidence<'a> {
     pub now: OffsetDateTime,
     /// The bits of a new visitor id.
     pub random: u128,
+}
+
+impl<'a> Evidence<'a> {
+    /// What the request and the facts about it say. `random`: bits of a new visitor's id, 0 where none may be made.
+    pub fn of(head: &'a RequestHead, context: &'a Context, random: u128) -> Self {
+        Self {
+            headers: &head.headers,
+            claims: &head.claims,
+            country: context.country(),
+            bot: context.device.as_ref().is_some_and(|device| device.class == DeviceClass::Bot),
+            preview: context.preview.is_some(),
+            now: context.now,
+            random,
+        }
+    }
 }
 
 impl Person {

@@ -5,16 +5,21 @@
 //! query parameter `edge_preview`, then lives in the session cookie `ep_preview`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::cookies::{SameSite, SetCookie};
+use super::cookies::{Cookies, SameSite, SetCookie};
+use super::query_pairs;
+use crate::admit::RequestHead;
 use crate::mac::MacKey;
+use crate::plan::query;
+use crate::rules::settings::{PreviewMode, Settings};
 
 /// The query parameter that brings a token.
 pub const PARAMETER: &str = "edge_preview";
@@ -48,6 +53,60 @@ pub struct PreviewClaims {
     pub region: Option<String>,
     /// Seconds since 1970 from which the token is void.
     pub exp: i64,
+}
+
+/// A preview as a request brought it.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// What it forces, where it is valid.
+    pub claims: Option<PreviewClaims>,
+    /// The token, where the query brought it: it becomes a cookie.
+    pub token: Option<String>,
+    /// The visitor ends it.
+    pub ends: bool,
+    /// Why it shows nothing.
+    pub error: Option<PreviewError>,
+}
+
+impl Preview {
+    /// Takes the preview out of the request, from its query or its cookie. The query is clean afterwards where the settings allow
+    /// previews: the origin never sees the parameter, whatever it says. `keys` is asked where there is a token.
+    pub fn take(
+        head: &mut RequestHead,
+        settings: &Settings,
+        now: OffsetDateTime,
+        keys: impl FnOnce() -> Rc<Vec<MacKey>>,
+    ) -> Self {
+        if settings.preview != PreviewMode::Signed {
+            return Self::default();
+        }
+        let asked = take_parameter(head);
+        if asked.as_deref() == Some(OFF) {
+            return Self { ends: true, ..Self::default() };
+        }
+        let token = asked.clone().or_else(|| Cookies::of(&head.headers).get(COOKIE).map(str::to_owned));
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Self::default() };
+        match verify(&token, &keys(), now) {
+            Ok(claims) => Self { claims: Some(claims), token: asked, ..Self::default() },
+            Err(error) => Self { error: Some(error), ..Self::default() },
+        }
+    }
+
+    /// The `Set-Cookie` line of a preview that begins or ends.
+    pub fn cookie(&self) -> Option<HeaderValue> {
+        if self.ends { remove_cookie() } else { set_cookie(self.token.as_deref()?) }
+    }
+}
+
+fn take_parameter(head: &mut RequestHead) -> Option<String> {
+    let (_, asked) = query_pairs(head.query.as_deref()?).find(|(name, _)| name == PARAMETER)?;
+    head.query = query::edit(head.query.as_deref(), &[PARAMETER.to_owned()], &[]);
+    Some(asked)
+}
+
+/// The header by which an answer says that it is a preview: `?1` (RFC 9651 section 3.3.6).
+pub fn mark(headers: &mut HeaderMap) {
+    headers.insert(HeaderName::from_static("edge-preview"), HeaderValue::from_static("?1"));
 }
 
 /// Why a token shows no preview.

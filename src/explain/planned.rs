@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::lines;
-use crate::context::Context;
+use crate::context::{Context, preview};
 use crate::decide::Decision;
 use crate::fetch;
 use crate::plan::variant::Variant;
@@ -83,9 +83,15 @@ pub struct Answered {
     pub body: String,
 }
 
-/// Puts a plan into words.
-pub(super) fn describe(rules: &RuleSet, context: &Context, decision: &Decision, plan: Plan) -> Planned {
-    let mut headers = HeaderMap::new();
+/// Puts a plan into words. `preview`: the cookie line of one that begins or ends.
+pub(super) fn describe(
+    rules: &RuleSet,
+    context: &Context,
+    decision: &Decision,
+    plan: Plan,
+    preview: Option<HeaderValue>,
+) -> Planned {
+    let mut headers: HeaderMap = preview.into_iter().map(|cookie| (header::SET_COOKIE, cookie)).collect();
     if decision.is_personal() {
         let settings = &rules.settings;
         let cookies = personal::visitor_cookies(settings, context);
@@ -93,7 +99,12 @@ pub(super) fn describe(rules: &RuleSet, context: &Context, decision: &Decision, 
             headers.append(header::SET_COOKIE, cookie);
         }
     }
+    let is_preview = context.preview.is_some();
+    if is_preview {
+        preview::mark(&mut headers);
+    }
     let finish = |status, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy| {
+        let privacy = if is_preview { privacy.max(Privacy::NoStore) } else { privacy };
         respond::shape(status, headers, variant, privacy);
         respond::add_revision(headers, rules.revision.as_deref(), privacy);
     };

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
 
+use crate::context::Context;
 use crate::context::sticky::StickyDocuments;
-use crate::context::{Context, preview};
 use crate::decide::Decision;
 use crate::rules::settings::Settings;
 use crate::rules::stored::SessionPart;
@@ -117,10 +117,4 @@ pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision
         }
     }
     changed.then(|| settings.sticky.set_cookie(&remembered)).flatten()
-}
-
-/// The `Set-Cookie` line of a preview that begins or ends.
-pub fn preview_cookies(token: Option<&str>, ends: bool) -> Vec<HeaderValue> {
-    let begins = token.and_then(preview::set_cookie);
-    begins.into_iter().chain(ends.then(preview::remove_cookie).flatten()).collect()
 }

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::visit::Visit;
 use crate::context::identity::UserId;
+use crate::context::keys::Keys;
 use crate::context::query_pairs;
 use crate::explain::{Described, explain};
 use crate::plan::key::digest;
@@ -72,6 +73,7 @@ fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
         geo: None,
         device: None,
         user: None,
+        preview_keys: Keys::default().preview(platform),
         now: visit.now,
         random: [platform.random(), platform.random(), platform.random()],
     };

@@ -5,6 +5,7 @@
 //! doesn't have, escaping by place, `place` adds when a template is compiled.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use minijinja::value::Value;
@@ -64,7 +65,8 @@ pub struct Template {
 /// All templates of a rule set, compiled once.
 #[derive(Debug)]
 pub struct Templates {
-    environment: Environment<'static>,
+    /// Made for the first template that needs one: most requests meet none, and its built-in functions take a while to list.
+    environment: OnceCell<Environment<'static>>,
     sources: HashMap<String, String>,
     compiled: HashMap<(Kind, String), Template>,
 }
@@ -72,6 +74,11 @@ pub struct Templates {
 impl Templates {
     /// Templates by name: the `templates` dictionary. They are compiled when a rule first uses them, for its place.
     pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { environment: OnceCell::new(), sources: sources.into_iter().collect(), compiled: HashMap::new() }
+    }
+
+    /// minijinja as templates have it here.
+    fn environment() -> Environment<'static> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
@@ -89,7 +96,7 @@ impl Templates {
         environment.add_filter("_url_component", |value: &Value| escape::url_component(&text(value)));
         environment.add_filter("_css", |value: &Value| escape::css(&text(value)).to_owned());
         environment.add_filter("_json", |value: &Value| json(value));
-        Self { environment, sources: sources.into_iter().collect(), compiled: HashMap::new() }
+        environment
     }
 
     /// Compiles content for its place.
@@ -127,7 +134,10 @@ impl Templates {
         if fixed {
             return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone() });
         }
-        self.environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
+        self.environment.get_or_init(Self::environment);
+        if let Some(environment) = self.environment.get_mut() {
+            environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
+        }
         Ok(Template { name, fixed: None, kind: kind.clone() })
     }
 
@@ -140,7 +150,8 @@ impl Templates {
         let output = match &template.fixed {
             Some(fixed) => Cow::Borrowed(fixed.as_str()),
             None => {
-                let compiled = self.environment.get_template(&template.name).map_err(|error| describe(&error))?;
+                let environment = self.environment.get_or_init(Self::environment);
+                let compiled = environment.get_template(&template.name).map_err(|error| describe(&error))?;
                 Cow::Owned(compiled.render(facts.template()).map_err(|error| describe(&error))?)
             }
         };

@@ -3,10 +3,12 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use edge_personalizer::context::identity::UserId;
+use edge_personalizer::context::preview::keys;
 use edge_personalizer::explain::Described;
 use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
@@ -15,6 +17,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::countries::{CONTINENTS, continent_of};
+use crate::preview;
 
 /// The visitor and the request.
 #[derive(Debug, Args)]
@@ -46,6 +49,9 @@ pub struct Visitor {
     /// The method.
     #[arg(long, default_value = "GET")]
     method: String,
+    /// The file with the key of previews: what a signed link shows is explained with it alone (or PERSONALIZER_PREVIEW_KEY).
+    #[arg(long, value_name = "FILE")]
+    preview_key_file: Option<PathBuf>,
     /// When (RFC 3339); without it, now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -105,10 +111,12 @@ impl Visitor {
             address: self.address,
             body: (),
         };
+        let secret = preview::secret(self.preview_key_file.as_deref())?;
+        let preview_keys = Rc::new(secret.map(|secret| keys(&secret)).unwrap_or_default());
         // The same description gives the same explanation: no id of it leaves this machine.
         let random = [0x5eed, 0x1d, 0x7ace];
         Ok(Description {
-            described: Described { request, geo, device: None, user: user.transpose()?, now, random },
+            described: Described { request, geo, device: None, user: user.transpose()?, preview_keys, now, random },
             logged,
         })
     }

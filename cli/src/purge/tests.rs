@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -88,7 +89,15 @@ impl Rules {
         };
         let geo = Geo { country: Some(country.to_owned()), continent: Some(continent), ..Geo::default() };
         let now = time::OffsetDateTime::UNIX_EPOCH;
-        let described = Described { request, geo: Some(geo), device: None, user: None, now, random: [user, 1, 2] };
+        let described = Described {
+            request,
+            geo: Some(geo),
+            device: None,
+            user: None,
+            preview_keys: Rc::default(),
+            now,
+            random: [user, 1, 2],
+        };
         match explain(&rules, described).plan.unwrap().asks.unwrap().cache {
             Sent::Shared { surrogate_keys, .. } => surrogate_keys.into_iter().collect(),
             _ => panic!("expected a shared answer"),
