@@ -138,7 +138,7 @@ pub fn handle<P: Platform>(
 ) -> Answer {
     if body.len() > settings.max_bytes() {
         let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
-        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_large", &reason);
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-large", &reason);
     }
     let secrets = match secrets(platform) {
         Ok(secrets) => secrets,
@@ -151,21 +151,21 @@ pub fn handle<P: Platform>(
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         // RFC 9110, section 15.5.16: an encoding, too, is a media type that isn't taken.
         let reason = "expected a body without Content-Encoding";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication_content_encoding", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-encoding", reason);
     }
     let Some(format) = items::Format::of(headers) else {
         let reason = "expected Content-Type application/x-ndjson or application/json";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication_content_type", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-type", reason);
     };
     let read = items::read(format, body, settings.max_items(), &session.limits, now);
     match read {
         Ok(items) => finished(apply::apply(platform, items, session)),
         Err(items::BodyFault::TooMany) => {
             let reason = format!("expected at most {} items; send smaller batches", settings.max_items());
-            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication_too_many", &reason)
+            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-many", &reason)
         }
         Err(items::BodyFault::Malformed(reason)) => {
-            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication_malformed", reason)
+            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication-malformed", reason)
         }
     }
 }
@@ -178,10 +178,10 @@ fn secrets<P: Platform>(platform: &P) -> Result<Vec<WebhookSecret>, Box<Answer>>
     };
     let secret = platform
         .secret(SECRET)
-        .map_err(|_| unavailable("replication_no_secret_store", "the secret store did not answer"))?;
+        .map_err(|_| unavailable("replication-no-secret-store", "the secret store did not answer"))?;
     let secrets = WebhookSecret::parse_all(secret.as_deref().unwrap_or_default());
     if secrets.is_empty() {
-        return Err(unavailable("replication_no_secret", "no usable webhook secret (whsec_…) is set"));
+        return Err(unavailable("replication-no-secret", "no usable webhook secret (whsec_…) is set"));
     }
     Ok(secrets)
 }
@@ -214,12 +214,12 @@ fn finished(results: Vec<(usize, apply::End)>) -> Answer {
     }
     let (status, code, retry_after) = match counts {
         Counts { retry: 1.., .. } if throttled => {
-            (StatusCode::TOO_MANY_REQUESTS, Some("replication_throttled"), Some(RETRY_THROTTLED))
+            (StatusCode::TOO_MANY_REQUESTS, Some("replication-throttled"), Some(RETRY_THROTTLED))
         }
         Counts { retry: 1.., .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some("replication_store_failed"), Some(RETRY_FAILED))
+            (StatusCode::SERVICE_UNAVAILABLE, Some("replication-store-failed"), Some(RETRY_FAILED))
         }
-        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication_refused"), None),
+        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication-refused"), None),
         _ => (StatusCode::OK, None, None),
     };
     let body = json!({

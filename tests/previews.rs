@@ -118,10 +118,10 @@ fn a_link_that_is_forged_or_expired_shows_nothing() {
     let expired = token(&PreviewClaims { exp: NOW, ..claims() });
     let endless = token(&PreviewClaims { exp: NOW + 400 * 86_400, ..claims() });
     for (token, code) in [
-        (forged.as_str(), "preview_signature"),
-        (&expired, "preview_expired"),
-        (&endless, "preview_too_long"),
-        ("1", "preview_malformed"),
+        (forged.as_str(), "preview-signature"),
+        (&expired, "preview-expired"),
+        (&endless, "preview-too-long"),
+        ("1", "preview-malformed"),
     ] {
         for by_cookie in [false, true] {
             let host = lab(&json!({}));

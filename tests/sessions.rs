@@ -152,7 +152,7 @@ fn a_session_api_that_fails_is_left_alone() {
     }
     let asked = host.asked.borrow().iter().filter(|asked| asked.backend == "session_api").count();
     assert_eq!(asked, 3);
-    assert_eq!(codes(&host), ["session_api_breaker_open"]);
+    assert_eq!(codes(&host), ["session-api-breaker-open"]);
 }
 
 #[test]

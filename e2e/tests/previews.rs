@@ -118,6 +118,6 @@ fn a_link_altered_by_one_letter_shows_nothing() {
     let answer = open(&edge, &forged, "");
     assert_eq!(edge.origin().last_request().unwrap().target, "/echo/east/0?a=1");
     assert_eq!((answer.header("edge-preview"), cookie(&answer, "ep_preview")), (None, None));
-    assert_eq!(edge.error()["code"], "preview_signature");
-    assert_eq!(explained(&edge, &forged)["steps"][0], "preview: ignored (preview_signature)");
+    assert_eq!(edge.error()["code"], "preview-signature");
+    assert_eq!(explained(&edge, &forged)["steps"][0], "preview: ignored (preview-signature)");
 }

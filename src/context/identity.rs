@@ -112,17 +112,17 @@ impl IdentityFault {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::NoKey => "identity_no_key",
-            Self::Unsigned => "identity_unsigned",
-            Self::Malformed => "identity_malformed",
-            Self::Signature => "identity_signature",
-            Self::Expired => "identity_expired",
-            Self::NotYet => "identity_not_yet",
-            Self::Algorithm => "identity_algorithm",
-            Self::Header => "identity_header",
-            Self::Issuer => "identity_issuer",
-            Self::Audience => "identity_audience",
-            Self::UserId => "identity_user_id",
+            Self::NoKey => "identity-no-key",
+            Self::Unsigned => "identity-unsigned",
+            Self::Malformed => "identity-malformed",
+            Self::Signature => "identity-signature",
+            Self::Expired => "identity-expired",
+            Self::NotYet => "identity-not-yet",
+            Self::Algorithm => "identity-algorithm",
+            Self::Header => "identity-header",
+            Self::Issuer => "identity-issuer",
+            Self::Audience => "identity-audience",
+            Self::UserId => "identity-user-id",
         }
     }
 }

@@ -127,10 +127,10 @@ impl PreviewError {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::Malformed => "preview_malformed",
-            Self::Signature => "preview_signature",
-            Self::Expired => "preview_expired",
-            Self::TooLong => "preview_too_long",
+            Self::Malformed => "preview-malformed",
+            Self::Signature => "preview-signature",
+            Self::Expired => "preview-expired",
+            Self::TooLong => "preview-too-long",
         }
     }
 }

@@ -116,7 +116,7 @@ fn what_is_not_signed_touches_nothing() {
         let answer = handle(&fake, headers, body, &settings.0, &settings.1, now);
         (answer.status.as_u16(), answer.code)
     };
-    assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some("replication_headers")));
+    assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some("replication-headers")));
     let mut accepted = 0;
     for bit in 0..body.len() * 8 {
         let mut altered = body.clone().into_bytes();
@@ -125,9 +125,9 @@ fn what_is_not_signed_touches_nothing() {
     }
     assert_eq!(accepted, 0);
     let later = now + time::Duration::seconds(301);
-    assert_eq!(status(&headers, body.as_bytes(), later), (401, Some("replication_too_old")));
+    assert_eq!(status(&headers, body.as_bytes(), later), (401, Some("replication-too-old")));
     let earlier = now - time::Duration::seconds(301);
-    assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some("replication_too_new")));
+    assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some("replication-too-new")));
     assert_eq!(fake.reads.get() + fake.writes.get(), 0);
     assert_eq!(status(&headers, body.as_bytes(), now).0, 200);
 }
@@ -140,12 +140,12 @@ fn without_a_secret_nobody_gets_in() {
             fake.secrets.borrow_mut().insert(SECRET.to_owned(), secret.as_bytes().to_vec());
         }
         let answer = send(&fake, &[put("a", 0, json!({}))]);
-        assert_eq!((answer.status.as_u16(), answer.code), (503, Some("replication_no_secret")));
+        assert_eq!((answer.status.as_u16(), answer.code), (503, Some("replication-no-secret")));
         assert_eq!(answer.headers()["retry-after"], "5");
     }
     let fake = fake();
     fake.secret_error.set(Some(StoreError::Failed));
-    assert_eq!(send(&fake, &[]).code, Some("replication_no_secret_store"));
+    assert_eq!(send(&fake, &[]).code, Some("replication-no-secret-store"));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn sizes_and_types_are_bounded() {
     assert_eq!(send_as(&fake, "application/json", &large).status, StatusCode::PAYLOAD_TOO_LARGE);
     let many: Vec<Value> = (0..251).map(|n| put(&n.to_string(), 0, json!({}))).collect();
     let answer = send(&fake, &many);
-    assert_eq!((answer.status.as_u16(), answer.code), (413, Some("replication_too_many")));
+    assert_eq!((answer.status.as_u16(), answer.code), (413, Some("replication-too-many")));
     assert_eq!(send_as(&fake, "application/json", json!(many).to_string().as_bytes()).status.as_u16(), 413);
     for content_type in ["text/plain", "application/xml", "", "application/json; charset=latin-1", "application/jsonx"]
     {
@@ -186,7 +186,7 @@ fn a_body_that_is_no_list_is_refused_as_a_whole() {
     let fake = fake();
     for body in [&b"[1,"[..], b"\"x\"", b"", b"\xff", b"null"] {
         let answer = send_as(&fake, "application/json", body);
-        assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication_malformed")), "{body:?}");
+        assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication-malformed")), "{body:?}");
     }
     assert_eq!(send_as(&fake, "application/json", b"[]").status.as_u16(), 200);
     assert_eq!(send_as(&fake, "application/x-ndjson", b"\n\r\n").status.as_u16(), 200);
@@ -215,7 +215,7 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
     let mut lines: Vec<String> = bad.iter().map(|(line, _)| (*line).to_owned()).collect();
     lines.insert(0, put("good", 0, json!({ "cart": ["a"] })).to_string());
     let answer = send_as(&fake, "application/x-ndjson", lines.join("\r\n").as_bytes());
-    assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication_refused")));
+    assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication-refused")));
     assert_eq!(answer.counts, Counts { stored: 1, refused: bad.len(), ..Counts::default() });
     for (index, (line, reason)) in bad.iter().enumerate() {
         let result = &answer.body["results"][index + 1];

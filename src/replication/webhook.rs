@@ -96,10 +96,10 @@ impl WebhookFault {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::Headers => "replication_headers",
-            Self::TooOld => "replication_too_old",
-            Self::TooNew => "replication_too_new",
-            Self::Signature => "replication_signature",
+            Self::Headers => "replication-headers",
+            Self::TooOld => "replication-too-old",
+            Self::TooNew => "replication-too-new",
+            Self::Signature => "replication-signature",
         }
     }
 

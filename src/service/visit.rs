@@ -218,7 +218,7 @@ impl<'p, P: Platform> Visit<'p, P> {
         let Some(context) = &mut self.context else { return };
         for write in std::mem::take(&mut context.session.write_back) {
             if write.perform(self.platform, &rules.settings.session).is_err() {
-                self.codes.push("session_write_back");
+                self.codes.push("session-write-back");
             }
         }
     }

@@ -90,18 +90,18 @@ impl SessionFault {
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
-            Self::NoStore => "session_no_store",
-            Self::Throttled => "session_store_throttled",
-            Self::Store => "session_store_failed",
-            Self::Broken => "session_record_broken",
-            Self::Budget => "session_budget_spent",
-            Self::BreakerOpen => "session_api_breaker_open",
-            Self::NoBackend => "session_api_no_backend",
-            Self::Unreachable => "session_api_unreachable",
-            Self::TimedOut => "session_api_timed_out",
-            Self::Status => "session_api_status",
-            Self::TooLarge => "session_api_too_large",
-            Self::Malformed => "session_api_malformed",
+            Self::NoStore => "session-no-store",
+            Self::Throttled => "session-store-throttled",
+            Self::Store => "session-store-failed",
+            Self::Broken => "session-record-broken",
+            Self::Budget => "session-budget-spent",
+            Self::BreakerOpen => "session-api-breaker-open",
+            Self::NoBackend => "session-api-no-backend",
+            Self::Unreachable => "session-api-unreachable",
+            Self::TimedOut => "session-api-timed-out",
+            Self::Status => "session-api-status",
+            Self::TooLarge => "session-api-too-large",
+            Self::Malformed => "session-api-malformed",
         }
     }
 
