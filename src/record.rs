@@ -229,8 +229,8 @@ pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the line of `request_id` is among the `sample` (0 to 1) that is logged: decided by the id, so that all lines of a
-/// request are there or none.
+/// Whether `request_id` is among a share `sample` (0 to 1) of all: decided by the id, so that all lines of a request are there or
+/// none.
 pub fn is_sampled(request_id: &str, sample: f64) -> bool {
     if sample >= 1.0 {
         return true;
