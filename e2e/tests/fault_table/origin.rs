@@ -17,7 +17,13 @@ const TOO_LONG: Duration = Duration::from_secs(40);
 
 pub fn rows() -> Table {
     let mut table = Table::default();
+    let mut routes = dictionaries()["routes"].clone();
+    let fallback = json!({ "path": "/api/products/promotions/global" });
+    let refused = json!({ "id": "refused", "path": "/refused", "backend": "refuses", "fallback": fallback });
+    routes["routes"].as_array_mut().unwrap().push(refused);
     let edge = Edge::with_rules(&dictionaries())
+        .dictionary("routes", &routes)
+        .backend("refuses", "http://127.0.0.1:1")
         .manifest(|manifest| {
             let origin = manifest.table(&["backends", "origin"]);
             for name in ["first_byte_timeout_ms", "between_bytes_timeout_ms"] {
@@ -66,15 +72,9 @@ pub fn rows() -> Table {
         table.row(&edge, &row(fault, 502, Page::Plain, &["fallback backend-failed", "backend-failed"]));
         edge.origin().behave();
     }
+    let refused = row("refused on the personalized path", 200, Page::Generic, &["fallback backend-failed"]);
+    table.row(&edge, &refused.asks("/refused"));
     table.row(&edge, &row("none any more", 200, Page::Right, &[]));
-
-    let mut routes = dictionaries()["routes"].clone();
-    routes["routes"][0]["backend"] = json!("refuses");
-    let edge = Edge::with_rules(&dictionaries())
-        .dictionary("routes", &routes)
-        .backend("refuses", "http://127.0.0.1:1")
-        .start();
-    table.row(&edge, &row("refused on the personalized path", 200, Page::Generic, &["fallback backend-failed"]));
     let edge = Edge::with_rules(&dictionaries()).backend("origin", "http://127.0.0.1:1").start();
     let log = ["fallback backend-failed", "backend-failed"];
     table.row(&edge, &row("refused on every path", 502, Page::Plain, &log));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use demo_origin::MARK;
@@ -163,7 +164,7 @@ impl Table {
             Ok(answer) => {
                 let page = Page::of(answer);
                 if page != Page::LocalServer {
-                    wrong.extend(shown(edge, answer));
+                    wrong.extend(shown(edge.origin().address(), answer));
                 }
                 (answer.status, page, self.logged(edge, answer, page, before, &mut wrong))
             }
@@ -255,7 +256,7 @@ fn stopped(edge: &Edge, before: usize) -> Option<String> {
 }
 
 /// What an answer shows of the inside, or breaks of promise 3.
-pub fn shown(edge: &Edge, answer: &Answer) -> Vec<String> {
+pub fn shown(origin: SocketAddr, answer: &Answer) -> Vec<String> {
     let mut found = lint::violations(answer, &Expectation::default());
     let mut text = answer.text();
     for (name, value) in &answer.headers {
@@ -265,7 +266,7 @@ pub fn shown(edge: &Edge, answer: &Answer) -> Vec<String> {
     let root = programs::root().display().to_string().to_ascii_lowercase();
     // What the origin says of itself is its own affair.
     let name = if answer.header(MARK).is_none() { "origin" } else { "panicked" };
-    let address = edge.origin().address().to_string();
+    let address = origin.to_string();
     let words = INSIDE.into_iter().chain([root.as_str(), name, address.as_str()]);
     found.extend(words.filter(|word| text.contains(word)).map(|word| format!("it shows {word:?}")));
     found
