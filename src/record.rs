@@ -199,7 +199,9 @@ pub fn errors<P: Platform>(
         write(platform, Endpoint::Errors, &ErrorLine { v: SCHEMA, time, request_id, code, revision, fault: None });
     }
     for fault in faults.iter().take(MAX_FAULTS) {
-        let line = ErrorLine { v: SCHEMA, time, request_id, code: "rule-fault", revision, fault: Some(fault) };
+        // A key or a text of the rules may be as long as an entry.
+        let fault = Fault::new(&fault.dictionary, bounded(&fault.pointer), bounded(&fault.message));
+        let line = ErrorLine { v: SCHEMA, time, request_id, code: "rule-fault", revision, fault: Some(&fault) };
         write(platform, Endpoint::Errors, &line);
     }
 }

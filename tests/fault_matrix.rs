@@ -139,6 +139,14 @@ const FAULTS: &[Fault] = &[
         routes["routes"].as_array_mut().unwrap().extend(many);
         host.set("routes", &routes);
     }),
+    ("log", "oversized fault", |host| {
+        // Entries of 8,000 characters: three bytes each, or two where JSON escapes them.
+        let mut routes: Value = serde_json::from_str(&host.config.borrow()["routes"]).unwrap();
+        routes["routes"][0]["\u{5b57}".repeat(7_500)] = 1.into();
+        routes["routes"][0]["\"".repeat(3_500)] = 1.into();
+        host.set("routes", &routes);
+        host.set("regions", &json!({ "default": "\u{5b57}".repeat(7_500) }));
+    }),
     ("session API", "missing", |host| {
         host.kv.borrow_mut().clear();
         host.backends.borrow_mut().remove("session_api");

@@ -1,16 +1,14 @@
-//! Sessions on the real service: what the backend streams shows on the next request, and a session API that lets the edge down
-//! costs nobody the page.
+//! Sessions on the real service: what the backend streams shows on the next request, and nobody else can stream.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "what is missing in a JSON value is null, and a surprise ends the test"
 )]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use e2e::visitors::NEW_YORK;
-use e2e::{Answer, Behaviour, Edge, Request};
+use e2e::{Answer, Edge, Request};
 use edge_personalizer::replication::{WebhookSecret, sign};
 use serde_json::{Value, json};
 
@@ -18,10 +16,6 @@ use serde_json::{Value, json};
 const SECRET: &str = "whsec_bG9jYWwtcmVwbGljYXRpb24tc2VjcmV0LW9mLTMyLWI=";
 const VISITOR: &str = "00000000000000000000000000000abc";
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-const BUDGET_MS: u64 = 100;
-/// Far above the budget, for slow machines; far below what the faults would cost.
-const GENEROUS: Duration = Duration::from_secs(4);
-const TOO_LONG: Duration = Duration::from_secs(20);
 
 fn routes() -> Value {
     json!({ "routes": [
@@ -30,10 +24,9 @@ fn routes() -> Value {
     ]})
 }
 
-fn edge(asks: bool) -> Edge {
-    let path = asks.then_some("/sessions/{kind}/{id}");
-    let session = json!({ "path": path, "budget_ms": BUDGET_MS, "breaker_failures": 1000 });
-    Edge::demo().dictionary("settings", &json!({ "session": session })).dictionary("routes", &routes()).start()
+/// Without a session API: what isn't streamed isn't known.
+fn edge() -> Edge {
+    Edge::demo().dictionary("settings", &json!({})).dictionary("routes", &routes()).start()
 }
 
 fn now() -> u64 {
@@ -57,11 +50,7 @@ fn batch(target: &str, secret: &str, body: &str) -> Request {
 }
 
 fn visit(edge: &Edge, path: &str) -> Answer {
-    visit_as(edge, VISITOR, path)
-}
-
-fn visit_as(edge: &Edge, visitor: &str, path: &str) -> Answer {
-    let request = Request::get(path).header("user-agent", BROWSER).header("cookie", format!("ep_vid={visitor}"));
+    let request = Request::get(path).header("user-agent", BROWSER).header("cookie", format!("ep_vid={VISITOR}"));
     edge.visitor(NEW_YORK).send(&request)
 }
 
@@ -74,7 +63,7 @@ fn asked(edge: &Edge, name: &str) -> Option<String> {
 
 #[test]
 fn what_the_backend_sends_shows_on_the_visitors_next_request() {
-    let edge = edge(false);
+    let edge = edge();
     visit(&edge, "/echo/lazy");
     assert_eq!(asked(&edge, "edge-session").as_deref(), Some("miss"));
     let answer = edge.send(&batch("/.edge/sessions", SECRET, &put("P0001")));
@@ -94,7 +83,7 @@ fn what_the_backend_sends_shows_on_the_visitors_next_request() {
 
 #[test]
 fn a_wrong_signature_is_refused_and_nothing_reaches_the_shop() {
-    let edge = edge(false);
+    let edge = edge();
     let body = put("P0001");
     let other = edge.send(&batch("/.edge/sessions", "whsec_YW5vdGhlci1yZXBsaWNhdGlvbi1zZWNyZXQtb2YtMzI=", &body));
     assert_eq!((other.status, other.header("cache-control").as_deref()), (401, Some("private, no-store")));
@@ -110,7 +99,7 @@ fn a_wrong_signature_is_refused_and_nothing_reaches_the_shop() {
 
 #[test]
 fn no_other_spelling_of_the_path_takes_sessions_or_is_forwarded() {
-    let edge = edge(false);
+    let edge = edge();
     let spellings = [
         "/.edge/sessions/",
         "/.edge//sessions",
@@ -141,55 +130,4 @@ fn no_other_spelling_of_the_path_takes_sessions_or_is_forwarded() {
         let status = unsigned.map_or(0, |answer| answer.status);
         assert!(matches!(status, 400 | 401 | 404), "{spelling} unsigned: {status}");
     }
-}
-
-type Fault = (&'static str, Option<Behaviour>, &'static [&'static str]);
-
-#[test]
-fn a_session_api_that_lets_the_edge_down_costs_nobody_the_page() {
-    let lies = |headers: &[(&str, &str)], body: &str| {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Some(Behaviour::Answer { status: 200, headers, body: body.as_bytes().to_vec() })
-    };
-    let huge = format!("{{\"recent_views\":[\"{}\"]}}", "x".repeat(300_000));
-    let faults: Vec<Fault> = vec![
-        ("none", None, &["refreshed"]),
-        ("stalls before the head", Some(Behaviour::StallHead(TOO_LONG)), &["error"]),
-        ("stalls in the body", Some(Behaviour::StallBody(TOO_LONG)), &["error"]),
-        ("drips", Some(Behaviour::Chunks { count: 40, every: Duration::from_millis(200) }), &["error"]),
-        ("resets", Some(Behaviour::Reset), &["error"]),
-        ("resets in the body", Some(Behaviour::ResetBody), &["error"]),
-        ("truncates", Some(Behaviour::Truncate), &["error"]),
-        ("answers 500", Some(Behaviour::Status(500)), &["error"]),
-        ("answers 404", Some(Behaviour::Status(404)), &["miss"]),
-        ("sends 300 kB", lies(&[], &huge), &["error"]),
-        ("no JSON", lies(&[("content-type", "application/json")], "<html>"), &["error"]),
-        ("says gzip", lies(&[("content-encoding", "gzip")], "{\"recent_views\":[\"a\"]}"), &["error", "refreshed"]),
-        ("empty", lies(&[], ""), &["error"]),
-    ];
-    println!("{:<24} {:>6} {:>8} {:<12} errors", "session API", "status", "ms", "session");
-    let mut wrong = Vec::new();
-    // One edge for all, and a visitor of their own for each: nobody has the session that another's fault left.
-    let edge = edge(true);
-    for (number, (name, behaviour, expected)) in faults.into_iter().enumerate() {
-        let visitor = format!("{:032x}", 0xabc + number);
-        edge.origin().behave();
-        if let Some(behaviour) = behaviour {
-            edge.origin().on(&format!("/sessions/visitor/{visitor}"), behaviour);
-        }
-        let page = visit_as(&edge, &visitor, "/echo/page");
-        let decision = edge.decision();
-        let session = decision["session"].as_str().unwrap_or("-").to_owned();
-        println!(
-            "{name:<24} {:>6} {:>8} {session:<12} {}",
-            page.status,
-            page.first_byte.as_millis(),
-            decision["errors"]
-        );
-        if page.status != 200 || !page.complete || page.first_byte > GENEROUS || !expected.contains(&session.as_str()) {
-            wrong
-                .push(format!("{name}: {} after {:?}, {session}, expected {expected:?}", page.status, page.first_byte));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -51,7 +51,7 @@ impl Rules {
     /// Puts a dictionary in place of the one of that name, in as many parts as it needs.
     pub fn set(&mut self, dictionary: &str, value: &Value) {
         self.remove(dictionary);
-        // What can't be divided goes in as it is: the local server sets no limit, and a test may want to see what comes of it.
+        // What can't be divided goes in as it is. The local server refuses the whole store then, and the SDK stops the service.
         let parts = entries::split(dictionary, value).unwrap_or_else(|_| vec![value.to_string()]);
         for (index, part) in parts.into_iter().enumerate() {
             self.entries.insert(part_name(dictionary, index + 1), part);

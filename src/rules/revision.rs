@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::cache::{Notes, Stores};
-use super::dictionary::{ReadError, Reader};
+use super::dictionary::{MAX_LOOKUPS, ReadError, Reader};
 use super::fault::Fault;
 use super::manifest::{MANIFEST, Manifest, digest};
 use super::pack::Pack;
@@ -18,6 +18,9 @@ use super::set::{RuleSet, Texts};
 
 /// How long what was read is trusted before it is looked at again: an edit by hand, or an entry that was late, counts within a second.
 pub const RECHECK: Duration = Duration::from_secs(1);
+
+/// Look-ups that are left for the dictionaries of a revision that is tried first: the pointer and the manifest took one each.
+const LEFT_FOR_ONE: u32 = MAX_LOOKUPS - 2;
 
 /// Dictionaries that somebody edits in place: at bare names, or a revision without manifest.
 #[derive(Debug, Default)]
@@ -177,7 +180,13 @@ impl Revision {
                 }
                 None => {
                     let mut by_hand = ByHand::default();
+                    let (left, named) = (stores.config.left, notes.faults.len());
                     let set = by_hand.set(Some(&name), &mut stores.config, uptime, notes);
+                    if set.is_none() && stores.config.left == 0 && left < LEFT_FOR_ONE {
+                        // Another revision has used up the look-ups. It isn't tried within this second: the next request has them all.
+                        notes.faults.truncate(named);
+                        return Err(ReadError::TooManyLookups.into());
+                    }
                     self.state = State::ByHand(by_hand);
                     if set.is_none() && notes.store_error.is_none() {
                         return Err(Missed::at(&at("*"), "expected the revision's entries, but found none that serve"));

@@ -292,6 +292,35 @@ fn a_revision_written_by_hand_serves_without_manifest_and_follows_edits() {
 }
 
 #[test]
+fn a_previous_one_written_by_hand_serves_where_the_revision_has_used_up_the_look_ups() {
+    let mut world = World::default();
+    for (name, text) in entries("r6") {
+        world.config.insert(format!("r6/{name}"), text);
+    }
+    world.point(&json!({ "revision": "r7", "previous": "r6" }));
+    let (first, notes) = world.resolve_as(None);
+    assert_eq!(describe(&first), "nothing", "both together need one look-up more than there are");
+    assert_eq!(notes.faults.len(), 1, "only what is wrong is named: {:?}", notes.faults);
+    assert_eq!(world.serves(), "r6 previous");
+    world.later();
+    assert_eq!(world.serves(), "r6 previous");
+}
+
+#[test]
+fn a_revision_written_by_hand_that_alone_needs_too_many_look_ups_is_tried_once_a_second() {
+    let mut world = World::default();
+    world.config.insert("r7/routes".to_owned(), json!({ "parts": 40, "routes": [] }).to_string());
+    for part in 2..=40 {
+        world.config.insert(format!("r7/routes.{part}"), json!({ "routes": [] }).to_string());
+    }
+    world.point(&json!({ "revision": "r7" }));
+    world.serves();
+    world.read.clear();
+    world.serves();
+    assert_eq!(world.read, ["active"]);
+}
+
+#[test]
 fn a_large_revision_comes_from_the_kv_store() {
     for by_manifest in [false, true] {
         let mut world = World::default();
