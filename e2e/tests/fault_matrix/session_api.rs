@@ -27,7 +27,7 @@ pub fn cells() -> Matrix {
         ("missing: answers 500", Behaviour::Status(500), LEFT),
         ("missing: resets", Behaviour::Reset, LEFT),
         ("slow: stalls before the head", Behaviour::StallHead(TOO_LONG), LEFT),
-        ("slow: stalls in the body, time-out 1 s", Behaviour::StallBody(TOO_LONG), LEFT),
+        ("slow: stalls in the body", Behaviour::StallBody(TOO_LONG), LEFT),
         ("slow: drips", Behaviour::Chunks { count: 40, every: Duration::from_millis(200) }, LEFT),
         ("malformed: resets in the body", Behaviour::ResetBody, LEFT),
         ("malformed: truncates", Behaviour::Truncate, LEFT),
