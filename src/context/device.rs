@@ -7,6 +7,8 @@ use crate::platform::Device;
 
 mod user_agent;
 
+use user_agent::Agent;
+
 /// The class of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceClass {
@@ -54,12 +56,13 @@ pub fn detect(headers: &HeaderMap, record: Option<&Device>) -> DeviceFacts {
         .get(header::USER_AGENT)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
         .unwrap_or_default();
-    let (browser, os) = (browser(headers, record, &agent), os(headers, record, &agent));
-    DeviceFacts { class: class(headers, record, &agent, os), browser, os }
+    let agent = Agent::read(&agent);
+    let (browser, os) = (browser(headers, record, agent), os(headers, record, agent));
+    DeviceFacts { class: class(headers, record, agent, os), browser, os }
 }
 
-fn class(headers: &HeaderMap, record: Option<&Device>, agent: &str, os: &str) -> DeviceClass {
-    if record.is_some_and(|record| record.is_bot == Some(true)) || user_agent::is_bot(agent) {
+fn class(headers: &HeaderMap, record: Option<&Device>, agent: Agent, os: &str) -> DeviceClass {
+    if record.is_some_and(|record| record.is_bot == Some(true)) || agent.is_bot() {
         return DeviceClass::Bot;
     }
     record
@@ -68,10 +71,10 @@ fn class(headers: &HeaderMap, record: Option<&Device>, agent: &str, os: &str) ->
             Some(true) => Some(DeviceClass::Mobile),
             // `?0` is said by desktops, tablets and televisions alike.
             Some(false) if matches!(os, "windows" | "macos" | "linux" | "chromeos") => Some(DeviceClass::Desktop),
-            Some(false) if os == "android" && !user_agent::is_tv(agent) => Some(DeviceClass::Tablet),
+            Some(false) if os == "android" && !agent.is_tv() => Some(DeviceClass::Tablet),
             _ => None,
         })
-        .unwrap_or_else(|| user_agent::class(agent))
+        .unwrap_or_else(|| agent.class())
 }
 
 /// The record's own class. It may name several: the more particular one counts.
@@ -85,7 +88,7 @@ fn recorded(record: &Device) -> Option<DeviceClass> {
     classes.into_iter().find(|(is, _)| *is == Some(true)).map(|(_, class)| class)
 }
 
-fn browser(headers: &HeaderMap, record: Option<&Device>, agent: &str) -> &'static str {
+fn browser(headers: &HeaderMap, record: Option<&Device>, agent: Agent) -> &'static str {
     let recorded = record.and_then(|record| record.browser.as_deref()).and_then(user_agent::browser_named);
     recorded
         .or_else(|| {
@@ -94,14 +97,14 @@ fn browser(headers: &HeaderMap, record: Option<&Device>, agent: &str) -> &'stati
             let own = brands.iter().find_map(|brand| user_agent::browser_named(brand));
             own.or_else(|| brands.contains(&"Chromium").then_some("chrome"))
         })
-        .unwrap_or_else(|| user_agent::browser(agent))
+        .unwrap_or_else(|| agent.browser())
 }
 
-fn os(headers: &HeaderMap, record: Option<&Device>, agent: &str) -> &'static str {
+fn os(headers: &HeaderMap, record: Option<&Device>, agent: Agent) -> &'static str {
     let recorded = record.and_then(|record| record.os.as_deref()).and_then(user_agent::os_named);
     recorded
         .or_else(|| hints::string(headers, "sec-ch-ua-platform").and_then(user_agent::os_named))
-        .unwrap_or_else(|| user_agent::os(agent))
+        .unwrap_or_else(|| agent.os())
 }
 
 #[cfg(test)]

@@ -7,12 +7,22 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench may stop at a surprise")]
 
 use std::hint::black_box;
+use std::net::IpAddr;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use edge_personalizer::admit::admit;
 use edge_personalizer::condition::{self, Attributes};
+use edge_personalizer::context::gather::{Kept, gather};
+use edge_personalizer::decide;
 use edge_personalizer::growthbook::{Context, Definitions, Evaluator};
+use edge_personalizer::plan;
+use edge_personalizer::platform::memory::Memory;
+use edge_personalizer::platform::{ClientRequest, Geo};
+use edge_personalizer::rules::RuleSet;
+use edge_personalizer::rules::set::Texts;
 use growthbook_rust::growthbook::GrowthBook;
 use growthbook_rust::model_public::GrowthBookAttribute;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -126,5 +136,70 @@ fn decision(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decision);
+/// From an admitted request to its plan: geolocation, region, route, the same three features, cache key. The official SDK does the
+/// features alone.
+fn whole(criterion: &mut Criterion) {
+    let mut texts = Texts::default();
+    let regions = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules/regions.json")).unwrap();
+    texts.set("regions", vec![regions]);
+    texts.set("features", vec![json!({ "features": features() }).to_string()]);
+    let keys = ["feature-40", "feature-42", "feature-43"];
+    let route = |number: usize| {
+        json!({ "id": format!("r{number}"), "path": format!("/r/{number}/*"), "rewrite": { "path": "/{region.slug}/{path.rest}" },
+            "features": keys, "cache": { "ttl": 60 } })
+    };
+    texts.set("routes", vec![json!({ "routes": (0..10).map(route).collect::<Vec<_>>() }).to_string()]);
+    let mut faults = Vec::new();
+    let rules = RuleSet::compile(None, &texts, None, &mut faults);
+    assert!(faults.is_empty(), "{faults:?}");
+
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let host = Memory::default();
+    let place = Geo {
+        country: Some("US".to_owned()),
+        subdivision: Some("CA".to_owned()),
+        continent: Some("NA"),
+        ..Geo::default()
+    };
+    host.geo.borrow_mut().insert(address, place);
+    let headers = [
+        ("cookie", "ep_vid=5d2f3a7c9b1e4f60a8d7c6b5e4f3a2b1"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile Safari/537.36",
+        ),
+    ];
+    let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    let mut request = ClientRequest {
+        method: Method::GET,
+        scheme: "https".to_owned(),
+        authority: "shop.example".to_owned(),
+        path: "/r/7/shoes".to_owned(),
+        query: None,
+        headers: HeaderMap::from_iter(headers),
+        address: Some(address),
+        body: (),
+    };
+    let head = admit(&mut request, [1, 2]).unwrap();
+    let mut kept = Kept::default();
+    let mut decided = || {
+        let candidates = rules.routes.candidates(&head.normal_path);
+        let needs = decide::needs(&rules, &candidates, &head, OffsetDateTime::UNIX_EPOCH).unwrap();
+        let context = gather(&host, &head, &rules, needs, None, &mut kept);
+        let decision = decide::decide(&rules, candidates, &head, &context, None);
+        assert_eq!(decision.shown.len(), keys.len());
+        (context, decision)
+    };
+    let mut group = criterion.benchmark_group("whole");
+    group.bench_function("geo, route, 3 features of 100", |bencher| bencher.iter(|| black_box(decided())));
+    group.bench_function("and the plan", |bencher| {
+        bencher.iter(|| {
+            let (context, decision) = decided();
+            black_box(plan::plan(&head, &rules, &context, &decision))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decision, whole);
 criterion_main!(benches);

@@ -1,4 +1,6 @@
-//! The User-Agent as a last resort: a few tokens, looked for in order. Each look is linear, and none is a pattern.
+//! The User-Agent as a last resort: a few tokens, all looked for in one pass, then asked in order. None is a pattern.
+
+use std::sync::LazyLock;
 
 use super::DeviceClass;
 
@@ -123,34 +125,104 @@ const SYSTEM_NAMES: [(&str, &str); 10] = [
     ("linux", "linux"),
 ];
 
-/// All functions take the User-Agent in lower case.
-pub(super) fn is_bot(agent: &str) -> bool {
-    // A browser always names itself.
-    agent.is_empty() || (contains_any(agent, &BOTS) && !contains_any(agent, &NOT_BOTS))
+/// The lists in one row, a bit for each token. Here a list begins, there the next.
+const NOT_BOTS_AT: usize = BOTS.len();
+const TVS_AT: usize = NOT_BOTS_AT + NOT_BOTS.len();
+const TABLETS_AT: usize = TVS_AT + TVS.len();
+const PHONES_AT: usize = TABLETS_AT + TABLETS.len();
+const BROWSERS_AT: usize = PHONES_AT + PHONES.len();
+const SYSTEMS_AT: usize = BROWSERS_AT + BROWSERS.len();
+const TOKENS: usize = SYSTEMS_AT + SYSTEMS.len();
+const _: () = assert!(TOKENS <= u128::BITS as usize, "a token without a bit");
+
+/// The row, and by byte the tokens that begin with it.
+struct Index {
+    tokens: Vec<&'static str>,
+    beginning: [u128; 256],
 }
 
-pub(super) fn is_tv(agent: &str) -> bool {
-    contains_any(agent, &TVS)
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let classes = BOTS.iter().chain(&NOT_BOTS).chain(&TVS).chain(&TABLETS).chain(&PHONES).copied();
+    let tokens: Vec<_> = classes.chain(BROWSERS.iter().chain(&SYSTEMS).map(|(token, _)| *token)).collect();
+    let mut beginning = [0; 256];
+    for (bit, token) in tokens.iter().enumerate() {
+        let first = token.bytes().next().map(usize::from);
+        if let Some(mask) = first.and_then(|first| beginning.get_mut(first)) {
+            *mask |= 1 << bit;
+        }
+    }
+    Index { tokens, beginning }
+});
+
+/// What a User-Agent holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agent {
+    found: u128,
+    is_empty: bool,
 }
 
-pub(super) fn class(agent: &str) -> DeviceClass {
-    if is_tv(agent) {
-        DeviceClass::Tv
-    } else if contains_any(agent, &TABLETS) || (agent.contains("android") && !agent.contains("mobile")) {
-        DeviceClass::Tablet
-    } else if contains_any(agent, &PHONES) {
-        DeviceClass::Mobile
-    } else {
-        DeviceClass::Desktop
+impl Agent {
+    /// Reads a User-Agent in lower case.
+    pub fn read(agent: &str) -> Self {
+        let index = &*INDEX;
+        let mut found = 0;
+        let mut rest = agent.as_bytes();
+        while let [first, after @ ..] = rest {
+            let mut possible = index.beginning.get(usize::from(*first)).map_or(0, |mask| mask & !found);
+            while possible != 0 {
+                let token = possible.trailing_zeros();
+                possible &= possible - 1;
+                if index.tokens.get(token as usize).is_some_and(|token| rest.starts_with(token.as_bytes())) {
+                    found |= 1 << token;
+                }
+            }
+            rest = after;
+        }
+        Self { found, is_empty: agent.is_empty() }
+    }
+
+    /// The tokens of one list that were found.
+    fn of(self, at: usize, next: usize) -> u128 {
+        (self.found >> at) & ((1 << (next - at)) - 1)
+    }
+
+    pub fn is_bot(self) -> bool {
+        // A browser always names itself.
+        self.is_empty || (self.of(0, NOT_BOTS_AT) != 0 && self.of(NOT_BOTS_AT, TVS_AT) == 0)
+    }
+
+    pub fn is_tv(self) -> bool {
+        self.of(TVS_AT, TABLETS_AT) != 0
+    }
+
+    pub fn class(self) -> DeviceClass {
+        if self.is_tv() {
+            DeviceClass::Tv
+        } else if self.of(TABLETS_AT, PHONES_AT) != 0 || (self.has("android") && !self.has("mobile")) {
+            DeviceClass::Tablet
+        } else if self.of(PHONES_AT, BROWSERS_AT) != 0 {
+            DeviceClass::Mobile
+        } else {
+            DeviceClass::Desktop
+        }
+    }
+
+    pub fn browser(self) -> &'static str {
+        named(&BROWSERS, self.of(BROWSERS_AT, SYSTEMS_AT))
+    }
+
+    pub fn os(self) -> &'static str {
+        named(&SYSTEMS, self.of(SYSTEMS_AT, TOKENS))
+    }
+
+    fn has(self, token: &str) -> bool {
+        INDEX.tokens.iter().position(|known| *known == token).is_some_and(|bit| self.found >> bit & 1 == 1)
     }
 }
 
-pub(super) fn browser(agent: &str) -> &'static str {
-    first(agent, &BROWSERS).unwrap_or("other")
-}
-
-pub(super) fn os(agent: &str) -> &'static str {
-    first(agent, &SYSTEMS).unwrap_or("other")
+/// The name of the first token that was found.
+fn named(tokens: &[(&str, &'static str)], found: u128) -> &'static str {
+    tokens.get(found.trailing_zeros() as usize).map_or("other", |(_, name)| name)
 }
 
 /// A browser by the name that a record or a hint gives it.
@@ -169,6 +241,23 @@ fn first(text: &str, tokens: &[(&str, &'static str)]) -> Option<&'static str> {
     tokens.iter().find(|(token, _)| text.contains(token)).map(|(_, name)| *name)
 }
 
-fn contains_any(text: &str, tokens: &[&str]) -> bool {
-    tokens.iter().any(|token| text.contains(token))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_found_wherever_it_stands_and_nothing_else_is() {
+        for (bit, token) in INDEX.tokens.iter().enumerate() {
+            for text in [(*token).to_owned(), format!("x{token}"), format!("{token}{token}x"), format!("äx {token}")] {
+                let found = Agent::read(&text).found;
+                assert_eq!(found >> bit & 1, 1, "{token} in {text}");
+                for (other, known) in INDEX.tokens.iter().enumerate() {
+                    assert_eq!(found >> other & 1 == 1, text.contains(known), "{known} in {text}");
+                }
+            }
+            let cut: String = token.chars().take(token.chars().count() - 1).collect();
+            assert_eq!(Agent::read(&cut).found >> bit & 1, 0, "{token} in {cut}");
+        }
+        assert_eq!(INDEX.tokens.len(), TOKENS);
+    }
 }

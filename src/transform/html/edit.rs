@@ -99,7 +99,7 @@ fn add_class(node: &mut Node<'_, '_>, class: &str) {
     match node.get_attribute("class") {
         Some(classes) if classes.split_ascii_whitespace().any(|known| known == class) => {}
         Some(classes) if !classes.trim_ascii().is_empty() => {
-            set(node, "class", &format!("{} {class}", classes.trim_ascii_end()))
+            set(node, "class", &[classes.trim_ascii_end(), " ", class].concat());
         }
         _ => set(node, "class", class),
     }

@@ -25,8 +25,10 @@ impl<S: FnMut(&[u8])> Output<S> {
         if bytes.len() >= BUFFER {
             (self.sink)(bytes);
         } else {
-            // Once a page: what it holds never outgrows this.
-            self.buffer.reserve_exact(BUFFER - self.buffer.len());
+            if self.buffer.capacity() == 0 {
+                // Once a page: what it holds never outgrows this.
+                self.buffer.reserve_exact(BUFFER);
+            }
             self.buffer.extend_from_slice(bytes);
         }
     }
