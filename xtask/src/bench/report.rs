@@ -66,7 +66,7 @@ are this machine's, the local server's own work included; on Fastly's network th
 * The local server gives a sandbox at most six requests, so that in a row without a remark one of six is a sandbox's
   first; Fastly gives it many more. *Warm* and *first request of a sandbox* are these same requests told apart by the
   decisions log (`cold`), and the median request of a round counts; elsewhere it is the mean of all. The bare service starts a sandbox for every request.
-* {rounds} rounds; every round drives every row in turn, ratios are taken within a round, and medians over the rounds are
+* {rounds} rounds; every round drives every row, in an order of its own, ratios are taken within a round, and medians over the rounds are
   shown. p50 and p99 are over all requests of all rounds.
 
 ## The machine
