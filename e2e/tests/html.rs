@@ -5,6 +5,8 @@
     reason = "what is missing in a JSON value is null, and a surprise ends the test"
 )]
 
+use std::time::Duration;
+
 use e2e::visitors::NEW_YORK;
 use e2e::{Behaviour, Edge};
 use serde_json::{Value, json};
@@ -42,6 +44,18 @@ fn rewritten(page: &str) -> String {
         at = start;
     }
     page
+}
+
+#[test]
+fn the_first_half_of_a_small_page_arrives_rewritten_before_the_second() {
+    let edge = Edge::demo().start();
+    let stall = Duration::from_millis(1_200);
+    edge.origin().on("/", Behaviour::StallBody(stall));
+    let page = edge.visitor(NEW_YORK).get("/");
+    assert!(page.complete && page.text().contains("id=\"edge-decisions\""), "{}", page.text());
+    assert!(page.body.len() < 8_000, "less than any buffer on the way holds");
+    let (first, last) = (page.arrivals.first().unwrap(), page.arrivals.last().unwrap());
+    assert!(last.0 - first.0 > stall / 2, "the edge held the first half back: {:?}", page.arrivals);
 }
 
 #[test]

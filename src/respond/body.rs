@@ -106,8 +106,7 @@ pub fn send_html<P: Platform>(
         let used = platform.vcpu_ms().zip(started).map(|(now, then)| now.saturating_sub(then));
         used.is_none_or(|used| used < limits.vcpu_ms)
     };
-    // A client that went away is no reason to stop reading the origin's answer early: the platform ends both.
-    let sink = |bytes: &[u8]| drop(stream.write_all(bytes));
+    let sink = |bytes: &[u8]| hand_on(&mut stream, bytes);
     let mut rewriter = HtmlRewriter::new(&plan.html, sink).charset(charset).budget(goes_on);
     let complete = read_chunks(&mut body, |chunk| rewriter.write(chunk));
     let outcome = rewriter.end();
@@ -143,8 +142,8 @@ pub fn send_edited<P: Platform>(
         return code;
     }
     let mut stream = platform.respond_streaming(Response { status, headers, body: () });
-    drop(stream.write_all(&bytes));
-    let complete = read.is_ok() && read_chunks(&mut body, |chunk| drop(stream.write_all(chunk)));
+    hand_on(&mut stream, &bytes);
+    let complete = read.is_ok() && read_chunks(&mut body, |chunk| hand_on(&mut stream, chunk));
     if complete {
         drop(stream.finish());
     }
@@ -154,6 +153,12 @@ pub fn send_edited<P: Platform>(
 /// An HLS playlist without what can't be played.
 pub fn filter_playlist(limits: HlsLimits, bytes: &[u8]) -> Option<Vec<u8>> {
     std::str::from_utf8(bytes).ok().map(|playlist| filter(playlist, limits).into_owned().into_bytes())
+}
+
+/// Hands bytes to the client now: the SDK's stream would keep up to 8 kB until more come, which may take an origin a while.
+fn hand_on(stream: &mut impl Write, bytes: &[u8]) {
+    // A client that went away is no reason to stop reading the origin's answer early: the platform ends both.
+    let _ = stream.write_all(bytes).and_then(|()| stream.flush());
 }
 
 /// Reads a body to its end, chunk by chunk as they come; `false` where it breaks off.
