@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at a surprise, its helpers included")]
 
+use std::io::Write as _;
 use std::path::Path;
 
 use edge_personalizer::growthbook::conformance;
@@ -28,7 +29,9 @@ fn run(path: &str) -> conformance::Report {
 #[test]
 fn every_case_of_the_specification_passes() {
     if !Path::new(SPECIFICATION).exists() {
-        println!("SKIPPED: {SPECIFICATION} is absent; `personalizer conformance FILE` runs a copy from elsewhere");
+        let how = "`personalizer conformance FILE` runs a copy from elsewhere";
+        // Past the test's own output, which is kept back where it passes.
+        writeln!(std::io::stderr(), "NOT TESTED: {SPECIFICATION} is absent; {how}").unwrap();
         return;
     }
     let report = run(SPECIFICATION);

@@ -29,7 +29,7 @@ fn every_example_compiles() {
         let mut templates = Templates::new(names.map(|name| (name.to_owned(), "x".to_owned())));
         let (_, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), &mut templates);
         assert!(faults.is_empty(), "{faults:?}");
-        Route::compile(stored).unwrap();
+        Route::compile(stored, "routes/routes/0").unwrap();
     }
 }
 
@@ -82,7 +82,7 @@ fn a_faulty_operation_is_named_and_the_page_is_served() {
     host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/", "html": [{ "select": "h1[", "inner": "x" }, { "select": "h1", "inner": "y" }] }] }));
     assert_eq!(text(&visit(NEW_YORK, "/").send(&host)), "<h1>y</h1>");
     let named = host.lines_of(Endpoint::Errors)[0]["fault"]["pointer"].as_str().unwrap().to_owned();
-    assert!(named.starts_with("/a/html/0"), "{named}");
+    assert!(named.starts_with("/routes/0/html/0"), "{named}");
 }
 
 #[test]

@@ -148,8 +148,8 @@ pub fn lint(rules: &RuleSet, route: &Route) -> Vec<transform::Fault> {
 }
 
 fn note(rules: &RuleSet, route: &Route, faults: Vec<transform::Fault>) {
-    let place =
-        |fault: transform::Fault| Fault::new("routes", format!("/{}{}", route.id, fault.pointer), fault.message);
+    let (dictionary, pointer) = route.place.split_once('/').unwrap_or((&route.place, ""));
+    let place = |fault: transform::Fault| Fault::new(dictionary, format!("/{pointer}{}", fault.pointer), fault.message);
     rules.routes.note(faults.into_iter().map(place));
 }
 

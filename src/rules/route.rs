@@ -29,6 +29,8 @@ const OF_THE_URL: [&str; 10] =
 pub struct Route {
     /// Its name.
     pub id: String,
+    /// Where it stands: its dictionary's part and the JSON pointer within (`routes.2/routes/7`), for faults that are found late.
+    pub place: String,
     /// Which paths.
     pub pattern: Pattern,
     /// Its kill switch.

@@ -139,7 +139,7 @@ impl Routes {
                 for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
-                Route::compile(stored)
+                Route::compile(stored, &slot.pointer)
             });
             match compiled {
                 Ok(route) => Some(Rc::new(route)),

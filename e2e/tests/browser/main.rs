@@ -1,6 +1,6 @@
 //! What a visitor's browser makes of it: Debian's Chromium visits the edge.
 //!
-//! Where there is no Chromium, each test prints NOT TESTED and how to install it (shown with `--nocapture`), and in CI it panics.
+//! Where there is no Chromium, each test prints NOT TESTED and how to install it, and in CI it panics.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

@@ -69,7 +69,7 @@ pub fn rows() -> Table {
         let operations = json!([{ "select": "li", "inner": { "template": "nothing" } }, { "select": "h1", "inner": "{{ region.slug }}" }]);
         edit(rules, "routes", "/routes/2", "html", operations);
     };
-    let log = ["routes/page/html/0/inner"];
+    let log = ["routes/routes/2/html/0/inner"];
     tried(&mut table, &html, &[row("page operation names no template", 200, Page::Right, &log).asks("/products")]);
     for (fault, letter, length) in
         [("entry of 8,000 characters", "x", LONGEST_ENTRY), ("entry of 8,000 characters, 16 kB", "é", LONGEST_ENTRY)]

@@ -1,6 +1,6 @@
 //! Promise 1 in front of a real shared cache: Varnish keeps what it may, and no visitor ever sees what is another's.
 //!
-//! Where there is no Varnish, each test prints NOT TESTED and how to install it (shown with `--nocapture`), and in CI it panics.
+//! Where there is no Varnish, each test prints NOT TESTED and how to install it, and in CI it panics.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,

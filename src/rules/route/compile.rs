@@ -20,12 +20,12 @@ pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
 const MAX_ID: usize = 64;
 
 impl Route {
-    /// Compiles a stored route.
+    /// Compiles a stored route; `place` says where it stands.
     ///
     /// # Errors
     ///
     /// The first fault; the route can't be used.
-    pub fn compile(stored: stored::Route) -> Result<Self, RouteFault> {
+    pub fn compile(stored: stored::Route, place: &str) -> Result<Self, RouteFault> {
         let at = |pointer: &'static str| move |message: String| (pointer.to_owned(), message);
         if !is_name(&stored.id) {
             let message = format!("expected 1 to {MAX_ID} of A-Z a-z 0-9 . _ -, but found '{}'", stored.id);
@@ -67,6 +67,7 @@ impl Route {
         let action = compile_action(&stored, &pattern)?;
         let mut route = Self {
             id: stored.id,
+            place: place.to_owned(),
             pattern,
             enabled: stored.enabled,
             host,
@@ -294,7 +295,7 @@ mod tests {
     use time::macros::datetime;
 
     fn compile(json: serde_json::Value) -> Result<Route, RouteFault> {
-        Route::compile(serde_json::from_value(json).unwrap())
+        Route::compile(serde_json::from_value(json).unwrap(), "routes/routes/0")
     }
 
     fn fault(json: serde_json::Value) -> String {
