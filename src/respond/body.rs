@@ -14,8 +14,8 @@ use crate::transform::charset::Charset;
 use crate::transform::headers::{LeftAlone, Rewritable, fit_not_modified, fit_response, fit_version, rewritable};
 use crate::transform::html::{Ending, HtmlRewriter};
 
-/// Bytes read of a body at a time.
-const CHUNK: usize = 16 * 1024;
+/// Bytes read of a body at a time: a host call, and one more to hand on what became of them.
+const CHUNK: usize = 32 * 1024;
 /// Has the platform compress the answer again (Fastly, "Dynamic compression").
 const COMPRESS_HINT: HeaderName = HeaderName::from_static("x-compress-hint");
 

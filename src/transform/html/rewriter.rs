@@ -60,8 +60,8 @@ pub struct Outcome {
     pub insertions_cut: bool,
 }
 
-/// Rewrites one page. Bytes of a page go in by [`write`](Self::write); the sink gets them, changed or not, in chunks of
-/// about 16 kB, and at the latest when `write` returns.
+/// Rewrites one page. Bytes of a page go in by [`write`](Self::write); the sink gets them, changed or not, in few, large
+/// chunks, and at the latest when `write` returns.
 pub struct HtmlRewriter<'p, S: FnMut(&[u8]) + 'p> {
     stage: Stage<'p>,
     plan: &'p HtmlPlan,

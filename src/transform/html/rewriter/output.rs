@@ -1,7 +1,8 @@
 //! Output in few, large pieces.
 
-/// Bytes collected before they are handed on: a host call a tag would cost more than the rewriting.
-const BUFFER: usize = 16 * 1024;
+/// Bytes collected before they are handed on: a host call a tag would cost more than the rewriting. A chunk of the page fits, with
+/// what was added to it.
+const BUFFER: usize = 40 * 1024;
 
 /// Collects the parser's many small pieces.
 pub(super) struct Output<S> {
