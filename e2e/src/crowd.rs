@@ -1,7 +1,5 @@
 //! A crowd: random visitors with random requests, from a seed. What they send is what browsers, tools and mischief send.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use edge_personalizer::context::identity::{UserId, sign};
 use edge_personalizer::mac::MacKey;
 use edge_personalizer::platform::Geo;
@@ -53,8 +51,7 @@ const QUERIES: [&str; 9] =
 /// The clock is before 1970.
 #[must_use]
 pub fn proof(user: &UserId) -> [(String, String); 2] {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let signature = sign(&MacKey::new(IDENTITY.as_bytes()).unwrap(), user, now);
+    let signature = sign(&MacKey::new(IDENTITY.as_bytes()).unwrap(), user, crate::now().as_secs());
     [("X-User-ID".to_owned(), user.as_str().to_owned()), ("X-User-Signature".to_owned(), signature)]
 }
 

@@ -17,6 +17,7 @@
 )]
 
 mod builder;
+mod clock;
 pub mod crowd;
 mod dice;
 mod edge;
@@ -26,6 +27,7 @@ pub mod programs;
 mod relay;
 
 pub use builder::Builder;
+pub use clock::now;
 pub use demo_origin::{Behaviour, DemoOrigin, Recorded};
 pub use dice::Dice;
 pub use edge::{Edge, Visit};

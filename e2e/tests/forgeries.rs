@@ -6,11 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use e2e::crowd::proof;
 use e2e::visitors::NEW_YORK;
-use e2e::{Answer, Dice, Edge, Recorded, Request};
+use e2e::{Answer, Dice, Edge, Recorded, Request, now};
 use edge_personalizer::context::identity::UserId;
 use serde_json::{Value, json};
 
@@ -179,8 +178,8 @@ fn plausible(name: &str) -> &'static str {
 
 #[test]
 fn whatever_the_edge_says_a_client_cannot_say() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * 1_000;
-    let record = json!({ "v": 1, "updated_at": now, "cart": [{ "sku": "P0001", "quantity": 1 }] }).to_string();
+    let record =
+        json!({ "v": 1, "updated_at": now().as_millis(), "cart": [{ "sku": "P0001", "quantity": 1 }] }).to_string();
     let edge = Edge::with_rules(&rules())
         .kv("sessions", &format!("visitor/{VISITOR}"), &record)
         .kv("sessions", "user/user-7", &record)

@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use e2e::programs::{self, Running};
 use e2e::visitors::NEW_YORK;
-use e2e::{Edge, Request};
+use e2e::{Edge, Request, now};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -84,13 +84,9 @@ fn feed(redis: &Redis, edge: &Edge) -> Running {
     })
 }
 
-fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
-
 fn put(sku: &str, quantity: u32) -> Value {
     let record = json!({ "cart": [{ "sku": sku, "quantity": quantity }], "recent_views": [sku] });
-    json!({ "op": "put", "visitor": VISITOR, "updated_at": now_ms(), "record": record })
+    json!({ "op": "put", "visitor": VISITOR, "updated_at": now().as_millis(), "record": record })
 }
 
 /// The shop's home page, as the visitor sees it.

@@ -5,10 +5,8 @@
     reason = "what is missing in a JSON value is null, and a surprise ends the test"
 )]
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use e2e::visitors::NEW_YORK;
-use e2e::{Answer, Edge, Request};
+use e2e::{Answer, Edge, Request, now};
 use edge_personalizer::replication::{WebhookSecret, sign};
 use serde_json::{Value, json};
 
@@ -29,18 +27,14 @@ fn edge() -> Edge {
     Edge::demo().dictionary("settings", &json!({})).dictionary("routes", &routes()).start()
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
 fn put(cart: &str) -> String {
-    json!({ "op": "put", "visitor": VISITOR, "updated_at": now() * 1000, "record": { "cart": [{ "sku": cart, "quantity": 1 }] } }).to_string()
+    json!({ "op": "put", "visitor": VISITOR, "updated_at": now().as_millis(), "record": { "cart": [{ "sku": cart, "quantity": 1 }] } }).to_string()
 }
 
 /// A batch as a sender with this secret makes it.
 fn batch(target: &str, secret: &str, body: &str) -> Request {
     let secret = WebhookSecret::parse(secret).unwrap();
-    let time = now();
+    let time = now().as_secs();
     Request::new("POST", target)
         .header("content-type", "application/x-ndjson")
         .header("webhook-id", "msg_1")
@@ -74,7 +68,7 @@ fn what_the_backend_sends_shows_on_the_visitors_next_request() {
     assert!(asked(&edge, "edge-session").unwrap().starts_with("fresh;age="));
     let again = edge.send(&batch("/.edge/sessions", SECRET, &put("P0001")));
     assert_eq!(again.status, 200, "a batch may come again: {}", again.text());
-    let gone = json!({ "op": "delete", "visitor": VISITOR, "updated_at": (now() + 1) * 1000 }).to_string();
+    let gone = json!({ "op": "delete", "visitor": VISITOR, "updated_at": now().as_millis() + 1000 }).to_string();
     assert_eq!(edge.send(&batch("/.edge/sessions", SECRET, &gone)).status, 200);
     assert_eq!(edge.send(&batch("/.edge/sessions", SECRET, &put("P0002"))).status, 200);
     visit(&edge, "/echo/page");

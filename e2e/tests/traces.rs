@@ -2,10 +2,10 @@
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use e2e::visitors::{NEW_YORK, NOWHERE, PARIS, Visitor};
-use e2e::{Answer, Behaviour, Edge, Request};
+use e2e::{Answer, Behaviour, Edge, Request, now};
 use edge_personalizer::context::identity::{UserId, sign};
 use edge_personalizer::mac::MacKey;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const TCF_PART: &str = "euconsent-v2=COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACC
 const LOG_LIMIT: Duration = Duration::from_secs(20);
 
 fn edge() -> Edge {
-    let record = json!({ "version": 1, "updated_at": now() * 1000, "recent_views": ["canary-view"], "cart": [{ "sku": "canary-cart", "quantity": 1 }],
+    let record = json!({ "version": 1, "updated_at": now().as_millis(), "recent_views": ["canary-view"], "cart": [{ "sku": "canary-cart", "quantity": 1 }],
         "segments": ["canary-segment"], "attributes": { "name": "canary-name" } })
     .to_string();
     let rules = json!({
@@ -43,13 +43,9 @@ fn edge() -> Edge {
         .start()
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
 /// A request by somebody who was here before, and proves who it is.
 fn known(target: &str, agent: &str, cookies: &[&str]) -> Request {
-    let signature = sign(&MacKey::new(LOCAL_SECRET).unwrap(), &UserId::parse(USER).unwrap(), now());
+    let signature = sign(&MacKey::new(LOCAL_SECRET).unwrap(), &UserId::parse(USER).unwrap(), now().as_secs());
     let id = format!("ep_vid={VISITOR}");
     let all: Vec<&str> = cookies.iter().copied().chain([id.as_str(), "theme=canary-cookie"]).collect();
     Request::get(target)

@@ -137,7 +137,7 @@ fn page_answer(body: String, kind: &str) -> Behaviour {
 fn start() -> Edge {
     let mut edge = Edge::with_rules(&rules());
     for (number, value) in corpus().into_iter().enumerate() {
-        let record = json!({ "v": 1, "updated_at": "2026-11-24T00:00:00Z", "attributes": { "v": value },
+        let record = json!({ "v": 1, "updated_at": e2e::now().as_millis(), "attributes": { "v": value },
                              "cart": [{ "sku": value, "quantity": 1 }] });
         edge = edge.kv("sessions", &format!("visitor/{}", visitor_id(number)), &record.to_string());
     }

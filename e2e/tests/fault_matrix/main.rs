@@ -14,9 +14,9 @@ mod matrix;
 mod session_api;
 
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use e2e::{Builder, Edge};
+use e2e::{Builder, Edge, now};
 use serde_json::{Value, json};
 
 use matrix::Matrix;
@@ -47,8 +47,7 @@ fn shop(asks: bool) -> Builder {
 
 /// A record that was right `age` seconds ago.
 fn record(age: u64) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    json!({ "v": 1, "updated_at": (now - age) * 1000, "recent_views": ["kv-1"], "cart": [{ "sku": "kv-3", "quantity": 2 }] })
+    json!({ "v": 1, "updated_at": (now() - Duration::from_secs(age)).as_millis(), "recent_views": ["kv-1"], "cart": [{ "sku": "kv-3", "quantity": 2 }] })
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Visitors that nothing may confuse: each has strings that are nobody else's.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use e2e::{Edge, Request};
+use e2e::{Edge, Request, now};
 use edge_personalizer::context::identity::{SIGNATURE_HEADER, USER_HEADER, UserId, sign};
 use edge_personalizer::mac::MacKey;
 use serde_json::{Value, json};
@@ -56,13 +54,12 @@ impl Person {
     fn known(name: &'static str, number: usize, own: &[(&'static str, &str)]) -> Self {
         let user = user(name, number);
         let id = UserId::parse(&user).unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let visitor =
             format!("{:032x}", name.bytes().fold(number as u128 + 1, |sum, byte| sum * 257 + u128::from(byte)) << 20);
         let mut headers: Vec<(&'static str, String)> =
             own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         headers.push((USER_HEADER, user.clone()));
-        headers.push((SIGNATURE_HEADER, sign(&MacKey::new(KEY.as_bytes()).unwrap(), &id, now)));
+        headers.push((SIGNATURE_HEADER, sign(&MacKey::new(KEY.as_bytes()).unwrap(), &id, now().as_secs())));
         headers.push(("Cookie", format!("consent=yes; ep_vid={visitor}; theme={name}; basket={user}-basket")));
         Self { name, user, visitor, headers }
     }
@@ -88,7 +85,7 @@ pub fn sessions() -> Vec<(String, Value)> {
     let users = ["ann", "bob"].into_iter().flat_map(|name| (0..CANDIDATES).map(move |number| user(name, number)));
     users
         .map(|user| {
-            let record = json!({ "v": 1, "updated_at": "2026-11-24T00:00:00Z", "recent_views": [format!("{user}-viewed")],
+            let record = json!({ "v": 1, "updated_at": now().as_millis(), "recent_views": [format!("{user}-viewed")],
                 "cart": [{ "sku": format!("{user}-sku"), "quantity": 1 }], "attributes": { "tier": format!("{user}-tier") } });
             (format!("user/{user}"), record)
         })
