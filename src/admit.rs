@@ -5,8 +5,9 @@ pub mod trace;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use crate::hex::hex;
 use crate::platform::ClientRequest;
 use crate::rules::path::normal_form;
 use trace::Trace;
@@ -25,8 +26,17 @@ const MAX_HOST: usize = 253;
 const MAX_CLAIM: usize = 4_096;
 /// Our name in `CDN-Loop` (RFC 8586).
 pub const CDN_ID: &str = "edge-personalizer";
+/// What the edge or the platform says anew to a backend.
+const REMADE: [&str; 5] = ["host", "content-length", "expect", "x-request-id", "traceparent"];
 /// Reserved paths start with this (design.md section 6).
 const RESERVED_PATH: &str = "/.edge";
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_GEO_REGION: HeaderName = HeaderName::from_static("x-geo-region");
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_SIGNATURE: HeaderName = HeaderName::from_static("x-user-signature");
 
 /// What a client says of itself and can't be believed as it is: each is proven later, or forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,14 +125,14 @@ pub struct Refusal {
     pub request_id: String,
 }
 
-/// Admits a request, or refuses it; takes all of the request but its body. `random` makes the ids. Never panics, touches no store.
+/// Admits a request, or refuses it; takes all of the request but its body. `random` makes the ids: a trace that
+/// begins here is called as the request is. Never panics, touches no store.
 ///
 /// # Errors
 ///
 /// The refusal.
-pub fn admit<B>(request: &mut ClientRequest<B>, random: [u128; 2]) -> Result<RequestHead, Refusal> {
-    let [for_id, for_trace] = random;
-    let request_id = format!("{for_id:032x}");
+pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestHead, Refusal> {
+    let request_id = hex(&random.to_be_bytes());
     let refuse = |status, code| Err(Refusal { status, code, request_id: request_id.clone() });
 
     let url_length = request.path.len() + request.query.as_ref().map_or(0, |query| query.len() + 1);
@@ -150,29 +160,23 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: [u128; 2]) -> Result<Req
         return refuse(StatusCode::LOOP_DETECTED, "loop");
     }
 
-    let claim = |name: &str| {
+    let claim = |name: HeaderName| {
         let mut lines = request.headers.get_all(name).iter();
         let value = lines.next()?.to_str().ok().filter(|value| value.len() <= MAX_CLAIM)?;
         // Two of a kind prove nothing.
         lines.next().is_none().then(|| value.trim().to_owned())
     };
-    let claims = Claims {
-        region: claim("x-geo-region"),
-        user_id: claim("x-user-id"),
-        user_signature: claim("x-user-signature"),
-    };
+    let claims =
+        Claims { region: claim(X_GEO_REGION), user_id: claim(X_USER_ID), user_signature: claim(X_USER_SIGNATURE) };
     let mut headers = std::mem::take(&mut request.headers);
-    let parent = headers.get("traceparent").map(HeaderValue::as_bytes);
-    let trace = Trace::new(parent, for_trace);
+    let parent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
+    let trace = Trace::new(parent, random);
+    let continued = trace.continued;
     headers::remove_hop_by_hop(&mut headers);
-    headers::remove_spoofable(&mut headers);
+    headers::remove_where(&mut headers, |name| {
+        headers::is_spoofable(name) || REMADE.contains(&name) || (name == "tracestate" && !continued)
+    });
     headers::join_cookies(&mut headers);
-    for name in ["host", "content-length", "expect", "x-request-id", "traceparent"] {
-        headers.remove(name);
-    }
-    if !trace.continued {
-        headers.remove("tracestate");
-    }
     let normal_path = normal_form(&request.path).into_owned();
     Ok(RequestHead {
         method: std::mem::take(&mut request.method),
@@ -212,7 +216,7 @@ fn has_control(text: &str) -> bool {
 
 /// Whether our own name is in `CDN-Loop` (RFC 8586 section 2): the request has been here before.
 fn has_loop(headers: &HeaderMap) -> bool {
-    headers.get_all("cdn-loop").iter().any(|line| {
+    headers.get_all(CDN_LOOP).iter().any(|line| {
         line.as_bytes()
             .split(|byte| *byte == b',')
             .filter_map(|member| member.split(|byte| *byte == b';').next())
@@ -237,15 +241,13 @@ fn reserved(path: &str, normal_path: &str) -> Option<Reserved> {
 
 /// Adds what every request to a backend carries: the loop guard, the trail, the ids.
 pub fn add_hop_headers(head: &RequestHead, headers: &mut HeaderMap) {
-    let mut set = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
+    headers.append(CDN_LOOP, HeaderValue::from_static(CDN_ID));
+    headers.append(header::VIA, HeaderValue::from_static("1.1 edge-personalizer"));
+    for (name, id) in [(X_REQUEST_ID, head.request_id.clone()), (TRACEPARENT, head.trace.traceparent())] {
+        if let Ok(value) = HeaderValue::try_from(id) {
             headers.append(name, value);
         }
-    };
-    set("cdn-loop", CDN_ID);
-    set("via", "1.1 edge-personalizer");
-    set("x-request-id", &head.request_id);
-    set("traceparent", &head.trace.traceparent());
+    }
 }
 
 /// Whether the client accepts `coding` (RFC 9110 section 12.5.3).

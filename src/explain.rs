@@ -39,8 +39,8 @@ pub struct Described {
     pub preview_keys: Rc<Vec<MacKey>>,
     /// When.
     pub now: OffsetDateTime,
-    /// The bits of a new visitor's id, of the request's id and of the trace's.
-    pub random: [u128; 3],
+    /// The bits of a new visitor's id, and of the request's.
+    pub random: [u128; 2],
 }
 
 /// All steps of one request.
@@ -145,8 +145,7 @@ pub struct ShownStep {
 
 /// Walks the steps. `random` is used once each, so that the same description gives the same explanation.
 pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
-    let Described { mut request, geo, device, user, preview_keys, now, random: [for_visitor, for_id, for_trace] } =
-        described;
+    let Described { mut request, geo, device, user, preview_keys, now, random: [for_visitor, for_id] } = described;
     let mut explanation = Explanation {
         revision: rules.revision.clone(),
         time: record::timestamp(now),
@@ -160,7 +159,7 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
         plan: None,
         faults: Vec::new(),
     };
-    let mut head = match admit::admit(&mut request, [for_id, for_trace]) {
+    let mut head = match admit::admit(&mut request, for_id) {
         Ok(head) => head,
         Err(refusal) => {
             explanation.refused = Some((refusal.status.as_u16(), refusal.code));
@@ -198,7 +197,7 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
     explanation.shown = shown(&decision);
     explanation.steps.append(&mut trace.steps);
     let plan = plan::plan(&head, rules, &context, &decision);
-    explanation.plan = Some(planned::describe(rules, &context, &decision, plan, cookie));
+    explanation.plan = Some(planned::describe(&head, rules, &context, &decision, plan, cookie));
     explanation.faults = rules.routes.take_faults().iter().map(ToString::to_string).collect();
     explanation
 }

@@ -23,6 +23,7 @@ pub mod transform;
 pub mod condition;
 pub mod explain;
 pub mod growthbook;
+mod hex;
 pub mod json_place;
 mod json_words;
 pub mod mac;

@@ -8,7 +8,7 @@ pub mod storing;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::admit::headers::remove_hop_by_hop;
+use crate::admit::headers::{remove_hop_by_hop, remove_where};
 use crate::plan::Privacy;
 use crate::plan::variant::Variant;
 
@@ -18,9 +18,15 @@ pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
 /// The header that tells the client which revision of the rules served it.
 pub const EDGE_REVISION: HeaderName = HeaderName::from_static("edge-revision");
 
-/// Headers for the edge's own cache: a client has no business with them.
-const EDGE_CACHE: [&str; 4] =
-    ["surrogate-control", "surrogate-key", "cdn-cache-control", "cloudflare-cdn-cache-control"];
+/// What an origin has no say in, and headers for the edge's own cache: a client has no business with those.
+const EDGE_ONLY: [&str; 6] = [
+    "edge-variant",
+    "edge-revision",
+    "surrogate-control",
+    "surrogate-key",
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+];
 
 /// Shapes the head of an answer. What isn't personalized stays as the origin sent it, hop-by-hop fields aside.
 ///
@@ -30,10 +36,7 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
     if privacy == Privacy::Transparent {
         return;
     }
-    for name in EDGE_CACHE {
-        headers.remove(name);
-    }
-    headers.remove(EDGE_VARIANT);
+    remove_where(headers, |name| EDGE_ONLY.contains(&name));
     if !variant.is_empty()
         && let Ok(value) = HeaderValue::from_str(&variant.header())
     {
@@ -47,7 +50,7 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
 /// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
 pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
     if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
-        headers.append(HeaderName::from_static("accept-ch"), value);
+        headers.append(const { HeaderName::from_static("accept-ch") }, value);
     }
 }
 
@@ -56,7 +59,6 @@ pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Pr
     if privacy == Privacy::Transparent {
         return;
     }
-    headers.remove(EDGE_REVISION);
     if let Some(value) = revision.and_then(|revision| HeaderValue::from_str(revision).ok()) {
         headers.insert(EDGE_REVISION, value);
     }

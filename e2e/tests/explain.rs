@@ -157,7 +157,7 @@ fn described(person: &Person, host: &str, answer: &Answer) -> Described {
         user: person.user.clone(),
         preview_keys: Rc::default(),
         now: OffsetDateTime::now_utc(),
-        random: [new, 2, 3],
+        random: [new, 2],
     }
 }
 

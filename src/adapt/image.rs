@@ -1,6 +1,6 @@
 //! Images: width, quality and format.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Serialize};
 
 use super::{ByDevice, ByNetwork, is_parameter};
@@ -104,9 +104,8 @@ impl StoredImage {
     /// The listed width that holds what the hints ask for.
     fn width(&self, headers: &HeaderMap) -> Option<u32> {
         let largest = *self.widths.last()?;
-        let either = |new: &str, old: &str| {
-            hints::number(headers, new).or_else(|| hints::number(headers, old)).filter(|number| *number > 0.0)
-        };
+        let hint = |name| hints::number(headers, HeaderName::from_static(name));
+        let either = |new, old| hint(new).or_else(|| hint(old)).filter(|number| *number > 0.0);
         // `Width` counts the screen's dots already, `Viewport-Width` counts CSS pixels.
         let dots = either("sec-ch-width", "width").or_else(|| {
             let dpr = either("sec-ch-dpr", "dpr").map_or(1.0, |dpr| dpr.min(MAX_DPR));

@@ -2,20 +2,6 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Hop-by-hop fields (RFC 9110 section 7.6.1), with the obsolete ones that some peers still act on.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
-
 /// Headers that origins and frameworks trust, and that a client could forge: another address, host, scheme, path or method.
 const SPOOFABLE: [&str; 17] = [
     "forwarded",
@@ -47,7 +33,8 @@ const EDGE_ONLY: [&str; 7] =
 /// What follows from the request itself or from the connection.
 const FRAMING: [&str; 4] = ["host", "content-length", "expect", "max-forwards"];
 
-fn is_spoofable(name: &str) -> bool {
+/// Whether a client could forge it, to an origin's harm.
+pub fn is_spoofable(name: &str) -> bool {
     let known = |name: &str| {
         SPOOFABLE.contains(&name)
             || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -63,7 +50,7 @@ fn is_another_spelling(name: &str) -> bool {
 }
 
 fn is_reserved_name(name: &str) -> bool {
-    is_spoofable(name) || HOP_BY_HOP.contains(&name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
+    is_spoofable(name) || ends_here(name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
 }
 
 /// Whether rules may not edit the request header `name`: the edge alone sets it, or nobody does.
@@ -71,9 +58,26 @@ pub fn is_reserved(name: &HeaderName) -> bool {
     is_reserved_name(name.as_str())
 }
 
+/// Hop-by-hop fields (RFC 9110 section 7.6.1), with the obsolete ones that some peers still act on.
+fn ends_here(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
+
 /// Whether an answer's header ends at this hop.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+    ends_here(name.as_str())
 }
 
 /// The names that `Connection` lists: they end at this hop too (RFC 9110 section 7.6.1).
@@ -96,15 +100,13 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
+    remove_where(headers, ends_here);
 }
 
-/// Removes what a client could forge.
-pub fn remove_spoofable(headers: &mut HeaderMap) {
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_spoofable(name.as_str())).cloned().collect();
-    for name in forged {
+/// Removes the fields with such names. A look at each field that is there costs less than a search for each that might be.
+pub fn remove_where(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+    let unwanted: Vec<HeaderName> = headers.keys().filter(|name| is_unwanted(name.as_str())).cloned().collect();
+    for name in unwanted {
         headers.remove(name);
     }
 }
@@ -112,13 +114,7 @@ pub fn remove_spoofable(headers: &mut HeaderMap) {
 /// Removes `name` as a client may spell it: with `_` for `-`, an origin behind CGI can't tell it from what a rule sets.
 pub fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
     headers.remove(name);
-    let same = |other: &&HeaderName| {
-        other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str().replace('_', "-")
-    };
-    let others: Vec<HeaderName> = headers.keys().filter(same).cloned().collect();
-    for other in others {
-        headers.remove(other);
-    }
+    remove_where(headers, |other| other.contains('_') && other.replace('_', "-") == name.as_str().replace('_', "-"));
 }
 
 /// Joins several `Cookie` lines with `; ` (RFC 9113 section 8.2.3): what comes after sees one.
@@ -178,7 +174,7 @@ mod tests {
             ("X-Forwarded_For", "i"),
             ("Content_Length", "7"),
         ]);
-        remove_spoofable(&mut map);
+        remove_where(&mut map, is_spoofable);
         assert!(map.is_empty(), "{map:?}");
     }
 
@@ -192,7 +188,7 @@ mod tests {
     #[test]
     fn an_underscore_alone_is_no_forgery() {
         let mut map = headers(&[("sec_token", "a"), ("x_tier", "b")]);
-        remove_spoofable(&mut map);
+        remove_where(&mut map, is_spoofable);
         assert_eq!(map.len(), 2);
     }
 

@@ -1,6 +1,6 @@
 //! Request ids and W3C Trace Context (<https://www.w3.org/TR/trace-context/>, version 00).
 
-use std::fmt::Write as _;
+use crate::hex::hex;
 
 /// A request's place in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,19 +19,17 @@ impl Trace {
     pub fn new(parent: Option<&[u8]>, random: u128) -> Self {
         // The span takes bits that a new trace id is not made of alone: both are random, neither is empty.
         let span = (random as u64) ^ ((random >> 64) as u64).rotate_left(17) | 1;
-        let span_id = format!("{span:016x}");
+        let span_id = hex(&span.to_be_bytes());
         match parent.and_then(parse) {
             Some((trace_id, sampled)) => Self { trace_id, span_id, sampled, continued: true },
-            None => Self { trace_id: format!("{:032x}", random | 1), span_id, sampled: false, continued: false },
+            None => Self { trace_id: hex(&(random | 1).to_be_bytes()), span_id, sampled: false, continued: false },
         }
     }
 
     /// The header for the next hop.
     pub fn traceparent(&self) -> String {
-        let mut header = String::with_capacity(55);
-        // Writing to a String can't fail.
-        let _ = write!(header, "00-{}-{}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled));
-        header
+        let flags = if self.sampled { "01" } else { "00" };
+        ["00", &self.trace_id, &self.span_id, flags].join("-")
     }
 }
 

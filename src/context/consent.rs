@@ -5,7 +5,7 @@ pub mod tcf;
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode;
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
@@ -203,7 +203,10 @@ impl CookieRule {
 /// several lines one is enough.
 #[must_use]
 pub fn global_privacy_control(headers: &HeaderMap) -> bool {
-    headers.get_all("sec-gpc").into_iter().any(|value| value.as_bytes().trim_ascii() == b"1")
+    headers
+        .get_all(const { HeaderName::from_static("sec-gpc") })
+        .into_iter()
+        .any(|value| value.as_bytes().trim_ascii() == b"1")
 }
 
 #[cfg(test)]

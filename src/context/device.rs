@@ -1,6 +1,6 @@
 //! What the visitor holds: the platform's device record where there is one, else client hints, else the User-Agent.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use super::hints;
 use crate::platform::Device;
@@ -67,7 +67,7 @@ fn class(headers: &HeaderMap, record: Option<&Device>, agent: Agent, os: &str) -
     }
     record
         .and_then(recorded)
-        .or_else(|| match hints::boolean(headers, "sec-ch-ua-mobile") {
+        .or_else(|| match hints::boolean(headers, const { HeaderName::from_static("sec-ch-ua-mobile") }) {
             Some(true) => Some(DeviceClass::Mobile),
             // `?0` is said by desktops, tablets and televisions alike.
             Some(false) if matches!(os, "windows" | "macos" | "linux" | "chromeos") => Some(DeviceClass::Desktop),
@@ -92,7 +92,7 @@ fn browser(headers: &HeaderMap, record: Option<&Device>, agent: Agent) -> &'stat
     let recorded = record.and_then(|record| record.browser.as_deref()).and_then(user_agent::browser_named);
     recorded
         .or_else(|| {
-            let brands = hints::strings(headers, "sec-ch-ua");
+            let brands = hints::strings(headers, const { HeaderName::from_static("sec-ch-ua") });
             // `Chromium` stands beside the browser's own brand.
             let own = brands.iter().find_map(|brand| user_agent::browser_named(brand));
             own.or_else(|| brands.contains(&"Chromium").then_some("chrome"))
@@ -103,7 +103,10 @@ fn browser(headers: &HeaderMap, record: Option<&Device>, agent: Agent) -> &'stat
 fn os(headers: &HeaderMap, record: Option<&Device>, agent: Agent) -> &'static str {
     let recorded = record.and_then(|record| record.os.as_deref()).and_then(user_agent::os_named);
     recorded
-        .or_else(|| hints::string(headers, "sec-ch-ua-platform").and_then(user_agent::os_named))
+        .or_else(|| {
+            hints::string(headers, const { HeaderName::from_static("sec-ch-ua-platform") })
+                .and_then(user_agent::os_named)
+        })
         .unwrap_or_else(|| agent.os())
 }
 

@@ -2,17 +2,17 @@
 //! Network Information and responsive-image drafts). Values are Structured Fields (RFC 9651) in the newer ones, bare
 //! numbers in the older ones. A hint that doesn't parse is one that wasn't sent.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The value of a hint that comes on one line; several lines are malformed.
-pub(crate) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(crate) fn value(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next()?.to_str().ok()?.trim();
     (lines.next().is_none() && !line.is_empty()).then_some(line)
 }
 
 /// A Structured Fields boolean: `?1`.
-pub(crate) fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
+pub(crate) fn boolean(headers: &HeaderMap, name: HeaderName) -> Option<bool> {
     match value(headers, name)? {
         "?1" => Some(true),
         "?0" => Some(false),
@@ -21,7 +21,7 @@ pub(crate) fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
 }
 
 /// A non-negative number: digits, and a fraction where there is one.
-pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+pub(crate) fn number(headers: &HeaderMap, name: HeaderName) -> Option<f64> {
     let text = value(headers, name)?;
     let is_number = text.len() <= 16
         && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
@@ -30,13 +30,13 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
 }
 
 /// A Structured Fields string: `"Windows"`; escapes aren't used in any hint read here.
-pub(crate) fn string<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(crate) fn string(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let inner = value(headers, name)?.strip_prefix('"')?.strip_suffix('"')?;
     (!inner.contains(['"', '\\'])).then_some(inner)
 }
 
 /// The strings of a list like `"Chromium";v="124", "Not.A/Brand";v="8"`, without their parameters.
-pub(crate) fn strings<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
+pub(crate) fn strings(headers: &HeaderMap, name: HeaderName) -> Vec<&str> {
     let mut rest = value(headers, name).unwrap_or_default();
     let mut found = Vec::new();
     // Brands may hold commas and semicolons on purpose ("greased"): quotes decide.
@@ -63,31 +63,33 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
+    const X: HeaderName = HeaderName::from_static("x");
+
     fn hint(line: &str) -> HeaderMap {
-        HeaderMap::from_iter([(http::HeaderName::from_static("x"), HeaderValue::from_str(line).unwrap())])
+        HeaderMap::from_iter([(X, HeaderValue::from_str(line).unwrap())])
     }
 
     #[test]
     fn malformed_hints_are_no_hints() {
-        assert_eq!(boolean(&hint("?1"), "x"), Some(true));
-        assert_eq!(boolean(&hint("1"), "x"), None);
-        assert_eq!(number(&hint("1.5"), "x"), Some(1.5));
+        assert_eq!(boolean(&hint("?1"), X), Some(true));
+        assert_eq!(boolean(&hint("1"), X), None);
+        assert_eq!(number(&hint("1.5"), X), Some(1.5));
         for line in ["-1", "1e9", "NaN", "inf", ".5", "1,2", "1.2.3", "99999999999999999", ""] {
-            assert_eq!(number(&hint(line), "x"), None, "{line}");
+            assert_eq!(number(&hint(line), X), None, "{line}");
         }
-        assert_eq!(string(&hint("\"Windows\""), "x"), Some("Windows"));
-        assert_eq!(string(&hint("Windows"), "x"), None);
+        assert_eq!(string(&hint("\"Windows\""), X), Some("Windows"));
+        assert_eq!(string(&hint("Windows"), X), None);
         let mut twice = hint("1");
-        twice.append("x", HeaderValue::from_static("2"));
-        assert_eq!(number(&twice, "x"), None);
+        twice.append(X, HeaderValue::from_static("2"));
+        assert_eq!(number(&twice, X), None);
     }
 
     #[test]
     fn brands_may_hold_anything() {
         assert_eq!(
-            strings(&hint(r#""Not:A,Brand;x";v="8,0", "Chromium";v="124" , "Opera""#), "x"),
+            strings(&hint(r#""Not:A,Brand;x";v="8,0", "Chromium";v="124" , "Opera""#), X),
             ["Not:A,Brand;x", "Chromium", "Opera"]
         );
-        assert!(strings(&hint("Chromium"), "x").is_empty());
+        assert!(strings(&hint("Chromium"), X).is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! How fast the visitor's connection is, in three classes: raw figures never go further.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::hints;
 use crate::platform::Geo;
@@ -48,15 +48,18 @@ const MEDIUM_MS: f64 = 270.0;
 /// Gathers the facts about a connection: of all that hints say the worst counts; where they say nothing, the
 /// connection type that geolocation knows.
 pub fn detect(headers: &HeaderMap, geo: Option<&Geo>) -> NetworkFacts {
-    let save_data = hints::value(headers, "save-data").is_some_and(|value| value.eq_ignore_ascii_case("on"));
-    let effective = match hints::value(headers, "ect") {
+    let save_data = hints::value(headers, const { HeaderName::from_static("save-data") })
+        .is_some_and(|value| value.eq_ignore_ascii_case("on"));
+    let effective = match hints::value(headers, const { HeaderName::from_static("ect") }) {
         Some("slow-2g" | "2g") => Some(NetworkClass::Slow),
         Some("3g") => Some(NetworkClass::Medium),
         Some("4g") => Some(NetworkClass::Fast),
         _ => None,
     };
-    let downlink = hints::number(headers, "downlink").map(|mbps| graded(mbps < SLOW_MBPS, mbps < MEDIUM_MBPS));
-    let round_trip = hints::number(headers, "rtt").map(|ms| graded(ms >= SLOW_MS, ms >= MEDIUM_MS));
+    let downlink = hints::number(headers, const { HeaderName::from_static("downlink") })
+        .map(|mbps| graded(mbps < SLOW_MBPS, mbps < MEDIUM_MBPS));
+    let round_trip = hints::number(headers, const { HeaderName::from_static("rtt") })
+        .map(|ms| graded(ms >= SLOW_MS, ms >= MEDIUM_MS));
     let said = [effective, downlink, round_trip].into_iter().flatten().min();
 
     let class = if save_data {

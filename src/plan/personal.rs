@@ -24,16 +24,16 @@ pub const SESSION_DATA: HeaderName = HeaderName::from_static("edge-session-data"
 pub(super) fn add_headers(context: &Context, headers: &mut HeaderMap) {
     let person = &context.person;
     if let Some(user) = person.user().and_then(|user| HeaderValue::from_str(user.as_str()).ok()) {
-        headers.insert(HeaderName::from_static("x-user-id"), user);
+        headers.insert(const { HeaderName::from_static("x-user-id") }, user);
     }
     let visitor = person.visitor.filter(|_| person.permissions.identify);
     if let Some(visitor) = visitor.and_then(|visitor| HeaderValue::from_str(&visitor.to_string()).ok()) {
-        headers.insert(HeaderName::from_static("edge-visitor-id"), visitor);
+        headers.insert(const { HeaderName::from_static("edge-visitor-id") }, visitor);
     }
     if context.session.state != State::None
         && let Ok(value) = HeaderValue::from_str(&context.session.to_string())
     {
-        headers.insert(HeaderName::from_static("edge-session"), value);
+        headers.insert(const { HeaderName::from_static("edge-session") }, value);
     }
 }
 

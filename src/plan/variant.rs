@@ -93,9 +93,7 @@ fn ascii(value: &str) -> String {
     if text.len() > MAX_VALUE {
         let digest = crate::plan::key::digest([value.as_bytes()]);
         text.truncate(MAX_VALUE - 32);
-        for byte in digest.iter().take(16) {
-            let _ = write!(text, "{byte:02x}");
-        }
+        crate::hex::push(&mut text, digest.first_chunk::<16>().map_or(&[], |tail| tail));
     }
     text
 }

@@ -44,6 +44,7 @@ impl fmt::Display for Fault {
 ///
 /// The pointer and the wording of the first thing that doesn't fit.
 pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<String>), (String, String)> {
+    refuse_list(text).map_err(|message| (String::new(), message))?;
     let mut unknown = Vec::new();
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_ignored::deserialize(&mut json, |path| {
@@ -55,6 +56,22 @@ pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<S
         Ok(rule) => Ok((rule, unknown)),
         Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error.to_string()))),
     }
+}
+
+/// Reads a dictionary, or what is looked at of a rule; keys that it doesn't know are not looked for.
+///
+/// # Errors
+///
+/// The wording of the first thing that doesn't fit.
+pub fn peek<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    refuse_list(text)?;
+    serde_json::from_str(text).map_err(|error| house_wording(&error.to_string()))
+}
+
+/// serde takes a list for a struct, member by member; who writes rules doesn't mean that.
+fn refuse_list(text: &str) -> Result<(), String> {
+    let is_list = text.trim_ascii_start().starts_with('[');
+    if is_list { Err("expected an object, but found a list".to_owned()) } else { Ok(()) }
 }
 
 fn escape(token: &str) -> String {
@@ -95,6 +112,12 @@ mod tests {
     fn an_unknown_key_is_named_and_ignored() {
         let (_, unknown) = read::<Rule>(r#"{"ttl":60,"tll/x":1}"#).unwrap();
         assert_eq!(unknown, ["/tll~1x"]);
+    }
+
+    #[test]
+    fn a_list_is_no_rule() {
+        assert_eq!(read::<Rule>(" [60]").unwrap_err().1, "expected an object, but found a list");
+        assert_eq!(peek::<Rule>("[60]").unwrap_err(), "expected an object, but found a list");
     }
 
     #[test]

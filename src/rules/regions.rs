@@ -48,18 +48,16 @@ struct Stored<'a> {
     default: Option<&'a serde_json::value::RawValue>,
     #[serde(default, borrow)]
     regions: Vec<&'a serde_json::value::RawValue>,
-    #[serde(flatten)]
-    _unknown: serde::de::IgnoredAny,
 }
 
 impl Regions {
     /// Reads the dictionary; a region that can't be used is left out and named.
     pub fn read(text: &str, faults: &mut Vec<Fault>) -> Self {
         let mut regions = Self::default();
-        let stored: Stored<'_> = match serde_json::from_str(text) {
+        let stored: Stored<'_> = match fault::peek(text) {
             Ok(stored) => stored,
-            Err(error) => {
-                faults.push(Fault::new("regions", "", fault::house_wording(&error.to_string())));
+            Err(message) => {
+                faults.push(Fault::new("regions", "", message));
                 return regions;
             }
         };

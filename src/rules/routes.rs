@@ -70,17 +70,17 @@ impl Routes {
         let mut routes = Self::default();
         for (part, text) in texts.iter().enumerate() {
             let dictionary = super::dictionary::part_name("routes", part + 1);
-            let stored: Stored<'_> = match serde_json::from_str(text) {
+            let stored: Stored<'_> = match fault::peek(text) {
                 Ok(stored) => stored,
-                Err(error) => {
-                    faults.push(Fault::new(&dictionary, "", fault::house_wording(&error.to_string())));
+                Err(message) => {
+                    faults.push(Fault::new(&dictionary, "", message));
                     continue;
                 }
             };
             for (index, raw) in stored.routes.into_iter().enumerate() {
                 let pointer = format!("/routes/{index}");
-                let pattern = serde_json::from_str::<Peek>(raw.get())
-                    .map_err(|error| (String::new(), fault::house_wording(&error.to_string())))
+                let pattern = fault::peek::<Peek>(raw.get())
+                    .map_err(|message| (String::new(), message))
                     .and_then(|peek| Pattern::compile(&peek.path).map_err(|message| ("/path".to_owned(), message)));
                 match pattern {
                     Ok(pattern) => routes.file(&dictionary, pointer, raw.get(), pattern),

@@ -1,6 +1,9 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
 use crate::context::consent::ConsentSettings;
@@ -136,16 +139,9 @@ pub struct Settings {
 impl Settings {
     /// Reads the dictionary; what doesn't fit is a fault, and that key keeps its default.
     pub fn read(text: &str, faults: &mut Vec<Fault>) -> Self {
-        let mut fields: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(text) {
-            Ok(fields) => fields,
-            Err(error) => {
-                faults.push(Fault::new("settings", "", fault::house_wording(&error.to_string())));
-                return Self::default();
-            }
-        };
+        let mut remaining = Cow::Borrowed(text);
         // Each round leaves the key out that doesn't fit, so the loop ends when the keys do.
         loop {
-            let remaining = serde_json::Value::Object(fields.clone()).to_string();
             match fault::read::<Self>(&remaining) {
                 Ok((settings, unknown)) => {
                     faults.extend(unknown.into_iter().map(|pointer| {
@@ -154,11 +150,19 @@ impl Settings {
                     return settings.within_bounds(faults);
                 }
                 Err((pointer, message)) => {
+                    let mut fields: Map<String, Value> = match fault::peek(&remaining) {
+                        Ok(fields) => fields,
+                        Err(message) => {
+                            faults.push(Fault::new("settings", "", message));
+                            return Self::default();
+                        }
+                    };
                     let key = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
                     faults.push(Fault::new("settings", pointer, message));
                     if fields.remove(&key).is_none() {
                         return Self::default();
                     }
+                    remaining = Cow::Owned(Value::Object(fields).to_string());
                 }
             }
         }

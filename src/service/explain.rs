@@ -75,7 +75,7 @@ fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
         user: None,
         preview_keys: Keys::default().preview(platform),
         now: visit.now,
-        random: [platform.random(), platform.random(), platform.random()],
+        random: [platform.random(), platform.random()],
     };
     let mut place = Geo::default();
     for (name, value) in query_pairs(visit.head.query.as_deref().unwrap_or_default()) {

@@ -125,11 +125,11 @@ impl<'p, P: Platform> Visit<'p, P> {
         if !rules.is_some_and(|rules| rules.settings.log.server_timing) {
             return;
         }
-        let (total, rules) = (milliseconds(self.elapsed()), milliseconds(self.rules_took));
-        let mut value = format!("edge;dur={total:.3}, rules;dur={rules:.3}");
-        if let Some(origin) = origin {
-            value.push_str(&format!(", origin;dur={:.3}", milliseconds(origin)));
-        }
+        let took = [("edge", Some(self.elapsed())), ("rules", Some(self.rules_took)), ("origin", origin)];
+        let took = took.into_iter().filter_map(|(name, took)| Some((name, microseconds(took?))));
+        let metrics: Vec<String> =
+            took.map(|(name, micros)| format!("{name};dur={}.{:03}", micros / 1_000, micros % 1_000)).collect();
+        let value = metrics.join(", ");
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.append("server-timing", value);
         }
@@ -248,9 +248,13 @@ impl<'p, P: Platform> Visit<'p, P> {
     }
 }
 
+/// Microseconds, as fine as the log needs. `Duration::as_micros` has 128 bits, for which WebAssembly has no instructions.
+fn microseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
+}
+
 pub(super) fn milliseconds(duration: Duration) -> f64 {
-    // Microseconds are as fine as the log needs.
     #[allow(clippy::cast_precision_loss)]
-    let micros = duration.as_micros() as f64;
+    let micros = microseconds(duration) as f64;
     micros / 1_000.0
 }

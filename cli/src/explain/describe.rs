@@ -114,7 +114,7 @@ impl Visitor {
         let secret = preview::secret(self.preview_key_file.as_deref())?;
         let preview_keys = Rc::new(secret.map(|secret| keys(&secret)).unwrap_or_default());
         // The same description gives the same explanation: no id of it leaves this machine.
-        let random = [0x5eed, 0x1d, 0x7ace];
+        let random = [0x5eed, 0x1d];
         Ok(Description {
             described: Described { request, geo, device: None, user: user.transpose()?, preview_keys, now, random },
             logged,

@@ -96,7 +96,7 @@ impl Rules {
             user: None,
             preview_keys: Rc::default(),
             now,
-            random: [user, 1, 2],
+            random: [user, 1],
         };
         match explain(&rules, described).plan.unwrap().asks.unwrap().cache {
             Sent::Shared { surrogate_keys, .. } => surrogate_keys.into_iter().collect(),

@@ -1,9 +1,9 @@
 //! `ETag`s of rewritten answers: the origin's, and what it was rewritten with.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// Starts every `ETag` made here: an origin's own that looks like it would have to be meant.
 const PREFIX: &str = "ep1";
@@ -25,12 +25,7 @@ impl Version {
             hash.update(part);
         }
         // 96 bits: an equal pair would be a wrong 304, and nobody outside chooses the parts.
-        let short = hash.finalize().iter().take(12).fold(String::with_capacity(24), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Self(short)
+        Self(hash.finalize().first_chunk::<12>().map(|short| hex(short)).unwrap_or_default())
     }
 
     /// Puts this version's `ETag` in the place of the origin's (RFC 9110 section 8.8.3).
