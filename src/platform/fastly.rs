@@ -1,5 +1,7 @@
 //! The real host: maps the seam to the SDK, and does nothing else.
 
+mod client;
+
 use std::cell::{OnceCell, RefCell};
 use std::io::Write;
 use std::net::IpAddr;
@@ -7,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use fastly::config_store::{ConfigStore, OpenError};
 use fastly::geo::{ConnType, geo_lookup};
+use fastly::handle::BodyHandle;
 use fastly::http::CandidateResponse;
-use fastly::http::FramingHeadersMode;
 use fastly::http::body::StreamingBody;
 use fastly::http::request::{PendingRequest, PollResult, SendErrorCause};
 use fastly::kv_store::{InsertMode, KVStore, KVStoreError, PendingLookupHandle};
@@ -67,36 +69,10 @@ impl FastlySandbox {
 
 impl<'s> Fastly<'s> {
     /// The host for one request, and the request itself.
-    pub fn accept(sandbox: &'s FastlySandbox, mut request: Request) -> (Self, ClientRequest<Body>) {
-        let url = request.get_url();
-        let authority = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or_default().to_owned(),
-        };
-        let client = ClientRequest {
-            method: request.get_method().clone(),
-            scheme: url.scheme().to_owned(),
-            authority,
-            path: url.path().to_owned(),
-            query: url.query().map(str::to_owned),
-            headers: collect(request.get_headers()),
-            address: request.get_client_ip_addr(),
-            body: request.take_body(),
-        };
+    pub fn accept(sandbox: &'s FastlySandbox, request: Request) -> (Self, ClientRequest<Body>) {
+        let client = client::request(request);
         let is_head = client.method == Method::HEAD;
         (Self { sandbox, config: OnceCell::new(), is_head, answered: RefCell::default() }, client)
-    }
-
-    fn head(&self, response: Response<()>) -> fastly::Response {
-        let mut head = fastly::Response::from_status(response.status);
-        // HEAD and 304 describe a body that isn't there: its length must not be computed from the empty one.
-        if self.is_head || response.status == http::StatusCode::NOT_MODIFIED {
-            head.set_framing_headers_mode(FramingHeadersMode::ManuallyFromHeaders);
-        }
-        for (name, value) in &response.headers {
-            head.append_header(name, value);
-        }
-        head
     }
 }
 
@@ -367,13 +343,11 @@ impl Platform for Fastly<'_> {
 
     fn respond(&self, response: Response<Body>) {
         let Response { status, headers, body } = response;
-        let mut head = self.head(Response { status, headers, body: () });
-        head.set_body(body);
-        head.send_to_client();
+        client::head(&Response { status, headers, body: () }, self.is_head).send_to_client(body.into_handle());
     }
 
     fn respond_streaming(&self, response: Response<()>) -> FastlyStream {
-        FastlyStream(self.head(response).stream_to_client())
+        FastlyStream(client::head(&response, self.is_head).stream_to_client(BodyHandle::new()).into())
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
