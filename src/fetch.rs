@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::plan::{Exchange, FetchPlan};
+use crate::hex::hex;
+use crate::plan::Exchange;
+use crate::plan::fallback::FallbackPlan;
 use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};
 
 /// Why the fallback was taken.
@@ -39,7 +41,7 @@ pub fn send_code(error: SendError) -> &'static str {
 pub struct Fetched<B> {
     /// The head of the answer, its body still streaming; or why there is none.
     pub response: Result<Response<B>, SendError>,
-    /// The request that was answered.
+    /// The request that was answered; its headers are gone with it.
     pub exchange: Exchange,
     /// Why that was the fallback, if so.
     pub fallback: Option<FallbackReason>,
@@ -47,37 +49,43 @@ pub struct Fetched<B> {
     pub first_byte: Duration,
 }
 
-/// Sends the planned request; where that fails, the fallback. `body` goes with the first request alone.
-pub fn fetch<P: Platform>(platform: &P, plan: &mut FetchPlan, body: Option<P::Body>) -> Fetched<P::Body> {
+/// Sends the planned request; where that fails, the fallback, as `written_out`. `body` goes with the first request alone. An answer
+/// that will be rewritten has to be decoded first: `decode`.
+pub fn fetch<P: Platform>(
+    platform: &P,
+    mut primary: Exchange,
+    fallback: Option<FallbackPlan>,
+    written_out: impl FnOnce(&FallbackPlan) -> Option<Exchange>,
+    body: Option<P::Body>,
+    decode: bool,
+) -> Fetched<P::Body> {
     let started = platform.uptime();
-    // A body that will be rewritten has to be decoded first.
-    let first = send(platform, &plan.primary, body, plan.body.is_some());
-    let reason = match (&first, &plan.fallback) {
+    let first = send(platform, &mut primary, body, decode);
+    let reason = match (&first, &fallback) {
         (_, None) => None,
         (Err(error), Some(_)) => Some(FallbackReason::Send(*error)),
         (Ok(response), Some(fallback)) => {
-            fallback.statuses.contains(&response.status).then(|| FallbackReason::Status(response.status.as_u16()))
+            fallback.statuses().contains(&response.status).then(|| FallbackReason::Status(response.status.as_u16()))
         }
     };
-    let primary = plan.primary.clone();
     let elapsed = |platform: &P| platform.uptime().saturating_sub(started);
-    let (Some(reason), Some(fallback)) = (reason, plan.fallback.take()) else {
+    let second = reason.and(fallback).and_then(|fallback| written_out(&fallback));
+    let (Some(reason), Some(mut second)) = (reason, second) else {
         return Fetched { response: first, exchange: primary, fallback: None, first_byte: elapsed(platform) };
     };
-    match (send(platform, &fallback.exchange, None, false), first) {
+    match (send(platform, &mut second, None, false), first) {
         // The first answer is better than none.
         (Err(_), Ok(first)) => {
             Fetched { response: Ok(first), exchange: primary, fallback: None, first_byte: elapsed(platform) }
         }
-        (response, _) => {
-            Fetched { response, exchange: fallback.exchange, fallback: Some(reason), first_byte: elapsed(platform) }
-        }
+        (response, _) => Fetched { response, exchange: second, fallback: Some(reason), first_byte: elapsed(platform) },
     }
 }
 
+/// The headers go with the request; the rest is for the record as well.
 fn send<P: Platform>(
     platform: &P,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     body: Option<P::Body>,
     decompress_gzip: bool,
 ) -> Result<Response<P::Body>, SendError> {
@@ -85,7 +93,7 @@ fn send<P: Platform>(
         backend: exchange.backend.clone(),
         method: exchange.method.clone(),
         url: exchange.url.clone(),
-        headers: exchange.headers.clone(),
+        headers: std::mem::take(&mut exchange.headers),
         body,
         caching: exchange.caching.clone(),
         decompress_gzip,
@@ -95,7 +103,7 @@ fn send<P: Platform>(
 /// The cache key in hexadecimal, where the exchange has one.
 pub fn key_hex(exchange: &Exchange) -> Option<String> {
     match &exchange.caching {
-        Caching::Keyed { key, .. } => Some(key.iter().map(|byte| format!("{byte:02x}")).collect()),
+        Caching::Keyed { key, .. } => Some(hex(key)),
         Caching::Pass | Caching::Origin => None,
     }
 }

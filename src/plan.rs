@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod exchange;
+pub mod fallback;
 pub mod key;
 pub mod personal;
 pub mod query;
@@ -25,7 +26,8 @@ use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
 use body::BodyPlan;
 pub use exchange::Exchange;
-use exchange::Target;
+use exchange::{Sharing, Target};
+use fallback::FallbackPlan;
 use values::{PlanValues, Redacted};
 use variant::Variant;
 
@@ -57,15 +59,6 @@ pub struct FetchPlan {
     pub privacy: Privacy,
     /// Codes of what could not be done as the rules say.
     pub codes: Vec<&'static str>,
-}
-
-/// What is asked for when the personalized request fails. It doesn't depend on the variant.
-#[derive(Debug)]
-pub struct FallbackPlan {
-    /// The request.
-    pub exchange: Exchange,
-    /// Statuses of the first answer that count as failures.
-    pub statuses: Vec<StatusCode>,
 }
 
 /// An answer made here.
@@ -294,15 +287,8 @@ fn personalized(
 
     // What identifies a visitor is never shared, whatever the route says.
     let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
-    let base = || match shared {
-        Some(cache) => exchange::canonical_headers(head, cache),
-        None => exchange::client_headers(head, &rules.settings),
-    };
-    let send = |target: Target<'_>, headers: HeaderMap, variant: Variant| match shared {
-        Some(cache) => exchange::shared(head, rules, (route, cache), target, headers, variant),
-        None => exchange::private(head, context, target, headers, variant),
-    };
-    let mut headers = base();
+    let sharing = Sharing { head, rules, context, route, cache: shared };
+    let mut headers = sharing.headers();
     for name in &personalize.remove_headers {
         remove_spellings(&mut headers, name);
     }
@@ -319,7 +305,7 @@ fn personalized(
     if let Some(body) = &body {
         body.prepare(&mut headers);
     }
-    let mut primary = send(Target { backend: &personalize.backend, path, query }, headers, variant);
+    let mut primary = sharing.exchange(Target { backend: &personalize.backend, path, query }, headers, variant);
     if body.is_none() {
         primary.compare_versions(head);
     }
@@ -329,12 +315,7 @@ fn personalized(
     {
         primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
     }
-    let fallback = fallback_target(head, personalize).and_then(|target| {
-        let mut exchange = send(target, base(), Variant::default());
-        exchange.compare_versions(head);
-        let differs = exchange.url != primary.url || exchange.backend != primary.backend;
-        differs.then(|| FallbackPlan { exchange, statuses: personalize.fallback.statuses.clone() })
-    });
+    let fallback = FallbackPlan::after(&primary, head, &candidate.route, personalize, shared.is_some());
     let privacy = match &shared {
         _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
         Some(cache) if cache.stored.downstream == Downstream::Origin => match is_same_for_all(rules, route, values) {
@@ -360,20 +341,6 @@ fn is_same_for_all(rules: &RuleSet, route: &Route, values: &PlanValues<'_>) -> b
 fn vary(cache: &Cache) -> Vec<HeaderName> {
     let cookie = (!cache.key_cookies.is_empty()).then_some(header::COOKIE);
     cache.key_headers.iter().cloned().chain(cookie).collect()
-}
-
-/// The route's own fallback, else the client's own path. A request that may have done something is not made twice (RFC 9110
-/// section 9.2.2).
-fn fallback_target<'p>(head: &RequestHead, personalize: &'p Personalize) -> Option<Target<'p>> {
-    let planned = &personalize.fallback;
-    let (path, query) = match planned.path.as_deref() {
-        Some(target) => match target.split_once('?') {
-            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-            None => (target.to_owned(), None),
-        },
-        None => (head.path.clone(), head.query.clone()),
-    };
-    head.is_safe().then_some(Target { backend: &planned.backend, path, query })
 }
 
 fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {

@@ -16,6 +16,7 @@ use crate::context::gather::{self, Kept};
 use crate::context::preview::{Preview, PreviewError};
 use crate::decide::{self, Decision};
 use crate::fetch;
+use crate::plan::fallback::FallbackPlan;
 use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy, personal};
 use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
@@ -41,7 +42,7 @@ pub struct Sandbox {
 pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: ClientRequest<P::Body>) {
     let is_cold = sandbox.served == 0;
     sandbox.served += 1;
-    let head = match admit::admit(&mut request, [platform.random(), platform.random()]) {
+    let head = match admit::admit(&mut request, platform.random()) {
         Ok(head) => head,
         Err(refusal) => return reserved::refuse(platform, &refusal),
     };
@@ -127,7 +128,8 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
 fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut plan: FetchPlan, body: P::Body) {
     // A body goes with the methods that have one; an empty one on a GET would make it look chunked.
     let body = (!matches!(visit.head.method, Method::GET | Method::HEAD)).then_some(body);
-    let fetched = fetch::fetch(visit.platform, &mut plan, body);
+    let written_out = |fallback: &FallbackPlan| fallback.exchange(&visit.head, rules?, visit.context.as_ref()?);
+    let fetched = fetch::fetch(visit.platform, plan.primary, plan.fallback, written_out, body, plan.body.is_some());
     let exchange = fetched.exchange;
     visit.codes.append(&mut plan.codes);
     let mut response = match fetched.response {

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::lines;
+use crate::admit::RequestHead;
 use crate::context::{Context, preview};
 use crate::decide::Decision;
 use crate::fetch;
@@ -85,6 +86,7 @@ pub struct Answered {
 
 /// Puts a plan into words. `preview`: the cookie line of one that begins or ends.
 pub(super) fn describe(
+    head: &RequestHead,
     rules: &RuleSet,
     context: &Context,
     decision: &Decision,
@@ -115,13 +117,14 @@ pub(super) fn describe(
             }
             finish(StatusCode::OK, &mut headers, &plan.primary.variant, plan.privacy);
             let fallback = plan.fallback.as_ref();
+            let second = fallback.and_then(|fallback| fallback.exchange(head, rules, context));
             Planned {
                 route: plan.route.clone(),
                 variant: map(&plan.primary.variant),
                 asks: Some(asked(&plan.primary)),
-                falls_back_to: fallback.map(|fallback| asked(&fallback.exchange)),
+                falls_back_to: second.as_ref().map(asked),
                 fails_on: fallback
-                    .map(|fallback| fallback.statuses.iter().map(StatusCode::as_u16).collect())
+                    .map(|fallback| fallback.statuses().iter().map(StatusCode::as_u16).collect())
                     .unwrap_or_default(),
                 answers: None,
                 adds: lines(&headers),

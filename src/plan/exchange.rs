@@ -8,6 +8,7 @@ use super::{personal, surrogate, values};
 use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
 use crate::context::{Context, preview};
 use crate::platform::Caching;
+use crate::respond::EDGE_VARIANT;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
@@ -80,54 +81,69 @@ pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str
     }
 }
 
-/// A request that nobody shares: the visitor is in it as far as is known and permitted.
-pub(super) fn private(
-    head: &RequestHead,
-    context: &Context,
-    target: Target<'_>,
-    mut headers: HeaderMap,
-    variant: Variant,
-) -> Exchange {
-    add_variant_headers(&mut headers, &variant);
-    personal::add_headers(context, &mut headers);
-    let Target { backend, path, query } = target;
-    Exchange {
-        backend: backend.to_owned(),
-        method: head.method.clone(),
-        url: url(head, &path, query.as_deref()),
-        path,
-        headers: with_origin_of(head, headers),
-        caching: Caching::Pass,
-        variant,
+/// How the requests of a route are made: alike for all who share them, or for one visitor.
+#[derive(Clone, Copy)]
+pub(super) struct Sharing<'a> {
+    pub head: &'a RequestHead,
+    pub rules: &'a RuleSet,
+    pub context: &'a Context,
+    pub route: &'a Route,
+    /// How the shared answer is cached; `None` where it is one visitor's own.
+    pub cache: Option<&'a Cache>,
+}
+
+impl Sharing<'_> {
+    /// What of the client's headers goes into a request, before the route edits them.
+    pub(super) fn headers(&self) -> HeaderMap {
+        match self.cache {
+            Some(cache) => canonical_headers(self.head, cache),
+            None => client_headers(self.head, &self.rules.settings),
+        }
+    }
+
+    /// The request.
+    pub(super) fn exchange(&self, target: Target<'_>, mut headers: HeaderMap, variant: Variant) -> Exchange {
+        add_variant_headers(&mut headers, &variant);
+        let Target { backend, path, query } = target;
+        let url = url(self.head, &path, query.as_deref());
+        let (headers, caching) = match self.cache {
+            Some(cache) => self.shared(backend, &url, headers, cache, &variant),
+            None => (self.private(headers), Caching::Pass),
+        };
+        let (backend, method) = (backend.to_owned(), self.head.method.clone());
+        Exchange { backend, method, url, path, headers, caching, variant }
+    }
+
+    /// Nobody shares it: the visitor is in it as far as is known and permitted.
+    fn private(&self, mut headers: HeaderMap) -> HeaderMap {
+        personal::add_headers(self.context, &mut headers);
+        with_origin_of(self.head, headers)
+    }
+
+    /// All share it who make the same: everything that is sent is in the key, trace headers aside.
+    fn shared(
+        &self,
+        backend: &str,
+        url: &str,
+        mut headers: HeaderMap,
+        cache: &Cache,
+        variant: &Variant,
+    ) -> (HeaderMap, Caching) {
+        let canonical = Canonical { backend, method: self.head.method.as_str(), url, headers: &headers };
+        let caching = Caching::Keyed {
+            key: canonical.key(),
+            ttl: cache.stored.ttl,
+            stale_while_revalidate: cache.stored.stale_while_revalidate,
+            stale_if_error: cache.stored.stale_if_error,
+            surrogate_keys: surrogate::of_answer(self.rules, self.route, cache, variant),
+        };
+        add_hop_headers(self.head, &mut headers);
+        (headers, caching)
     }
 }
 
-/// A request that all share who make the same: everything that is sent is in the key, trace headers aside.
-pub(super) fn shared(
-    head: &RequestHead,
-    rules: &RuleSet,
-    (route, cache): (&Route, &Cache),
-    target: Target<'_>,
-    mut headers: HeaderMap,
-    variant: Variant,
-) -> Exchange {
-    add_variant_headers(&mut headers, &variant);
-    let Target { backend, path, query } = target;
-    let url = url(head, &path, query.as_deref());
-    let canonical = Canonical { backend, method: head.method.as_str(), url: &url, headers: &headers };
-    let caching = Caching::Keyed {
-        key: canonical.key(),
-        ttl: cache.stored.ttl,
-        stale_while_revalidate: cache.stored.stale_while_revalidate,
-        stale_if_error: cache.stored.stale_if_error,
-        surrogate_keys: surrogate::of_answer(rules, route, cache, &variant),
-    };
-    add_hop_headers(head, &mut headers);
-    Exchange { backend: backend.to_owned(), method: head.method.clone(), url, path, headers, caching, variant }
-}
-
 /// What a shared request carries of the client's: what the route names, and the encoding.
-pub(super) fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
+fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let encoding = ["br", "gzip"].into_iter().find(|coding| accepts_encoding(&head.headers, coding));
     if let Some(coding) = encoding {
@@ -147,7 +163,7 @@ pub(super) fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap 
 }
 
 /// The client's own headers, without the edge's own cookies: a visitor's id must not keep the origin's pages out of the cache.
-pub(super) fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
+fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
     let mut headers = head.headers.clone();
     let own = [settings.visitor.cookie.as_str(), settings.sticky.cookie.as_str(), preview::COOKIE];
     let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == cookie_name(pair));
@@ -178,7 +194,7 @@ fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {
 /// What a request that nobody shares carries on top: where it came from.
 fn with_origin_of(head: &RequestHead, mut headers: HeaderMap) -> HeaderMap {
     if let Some(address) = head.address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
-        headers.insert("x-forwarded-for", address);
+        headers.insert(const { HeaderName::from_static("x-forwarded-for") }, address);
     }
     add_hop_headers(head, &mut headers);
     headers
@@ -186,26 +202,27 @@ fn with_origin_of(head: &RequestHead, mut headers: HeaderMap) -> HeaderMap {
 
 /// `Edge-Variant`, and beside it the headers that origins know, for those dimensions that are in it.
 fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
-    const NAMED: [(&str, &str); 4] = [
-        ("region", "x-geo-region"),
-        ("country", "x-geo-country"),
-        (values::DEVICE_TYPE, "x-device-type"),
-        ("network", "x-network"),
+    const NAMED: [(&str, HeaderName); 4] = [
+        ("region", HeaderName::from_static("x-geo-region")),
+        ("country", HeaderName::from_static("x-geo-country")),
+        (values::DEVICE_TYPE, HeaderName::from_static("x-device-type")),
+        ("network", HeaderName::from_static("x-network")),
     ];
     if variant.is_empty() {
         return;
     }
     for (dimension, name) in NAMED {
         if let Some(value) = variant.get(dimension).and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
     if let Ok(value) = HeaderValue::from_str(&variant.header()) {
-        headers.insert(HeaderName::from_static("edge-variant"), value);
+        headers.insert(EDGE_VARIANT, value);
     }
 }
 
-fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {
+/// The URL of a path and query on the host that was asked for.
+pub(super) fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {
     let length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + query.map_or(0, str::len);
     let mut url = String::with_capacity(length);
     for part in [&head.scheme, "://", &head.authority, path] {
