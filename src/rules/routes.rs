@@ -15,6 +15,7 @@ use fnv::FnvHasher;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::dictionary::part_name;
 use super::fault::{self, Fault};
 use super::pack::Pack;
 use super::path::{Captures, Pattern, anchors};
@@ -23,16 +24,29 @@ use super::route::Route;
 /// A route that has not been needed yet.
 #[derive(Debug)]
 struct Slot {
-    pointer: String,
+    /// The number of the dictionary's part that it stands in, from 1.
+    part: usize,
+    /// Its place in that part's list.
+    index: usize,
     text: Box<str>,
     pattern: Pattern,
     compiled: OnceCell<Option<Rc<Route>>>,
 }
 
 impl Slot {
-    fn new(pointer: String, text: &str, pattern: Pattern) -> Self {
-        Self { pointer, text: text.into(), pattern, compiled: OnceCell::new() }
+    fn new((part, index): (usize, usize), text: &str, pattern: Pattern) -> Self {
+        Self { part, index, text: text.into(), pattern, compiled: OnceCell::new() }
     }
+
+    /// Dictionary and JSON pointer: `routes.2/routes/7`.
+    fn place(&self) -> String {
+        part_name("routes", self.part) + &pointer(self.index)
+    }
+}
+
+/// Of a route within its part.
+fn pointer(index: usize) -> String {
+    format!("/routes/{index}")
 }
 
 /// The dictionary, filed.
@@ -68,23 +82,22 @@ impl Routes {
     /// Files the routes of a dictionary's parts. What isn't JSON, or has no usable path, is left out and named.
     pub fn read(texts: &[String], faults: &mut Vec<Fault>) -> Self {
         let mut routes = Self::default();
-        for (part, text) in texts.iter().enumerate() {
-            let dictionary = super::dictionary::part_name("routes", part + 1);
+        for (part, text) in (1..).zip(texts) {
+            let mut note = |below: &str, message| faults.push(Fault::new(&part_name("routes", part), below, message));
             let stored: Stored<'_> = match fault::peek(text) {
                 Ok(stored) => stored,
                 Err(message) => {
-                    faults.push(Fault::new(&dictionary, "", message));
+                    note("", message);
                     continue;
                 }
             };
             for (index, raw) in stored.routes.into_iter().enumerate() {
-                let pointer = format!("/routes/{index}");
                 let pattern = fault::peek::<Peek>(raw.get())
-                    .map_err(|message| (String::new(), message))
-                    .and_then(|peek| Pattern::compile(&peek.path).map_err(|message| ("/path".to_owned(), message)));
+                    .map_err(|message| ("", message))
+                    .and_then(|peek| Pattern::compile(&peek.path).map_err(|message| ("/path", message)));
                 match pattern {
-                    Ok(pattern) => routes.file(&dictionary, pointer, raw.get(), pattern),
-                    Err((below, message)) => faults.push(Fault::new(&dictionary, pointer + &below, message)),
+                    Ok(pattern) => routes.file((part, index), raw.get(), pattern),
+                    Err((below, message)) => note(&(pointer(index) + below), message),
                 }
             }
         }
@@ -96,11 +109,10 @@ impl Routes {
         Self { packed: Some(packed::Packed::new(pack)), ..Self::default() }
     }
 
-    fn file(&mut self, dictionary: &str, pointer: String, text: &str, pattern: Pattern) {
+    fn file(&mut self, place: (usize, usize), text: &str, pattern: Pattern) {
         let slot = self.slots.len();
         self.by_anchor.entry(pattern.anchor().to_owned()).or_default().push(slot);
-        let pointer = format!("{dictionary}{pointer}");
-        self.slots.push(Rc::new(Slot::new(pointer, text, pattern)));
+        self.slots.push(Rc::new(Slot::new(place, text, pattern)));
     }
 
     /// The routes whose path matches `path` (in normal form), from the most specific path to the least, equals in the
@@ -131,15 +143,15 @@ impl Routes {
 
     fn compiled(&self, slot: &Slot) -> Option<Rc<Route>> {
         let compile = || {
-            let (dictionary, pointer) = slot.pointer.split_once('/').unwrap_or((&slot.pointer, ""));
             let note = |below: &str, message: String| {
-                self.found_late.borrow_mut().push(Fault::new(dictionary, format!("/{pointer}{below}"), message));
+                let fault = Fault::new(&part_name("routes", slot.part), pointer(slot.index) + below, message);
+                self.found_late.borrow_mut().push(fault);
             };
             let compiled = fault::read::<super::stored::Route>(&slot.text).and_then(|(stored, unknown)| {
                 for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
-                Route::compile(stored, &slot.pointer)
+                Route::compile(stored, &slot.place())
             });
             match compiled {
                 Ok(route) => Some(Rc::new(route)),
@@ -159,7 +171,7 @@ impl Routes {
             Some(packed) => packed.slot(index),
             None => self.slots.get(index).cloned(),
         });
-        slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.pointer.clone())))
+        slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.place())))
     }
 
     /// Adds faults that were found while a route was used.

@@ -47,7 +47,7 @@ impl Packed {
         }
         let (text, path) = self.pack.route(index)?;
         let pattern = Pattern::compile(path).ok()?;
-        let slot = Rc::new(Slot::new(format!("routes/routes/{index}"), text, pattern));
+        let slot = Rc::new(Slot::new((1, index), text, pattern));
         self.slots.borrow_mut().insert(index, Rc::clone(&slot));
         Some(slot)
     }

@@ -69,28 +69,33 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
         before = after;
     }
     match row.temperature {
-        // Everything counts here, what happens once in a sandbox's life too.
-        Temperature::AsItComes => Ok(sample(costs.iter(), mean)),
-        // Requests of one kind: the median leaves out those that a sandbox's end, or another program, fell upon.
-        Temperature::Warm => Ok(sample(with_cold(server, logged, &costs, false)?.into_iter(), median)),
-        Temperature::Cold => Ok(sample(with_cold(server, logged, &costs, true)?.into_iter(), median)),
+        Temperature::AsItComes if row.is_bare() => Ok(sample(&[costs])),
+        Temperature::AsItComes => Ok(sample(&by_place(server, logged, costs)?)),
+        Temperature::Warm => Ok(sample(&[by_place(server, logged, costs)?.into_iter().skip(1).flatten().collect()])),
+        Temperature::Cold => Ok(sample(&[by_place(server, logged, costs)?.swap_remove(0)])),
     }
 }
 
-/// The requests of which the decisions log says that they were, or weren't, the first of their sandbox.
-fn with_cold<'a>(server: &LocalServer, logged: usize, costs: &'a [Cost], cold: bool) -> anyhow::Result<Vec<&'a Cost>> {
+/// The requests by their place in their sandbox's life, the first ones first, as the decisions log tells.
+fn by_place(server: &LocalServer, logged: usize, costs: Vec<Cost>) -> anyhow::Result<Vec<Vec<Cost>>> {
     let mut position = logged;
-    let mut chosen = Vec::new();
+    let mut places: Vec<Vec<Cost>> = vec![Vec::new()];
+    // A sandbox may have begun before these requests: until a first one comes, the place is unknown.
+    let mut place = None;
     for cost in costs {
         let line = server.logs().wait("decisions", position, LOG_LIMIT, |_| true);
         let (line, next) = line.context("fewer log lines than requests: do the rules sample the decisions log?")?;
         position = next;
-        if line.get("cold") == Some(&Value::Bool(cold)) {
-            chosen.push(cost);
+        let is_first = line.get("cold") == Some(&Value::Bool(true));
+        place = if is_first { Some(0) } else { place.map(|place| place + 1) };
+        let Some(place) = place else { continue };
+        match places.get_mut(place) {
+            Some(same) => same.push(cost),
+            None => places.push(vec![cost]),
         }
     }
-    ensure!(!chosen.is_empty() || costs.is_empty(), "no request had \"cold\": {cold} in the decisions log");
-    Ok(chosen)
+    ensure!(places.len() > 1, "no sandbox served two requests by the decisions log");
+    Ok(places)
 }
 
 /// The process's CPU time when it has come to rest. Waits without sleeping: a machine that falls asleep between requests
@@ -111,25 +116,16 @@ fn when_quiet(process: u32) -> anyhow::Result<Duration> {
     }
 }
 
-fn sample<'a>(costs: impl Iterator<Item = &'a Cost>, middle: fn(Vec<f64>) -> f64) -> Sample {
+/// What requests cost that differ by their places alone: the median of each place, so that what another program fell upon is left out,
+/// and the mean of the places, each for as many requests as it had.
+fn sample(places: &[Vec<Cost>]) -> Sample {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    let mut sample = Sample::default();
-    let mut cpu = Vec::new();
-    for cost in costs {
-        cpu.push(milliseconds(cost.cpu));
-        sample.total_ms.push(milliseconds(cost.total));
-        sample.first_byte_ms.push(milliseconds(cost.first_byte));
-    }
-    sample.cpu_ms = middle(cpu);
-    sample
-}
-
-fn mean(values: Vec<f64>) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn median(values: Vec<f64>) -> f64 {
-    percentile(values, 50.0)
+    let median = |costs: &Vec<Cost>| percentile(costs.iter().map(|cost| milliseconds(cost.cpu)).collect(), 50.0);
+    let count = places.iter().map(Vec::len).sum::<usize>();
+    let cpu_ms = places.iter().map(|costs| median(costs) * costs.len() as f64).sum::<f64>() / count.max(1) as f64;
+    let costs = places.iter().flatten();
+    let (total_ms, first_byte_ms) = costs.map(|cost| (milliseconds(cost.total), milliseconds(cost.first_byte))).unzip();
+    Sample { cpu_ms, total_ms, first_byte_ms }
 }
 
 /// CPU time of all threads of a process, those that have ended included: what `/proc/<pid>/stat` counts as utime and

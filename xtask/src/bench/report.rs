@@ -63,9 +63,12 @@ are this machine's, the local server's own work included; on Fastly's network th
   The load generator and the origin are another process.
 * {requests} requests a round and row, one after the other on one connection, each sent when the
   process has come to rest, so that what a sandbox does after its answer is counted with its request.
-* The local server gives a sandbox at most six requests, so that in a row without a remark one of six is a sandbox's
-  first; Fastly gives it many more. *Warm* and *first request of a sandbox* are these same requests told apart by the
-  decisions log (`cold`), and the median request of a round counts; elsewhere it is the mean of all. The bare service starts a sandbox for every request.
+* The local server gives a sandbox at most six requests; Fastly gives it many more. The decisions log (`cold`) tells which request
+  of its sandbox each is. A row without a remark is the mean over these six places of the median request at each, so that one of
+  six is a sandbox's first; *warm* and *first request of a sandbox* are the median request at those places alone. The bare service
+  starts a sandbox for every request: the median of all.
+* Medians leave out what another program on the machine fell upon, and with it what one sandbox in sixteen does once, after its
+  first answer: it looks over rules that nobody checked, in some 0.1 ms for the demo's eight routes.
 * {rounds} rounds; every round drives every row, in an order of its own, ratios are taken within a round, and medians over the rounds are
   shown. p50 and p99 are over all requests of all rounds.
 
