@@ -19,7 +19,7 @@ pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
 pub const EDGE_REVISION: HeaderName = HeaderName::from_static("edge-revision");
 
 /// What an origin has no say in, and headers for the edge's own cache: a client has no business with those.
-const EDGE_ONLY: [&str; 6] = [
+const NOT_THE_ORIGINS: [&str; 6] = [
     "edge-variant",
     "edge-revision",
     "surrogate-control",
@@ -36,7 +36,7 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
     if privacy == Privacy::Transparent {
         return;
     }
-    remove_where(headers, |name| EDGE_ONLY.contains(&name));
+    remove_where(headers, |name| NOT_THE_ORIGINS.contains(&name));
     if !variant.is_empty()
         && let Ok(value) = HeaderValue::from_str(&variant.header())
     {
@@ -54,7 +54,8 @@ pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
     }
 }
 
-/// Adds `Edge-Revision` to the answer of a personalized route; entries at bare names have no revision to name.
+/// Adds `Edge-Revision` to the answer of a personalized route, from which [`shape`] took the origin's; entries at bare names have no
+/// revision to name.
 pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Privacy) {
     if privacy == Privacy::Transparent {
         return;

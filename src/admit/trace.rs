@@ -22,7 +22,7 @@ impl Trace {
         let span_id = hex(&span.to_be_bytes());
         match parent.and_then(parse) {
             Some((trace_id, sampled)) => Self { trace_id, span_id, sampled, continued: true },
-            None => Self { trace_id: hex(&(random | 1).to_be_bytes()), span_id, sampled: false, continued: false },
+            None => Self { trace_id: hex(&random.max(1).to_be_bytes()), span_id, sampled: false, continued: false },
         }
     }
 
@@ -64,6 +64,14 @@ mod tests {
         assert!(trace.continued);
         assert!(trace.traceparent().ends_with("-01"));
         assert!(!trace.traceparent().contains("b7ad6b7169203331"));
+    }
+
+    #[test]
+    fn a_trace_that_begins_here_is_called_as_the_request_is() {
+        for random in [6, 7, u128::MAX] {
+            assert_eq!(Trace::new(None, random).trace_id, hex(&random.to_be_bytes()));
+        }
+        assert_ne!(Trace::new(None, 0).trace_id, "0".repeat(32), "no trace has that id");
     }
 
     #[test]

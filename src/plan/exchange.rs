@@ -29,7 +29,7 @@ pub struct Exchange {
     pub url: String,
     /// The path alone, for the log: what is one visitor's own is redacted.
     pub path: String,
-    /// Exactly what is sent.
+    /// Exactly what is sent; empty once it was.
     pub headers: HeaderMap,
     /// How the cache treats it.
     pub caching: Caching,

@@ -52,7 +52,7 @@ pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<S
         // Comments are welcome everywhere.
         unknown.extend((!pointer.ends_with("/$comment")).then_some(pointer));
     });
-    match read {
+    match read.and_then(|rule| json.end().map(|()| rule)) {
         Ok(rule) => Ok((rule, unknown)),
         Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error.to_string()))),
     }
@@ -112,6 +112,12 @@ mod tests {
     fn an_unknown_key_is_named_and_ignored() {
         let (_, unknown) = read::<Rule>(r#"{"ttl":60,"tll/x":1}"#).unwrap();
         assert_eq!(unknown, ["/tll~1x"]);
+    }
+
+    #[test]
+    fn what_follows_the_rule_is_a_mistake() {
+        let (_, message) = read::<Rule>(r#"{"ttl":60}{"ttl":61}"#).unwrap_err();
+        assert_eq!(message, "expected JSON, but found a mistake: trailing characters");
     }
 
     #[test]

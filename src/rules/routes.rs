@@ -167,11 +167,23 @@ impl Routes {
     /// Every usable route in the order of the list, with its dictionary and JSON pointer (`routes.2/routes/7`). Compiles what has
     /// not been needed yet.
     pub fn all(&self) -> impl Iterator<Item = (Rc<Route>, String)> {
-        let slots = (0..self.len()).filter_map(|index| match &self.packed {
+        let slots = (0..self.len()).filter_map(|index| self.slot(index));
+        slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.place())))
+    }
+
+    /// Compiles `count` routes from some place in the list on, so that their mistakes are found. From one place after the other, all are.
+    pub fn look_over(&self, place: usize, count: usize) {
+        let routes = self.len();
+        for index in (0..count.min(routes)).map(|step| place.wrapping_add(step) % routes) {
+            self.slot(index).and_then(|slot| self.compiled(&slot));
+        }
+    }
+
+    fn slot(&self, index: usize) -> Option<Rc<Slot>> {
+        match &self.packed {
             Some(packed) => packed.slot(index),
             None => self.slots.get(index).cloned(),
-        });
-        slots.filter_map(|slot| Some((self.compiled(&slot)?, slot.place())))
+        }
     }
 
     /// Adds faults that were found while a route was used.
@@ -234,6 +246,17 @@ mod tests {
             ]
         );
         assert!(routes.take_faults().is_empty(), "a fault is named once");
+    }
+
+    #[test]
+    fn looked_over_place_by_place_every_mistake_is_found() {
+        let (routes, _) = read(&serde_json::json!({ "routes": [
+            { "id": "a", "path": "/a", "what": 1 }, { "id": "b", "path": "/b" }, { "id": "c", "path": "/c", "what": 1 } ] }));
+        routes.look_over(1, 2);
+        assert_eq!(routes.take_faults().len(), 1);
+        routes.look_over(usize::MAX, 64);
+        assert_eq!(routes.take_faults().len(), 1);
+        Routes::default().look_over(7, 64);
     }
 
     #[test]

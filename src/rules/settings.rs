@@ -157,6 +157,11 @@ impl Settings {
                             return Self::default();
                         }
                     };
+                    if let Cow::Borrowed(_) = remaining {
+                        // Of a key that stands there twice the last counts; the rules' own mistakes are found again.
+                        remaining = Cow::Owned(Value::Object(fields).to_string());
+                        continue;
+                    }
                     let key = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
                     faults.push(Fault::new("settings", pointer, message));
                     if fields.remove(&key).is_none() {
@@ -194,6 +199,21 @@ mod tests {
         assert_eq!(settings.log.sample, 1.0);
         let named: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(named, ["/log/sample", "/langauges"]);
+    }
+
+    #[test]
+    fn of_a_setting_that_stands_there_twice_the_last_counts() {
+        let mut faults = Vec::new();
+        let settings = Settings::read(r#"{"languages":["fr"],"log":{"sample":0.5},"languages":["de"]}"#, &mut faults);
+        assert_eq!((settings.languages, settings.log.sample), (vec!["de".to_owned()], 0.5));
+        assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    #[test]
+    fn a_file_written_twice_is_no_file() {
+        let mut faults = Vec::new();
+        assert!(Settings::read(r#"{"languages":["fr"]}{"languages":["de"]}"#, &mut faults).languages.is_empty());
+        assert_eq!(faults.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), [""]);
     }
 
     #[test]
