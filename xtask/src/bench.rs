@@ -8,6 +8,8 @@ mod report;
 mod rows;
 mod stand;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::process::ExitCode;
 
@@ -60,9 +62,15 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut samples: Vec<Vec<Sample>> = rows.iter().map(|_| Vec::new()).collect();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
+        // Rows that differ by which requests count are about the same requests.
+        let mut driven = HashMap::new();
         for place in order(round, rows.len()) {
             let (Some(row), Some(taken)) = (rows.get(place), samples.get_mut(place)) else { continue };
-            let sample = stands.drive(row, WARM_UP, REQUESTS)?;
+            let places = match driven.entry((row.rules, row.path)) {
+                Entry::Occupied(places) => places.into_mut(),
+                Entry::Vacant(none) => none.insert(stands.drive(row, WARM_UP, REQUESTS)?),
+            };
+            let sample = places.sample(row.temperature);
             println!("  {:<44} {:>7.3} ms of CPU a request", row.name, sample.cpu_ms);
             taken.push(sample);
         }

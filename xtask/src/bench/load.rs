@@ -42,15 +42,15 @@ struct Cost {
 /// The visitor who asks; its session is in the KV store.
 pub const VISITOR: &str = "0123456789abcdef0123456789abcdef";
 
-/// Requests one after the other on one connection; those that the row is about are averaged.
-pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Result<Sample> {
+/// What requests cost, by their place in their sandbox's life: those that were the first of one come first. A bare service's requests
+/// are all the first.
+pub struct Places(Vec<Vec<Cost>>);
+
+/// Requests one after the other on one connection.
+pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Result<Places> {
     // A browser, known from an earlier visit: bots and new visitors are answered otherwise.
-    let request = Request::get(row.path)
-        .header(
-            "User-Agent",
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36",
-        )
-        .header("Cookie", format!("ep_vid={VISITOR}"));
+    let mut cookies = format!("ep_vid={VISITOR}");
+    let mut request = asking(row.path, &cookies);
     let mut connection = Connection::open(NEW_YORK.address, server.address())?;
     let logged = server.logs().position();
     let mut costs = Vec::with_capacity(requests);
@@ -64,19 +64,25 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
             row.path,
             answer.text()
         );
+        // It keeps what it is given: arms are remembered for it from its second request on.
+        if let Some((pair, _)) = answer.header("set-cookie").as_deref().and_then(|cookie| cookie.split_once(';')) {
+            cookies = format!("{cookies}; {pair}");
+            request = asking(row.path, &cookies);
+        }
         let after = when_quiet(server.process_id())?;
         costs.push(Cost { cpu: after.saturating_sub(before), total: answer.total, first_byte: answer.first_byte });
         before = after;
     }
-    match row.temperature {
-        Temperature::AsItComes if row.is_bare() => Ok(sample(&[costs])),
-        Temperature::AsItComes => Ok(sample(&by_place(server, logged, costs)?)),
-        Temperature::Warm => Ok(sample(&[by_place(server, logged, costs)?.into_iter().skip(1).flatten().collect()])),
-        Temperature::Cold => Ok(sample(&[by_place(server, logged, costs)?.swap_remove(0)])),
-    }
+    if row.is_bare() { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
 }
 
-/// The requests by their place in their sandbox's life, the first ones first, as the decisions log tells.
+/// What a browser asks.
+fn asking(path: &str, cookies: &str) -> Request {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36";
+    Request::get(path).header("User-Agent", agent).header("Cookie", cookies)
+}
+
+/// As the decisions log tells.
 fn by_place(server: &LocalServer, logged: usize, costs: Vec<Cost>) -> anyhow::Result<Vec<Vec<Cost>>> {
     let mut position = logged;
     let mut places: Vec<Vec<Cost>> = vec![Vec::new()];
@@ -94,7 +100,7 @@ fn by_place(server: &LocalServer, logged: usize, costs: Vec<Cost>) -> anyhow::Re
             None => places.push(vec![cost]),
         }
     }
-    ensure!(places.len() > 1, "no sandbox served two requests by the decisions log");
+    ensure!(places.len() > 1, "by the decisions log no sandbox was seen from its first request to a second");
     Ok(places)
 }
 
@@ -116,16 +122,23 @@ fn when_quiet(process: u32) -> anyhow::Result<Duration> {
     }
 }
 
-/// What requests cost that differ by their places alone: the median of each place, so that what another program fell upon is left out,
-/// and the mean of the places, each for as many requests as it had.
-fn sample(places: &[Vec<Cost>]) -> Sample {
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    let median = |costs: &Vec<Cost>| percentile(costs.iter().map(|cost| milliseconds(cost.cpu)).collect(), 50.0);
-    let count = places.iter().map(Vec::len).sum::<usize>();
-    let cpu_ms = places.iter().map(|costs| median(costs) * costs.len() as f64).sum::<f64>() / count.max(1) as f64;
-    let costs = places.iter().flatten();
-    let (total_ms, first_byte_ms) = costs.map(|cost| (milliseconds(cost.total), milliseconds(cost.first_byte))).unzip();
-    Sample { cpu_ms, total_ms, first_byte_ms }
+impl Places {
+    /// What a row says of these requests: the median of each place that counts, so that what another program fell upon is left out, and
+    /// the mean of those places, each for as many requests as it had.
+    pub fn sample(&self, temperature: Temperature) -> Sample {
+        let counts: &[Vec<Cost>] = match temperature {
+            Temperature::AsItComes => &self.0,
+            Temperature::Warm => self.0.get(1..).unwrap_or_default(),
+            Temperature::Cold => self.0.get(..1).unwrap_or_default(),
+        };
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        let median = |costs: &Vec<Cost>| percentile(costs.iter().map(|cost| milliseconds(cost.cpu)).collect(), 50.0);
+        let requests = counts.iter().map(Vec::len).sum::<usize>();
+        let sum = counts.iter().map(|costs| median(costs) * costs.len() as f64).sum::<f64>();
+        let (total_ms, first_byte_ms) =
+            counts.iter().flatten().map(|cost| (milliseconds(cost.total), milliseconds(cost.first_byte))).unzip();
+        Sample { cpu_ms: sum / requests.max(1) as f64, total_ms, first_byte_ms }
+    }
 }
 
 /// CPU time of all threads of a process, those that have ended included: what `/proc/<pid>/stat` counts as utime and

@@ -19,7 +19,10 @@ pub fn table(rows: &[&Row], samples: &[Vec<Sample>]) -> String {
     for (row, taken) in rows.iter().zip(samples) {
         let base = rows.iter().position(|other| other.name == row.against).and_then(|index| samples.get(index));
         let ratios = base.map(|base| taken.iter().zip(base).map(|(own, base)| own.cpu_ms / base.cpu_ms).collect());
-        let ratio = ratios.map_or_else(String::new, |ratios: Vec<f64>| format!("{:.2} ×", percentile(ratios, 50.0)));
+        let ratio = ratios.map_or_else(String::new, |ratios: Vec<f64>| {
+            let [low, middle, high] = [25.0, 50.0, 75.0].map(|share| percentile(ratios.clone(), share));
+            format!("{middle:.2} × ({low:.2}–{high:.2})")
+        });
         let itself = row.name == row.against;
         let (ratio, against) = if itself { ("1".to_owned(), "") } else { (ratio, row.against) };
         let target = row.target.map_or_else(String::new, |target| format!("≤ {target:.1} ×"));
@@ -64,13 +67,13 @@ are this machine's, the local server's own work included; on Fastly's network th
 * {requests} requests a round and row, one after the other on one connection, each sent when the
   process has come to rest, so that what a sandbox does after its answer is counted with its request.
 * The local server gives a sandbox at most six requests; Fastly gives it many more. The decisions log (`cold`) tells which request
-  of its sandbox each is. A row without a remark is the mean over these six places of the median request at each, so that one of
-  six is a sandbox's first; *warm* and *first request of a sandbox* are the median request at those places alone. The bare service
-  starts a sandbox for every request: the median of all.
+  of its sandbox each is. A row without a remark is the mean over these six places of the median request at each, each weighted by
+  its requests, so that one of six is a sandbox's first; *warm* and *first request of a sandbox* are the same requests, those of
+  these places alone. The bare service starts a sandbox for every request: the median of all.
 * Medians leave out what another program on the machine fell upon, and with it what one sandbox in sixteen does once, after its
-  first answer: it looks over rules that nobody checked, in some 0.1 ms for the demo's eight routes.
-* {rounds} rounds; every round drives every row, in an order of its own, ratios are taken within a round, and medians over the rounds are
-  shown. p50 and p99 are over all requests of all rounds.
+  first answer: it looks over rules that nobody checked, 64 at most, in some 0.1 ms for the demo's five routes.
+* {rounds} rounds; every round drives every row, in an order of its own. Ratios are taken within a round; the median over the rounds is
+  shown, and behind it the quartiles. p50 and p99 are over the row's requests of all rounds.
 
 ## The machine
 
@@ -95,11 +98,13 @@ fn machine() -> String {
     format!("{cores} cores of {model}; Linux {kernel}; {rustc}; Viceroy {VICEROY_VERSION}.\n")
 }
 
-/// The value below which that share (0 to 100) of the values lies; 0 where there is none.
+/// The value below which that share (0 to 100) of the values lies, between its two neighbours where it falls between; 0 where there is none.
 pub fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let index = ((values.len().saturating_sub(1)) as f64 * share / 100.0).round() as usize;
-    values.get(index).copied().unwrap_or(0.0)
+    let rank = values.len().saturating_sub(1) as f64 * share / 100.0;
+    let at = |rank: f64| values.get(rank as usize).copied().unwrap_or(0.0);
+    let (below, above) = (at(rank.floor()), at(rank.ceil()));
+    below + (above - below) * rank.fract()
 }
 
 #[cfg(test)]
@@ -110,6 +115,7 @@ mod tests {
     fn the_middle_of_an_odd_number_of_rounds_is_the_median() {
         assert_eq!(percentile(vec![3.0, 1.0, 2.0], 50.0), 2.0);
         assert_eq!(percentile(vec![], 50.0), 0.0);
+        assert_eq!(percentile(vec![4.0, 1.0, 2.0, 3.0], 50.0), 2.5);
     }
 
     #[test]

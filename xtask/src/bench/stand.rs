@@ -11,7 +11,7 @@ use local_server::manifest::Manifest;
 use local_server::process::{Launch, LocalServer};
 use local_server::visitors::NEW_YORK;
 
-use super::load::{self, Sample};
+use super::load::{self, Places};
 use super::rows::{PACKED, Row, RuleSet};
 use crate::project;
 
@@ -80,7 +80,7 @@ impl Stands {
     }
 
     /// Drives a row.
-    pub fn drive(&self, row: &Row, warm_up: usize, requests: usize) -> anyhow::Result<Sample> {
+    pub fn drive(&self, row: &Row, warm_up: usize, requests: usize) -> anyhow::Result<Places> {
         let server = self.servers.get(&row.rules).context("every row's server was started")?;
         load::sequence(server, row, warm_up)?;
         load::sequence(server, row, requests)
