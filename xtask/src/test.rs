@@ -38,6 +38,8 @@ enum Step {
     E2e,
     /// rustdoc, warnings are errors
     Docs,
+    /// clippy of the native bench, a workspace of its own
+    NativeBench,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -52,12 +54,13 @@ impl Step {
             Self::Wasm => "wasm build",
             Self::E2e => "end-to-end tests",
             Self::Docs => "documentation",
+            Self::NativeBench => "native bench's clippy",
             Self::FastlyCli => "Fastly's CLI",
         }
     }
 
-    fn needs_local_server(self) -> bool {
-        !matches!(self, Self::Format | Self::Clippy | Self::Tests)
+    fn is_for_host(self) -> bool {
+        matches!(self, Self::Format | Self::Clippy | Self::Tests)
     }
 }
 
@@ -73,7 +76,7 @@ pub enum Outcome {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let all = Step::value_variants().iter().copied();
     let wanted = |step: &Step| options.only.is_empty() || options.only.contains(step);
-    let steps: Vec<Step> = all.filter(|step| wanted(step) && !(options.host && step.needs_local_server())).collect();
+    let steps: Vec<Step> = all.filter(|step| wanted(step) && (step.is_for_host() || !options.host)).collect();
     let start = Instant::now();
     let mut done = Vec::new();
     for (number, step) in steps.iter().enumerate() {

@@ -180,7 +180,7 @@ fn whole(criterion: &mut Criterion) {
         address: Some(address),
         body: (),
     };
-    let head = admit(&mut request, [1, 2]).unwrap();
+    let head = admit(&mut request, 1).unwrap();
     let mut kept = Kept::default();
     let mut decided = || {
         let candidates = rules.routes.candidates(&head.normal_path);

@@ -10,8 +10,10 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
     match step {
         Step::Format => {
             execute(&mut cargo(&["fmt", "--all", "--check"])?)?;
-            // A workspace of its own.
-            execute(&mut cargo(&["fmt", "--check", "--manifest-path", "benches/passthrough/Cargo.toml"])?)?;
+            // Workspaces of their own.
+            for manifest in ["benches/passthrough/Cargo.toml", "benches/native/Cargo.toml"] {
+                execute(&mut cargo(&["fmt", "--check", "--manifest-path", manifest])?)?;
+            }
         }
         Step::Clippy => {
             let everything = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -38,6 +40,10 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
         Step::Docs => {
             let mut docs = cargo(&["doc", "--workspace", "--no-deps"])?;
             execute(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+        }
+        Step::NativeBench => {
+            let bench = ["clippy", "--locked", "--manifest-path", "benches/native/Cargo.toml", "--benches"];
+            execute(cargo(&bench)?.args(["--", "-D", "warnings"]))?;
         }
         Step::FastlyCli => return fastly_cli::check(),
     }
