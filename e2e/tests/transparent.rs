@@ -181,6 +181,27 @@ fn switched_off_the_origin_is_asked_as_the_client_asked() {
     }
 }
 
+/// The host is asked with buffers that fit most requests, and again with larger ones: URL, a value, all names together.
+#[test]
+fn what_no_first_buffer_holds_arrives_whole() {
+    let edge = Edge::demo().entry("active", "{\"enabled\":false}").start();
+    let target = format!("/echo/{}?q={}", "p".repeat(2_000), "v".repeat(2_000));
+    let (short, long, longer) = ("s".repeat(10), "l".repeat(600), "m".repeat(7_000));
+    let names: Vec<String> = (0..60).map(|number| format!("x-a-name-of-some-thirty-letters-{number}")).collect();
+    let request = [&short, &longer, &long]
+        .into_iter()
+        .fold(Request::new("GET", &target), |request, value| request.header("X-Value", value));
+    let request = names.iter().fold(request.header("X-Empty", ""), |request, name| request.header(name, name));
+    assert_eq!(edge.visitor(PARIS).transparent().send(&request).status, 200);
+    let sent = edge.origin().last_request().unwrap();
+    assert_eq!(sent.target, target);
+    assert_eq!(sent.header_lines("x-value"), [short, longer, long]);
+    assert_eq!(sent.header_lines("x-empty"), [""]);
+    for name in &names {
+        assert_eq!(sent.header_lines(name), [name.as_str()]);
+    }
+}
+
 #[test]
 fn switched_off_a_body_streams_as_it_comes() {
     let edge = Edge::demo().entry("active", "{\"enabled\":false}").start();

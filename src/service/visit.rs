@@ -21,10 +21,10 @@ use crate::rules::cache::Notes;
 use crate::rules::{Arm, RuleSet};
 use crate::session::State;
 
-/// Most routes that one of them looks over: compiling a thousand would take what vCPU a request has.
-const CHECKED: usize = 64;
 /// Share of sandboxes that look rules over: a hundred sandboxes find a mistake, and none pays much for it.
 const CHECKING: f64 = 1.0 / 16.0;
+/// Most routes that one of them looks over: compiling a thousand would take what vCPU a request has.
+const CHECKED: usize = 64;
 
 /// A request on its way.
 pub(super) struct Visit<'p, P: Platform> {
