@@ -13,9 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use crate::MARK;
+use crate::hold::Hold;
 
 /// One thing that happens while a body is sent.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Send(Bytes),
     /// Nothing for a while.
     Wait(Duration),
+    /// Nothing until it is let go.
+    Hold(Hold),
     /// The connection closes (FIN), whatever was promised.
     Cut,
     /// The connection is reset (RST).
@@ -108,7 +110,7 @@ impl Answer {
         if self.reset {
             return Err(connection.reset());
         }
-        let mut response = Response::new(Script { steps: self.body.into(), sleep: None, connection });
+        let mut response = Response::new(Script { steps: self.body.into(), pause: None, connection });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response.headers_mut().insert(MARK, HeaderValue::from_static("shop"));
@@ -137,10 +139,9 @@ impl Connection {
 }
 
 /// A body that plays [`Step`]s.
-#[derive(Debug)]
 pub(crate) struct Script {
     steps: VecDeque<Step>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     connection: Arc<Connection>,
 }
 
@@ -150,16 +151,17 @@ impl Body for Script {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
-            if let Some(sleep) = &mut self.sleep {
-                if sleep.as_mut().poll(context).is_pending() {
+            if let Some(pause) = &mut self.pause {
+                if pause.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
-                self.sleep = None;
+                self.pause = None;
             }
             match self.steps.pop_front() {
                 None => return Poll::Ready(None),
                 Some(Step::Send(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                Some(Step::Wait(time)) => self.sleep = Some(Box::pin(tokio::time::sleep(time))),
+                Some(Step::Wait(time)) => self.pause = Some(Box::pin(tokio::time::sleep(time))),
+                Some(Step::Hold(hold)) => self.pause = Some(Box::pin(hold.over())),
                 Some(Step::Cut) => {
                     return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "cut on purpose"))));
                 }
@@ -169,7 +171,7 @@ impl Body for Script {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.steps.is_empty() && self.sleep.is_none()
+        self.steps.is_empty() && self.pause.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 
 use crate::answer::{Answer, Step};
+use crate::hold::Hold;
 
 /// What to do instead of, or to, a path's ordinary answer.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub enum Behaviour {
     StallHead(Duration),
     /// Head and first half at once, the second half late.
     StallBody(Duration),
+    /// Head and first half at once, the second half when the [`Hold`] is let go.
+    HoldBody(Hold),
     /// The connection is reset before the head.
     Reset,
     /// Head and first half, then the connection is reset.
@@ -49,10 +52,8 @@ impl Behaviour {
         match self {
             Self::Status(status) => return Answer::status(valid(*status)),
             Self::StallHead(time) => answer.delay = *time,
-            Self::StallBody(time) => {
-                let (first, second) = halves(&answer);
-                answer.body = vec![Step::Send(first), Step::Wait(*time), Step::Send(second)];
-            }
+            Self::StallBody(time) => pause_halfway(&mut answer, Step::Wait(*time)),
+            Self::HoldBody(hold) => pause_halfway(&mut answer, Step::Hold(hold.clone())),
             Self::Reset => answer.reset = true,
             Self::ResetBody => {
                 // The pause lets the first half arrive: a reset throws away what the receiver hasn't read.
@@ -89,6 +90,11 @@ fn with_headers(mut answer: Answer, headers: &[(String, String)]) -> Answer {
         }
     }
     answer
+}
+
+fn pause_halfway(answer: &mut Answer, pause: Step) {
+    let (first, second) = halves(answer);
+    answer.body = vec![Step::Send(first), pause, Step::Send(second)];
 }
 
 fn halves(answer: &Answer) -> (Bytes, Bytes) {

@@ -9,6 +9,7 @@ mod behaviour;
 mod careless;
 mod catalog;
 mod faults;
+mod hold;
 mod pages;
 mod pictures;
 mod record;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 use answer::Connection;
 pub use behaviour::Behaviour;
 pub use catalog::{Product, product, products};
+pub use hold::Hold;
 pub use record::Recorded;
 use shop::Shop;
 

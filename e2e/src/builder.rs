@@ -1,6 +1,7 @@
 //! What a test can choose before its edge starts.
 
 use std::path::Path;
+use std::time::Duration;
 
 use demo_origin::DemoOrigin;
 use local_server::manifest::Manifest;
@@ -10,6 +11,7 @@ use local_server::visitors::{self, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::patience::{WIDE_TIMEOUT, patient};
 use crate::{Edge, programs};
 
 /// Someone else may take a free port before we do.
@@ -33,6 +35,7 @@ impl Builder {
         let origin = DemoOrigin::on_a_free_port().unwrap();
         for backend in ["origin", "session_api"] {
             manifest.backend(backend, &origin.url());
+            time_out(&mut manifest, backend, WIDE_TIMEOUT);
         }
         Self { rules, manifest, own_config_store: true, origin }
     }
@@ -117,6 +120,12 @@ impl Builder {
         self.manifest(|manifest| manifest.backend(name, url))
     }
 
+    /// How long the local server waits for a backend's head, and then for more of its body; a minute where nothing is said.
+    #[must_use]
+    pub fn time_out(self, backend: &str, limit: Duration) -> Self {
+        self.manifest(|manifest| time_out(manifest, backend, limit))
+    }
+
     /// Starts without a backend.
     #[must_use]
     pub fn without_backend(self, name: &str) -> Self {
@@ -138,7 +147,7 @@ impl Builder {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("personalizer.json");
         if self.own_config_store {
-            self.rules.write(&store).unwrap();
+            patient(&self.rules).write(&store).unwrap();
             self.manifest.config_store("personalizer", &store);
         }
         let manifest = folder.path().join("fastly.toml");
@@ -147,6 +156,13 @@ impl Builder {
         let edge = Edge::new(server, self.origin, self.rules, store, folder);
         edge.wait_until_healthy();
         edge
+    }
+}
+
+fn time_out(manifest: &mut Manifest, backend: &str, limit: Duration) {
+    let milliseconds = i64::try_from(limit.as_millis()).unwrap();
+    for name in ["first_byte_timeout_ms", "between_bytes_timeout_ms"] {
+        manifest.table(&["backends", backend]).insert(name.to_owned(), milliseconds.into());
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use demo_origin::DemoOrigin;
+use demo_origin::{Behaviour, DemoOrigin, Hold};
 use local_server::client::{self, Answer, Connection, Request};
 use local_server::logs::Logs;
 use local_server::process::LocalServer;
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::Builder;
 use crate::lint::{self, Expectation};
+use crate::patience::patient;
 
 /// How long a log line may take to arrive.
 const LOG_LIMIT: Duration = Duration::from_secs(20);
@@ -42,7 +43,7 @@ impl Edge {
         Builder::new(Builder::demo_rules())
     }
 
-    /// With these dictionaries (an object of objects) and no others.
+    /// With these dictionaries (an object of objects) and no others; where it has settings, budgets that they don't name are wide.
     #[must_use]
     pub fn with_rules(dictionaries: &Value) -> Builder {
         let none = Map::new();
@@ -129,7 +130,7 @@ impl Edge {
     /// for another second.
     pub fn edit(&mut self, change: impl FnOnce(&mut Rules)) {
         change(&mut self.rules);
-        self.rules.write(&self.store).unwrap();
+        patient(&self.rules).write(&self.store).unwrap();
     }
 
     /// Somebody, somewhere.
@@ -178,6 +179,27 @@ impl Visit<'_> {
     #[must_use]
     pub fn get(&self, target: &str) -> Answer {
         self.send(&Request::get(target))
+    }
+
+    /// `GET` of an answer whose second half the shop holds back until so many bytes of the body have come.
+    ///
+    /// # Panics
+    ///
+    /// They didn't come before the second half had gone: somebody on the way held the first one back.
+    #[must_use]
+    pub fn get_by_halves(&self, path: &str, bytes: usize) -> Answer {
+        let hold = Hold::default();
+        self.edge.origin().on(path, Behaviour::HoldBody(hold.clone()));
+        let mut streamed = None;
+        let mut connection = self.connect();
+        connection.write(&Request::get(path).bytes(&self.edge.address().to_string())).unwrap();
+        let answer = connection.read_watched(false, |body| {
+            if streamed.is_none() && body.len() >= bytes {
+                streamed = Some(hold.let_go());
+            }
+        });
+        assert_eq!(streamed, Some(true), "the first {bytes} bytes waited for the rest: {answer:?}");
+        self.linted(answer.unwrap())
     }
 
     /// Any request, on a connection of its own.

@@ -23,6 +23,7 @@ mod dice;
 mod edge;
 pub mod lint;
 pub mod load;
+mod patience;
 pub mod programs;
 mod relay;
 

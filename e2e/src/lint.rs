@@ -94,7 +94,6 @@ mod tests {
             body: body.as_bytes().to_vec(),
             complete: true,
             first_byte: Duration::ZERO,
-            arrivals: Vec::new(),
             total: Duration::ZERO,
         }
     }

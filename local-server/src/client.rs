@@ -100,8 +100,6 @@ pub struct Answer {
     pub complete: bool,
     /// From the end of the request to the first byte of the answer.
     pub first_byte: Duration,
-    /// When pieces of the body came, with the body's length so far.
-    pub arrivals: Vec<(Duration, usize)>,
     /// From the end of the request to the end of the answer.
     pub total: Duration,
 }
@@ -191,7 +189,16 @@ impl Connection {
     ///
     /// As for [`send`](Self::send).
     pub fn read(&mut self, to_head: bool) -> io::Result<Answer> {
-        self.reader.answer(&mut Prompt(&self.stream), Instant::now(), to_head)
+        self.read_watched(to_head, |_| ())
+    }
+
+    /// Reads the next answer, and shows its body so far each time that a piece of it has come.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn read_watched(&mut self, to_head: bool, seen: impl FnMut(&[u8])) -> io::Result<Answer> {
+        self.reader.answer(&mut Prompt(&self.stream), Instant::now(), to_head, seen)
     }
 }
 

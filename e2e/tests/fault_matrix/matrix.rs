@@ -12,7 +12,7 @@ use edge_personalizer::context::identity::UserId;
 use serde_json::Value;
 
 /// Far above the session's budget, for slow machines; far below what the faults would cost.
-const GENEROUS: Duration = Duration::from_secs(4);
+const GENEROUS: Duration = Duration::from_secs(7);
 const LOG_LIMIT: Duration = Duration::from_secs(20);
 /// What Fastly takes of a log line (16 kB, "Working with log entries").
 const LONGEST_LINE: usize = 16 * 1024;

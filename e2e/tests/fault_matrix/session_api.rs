@@ -11,6 +11,8 @@ use crate::matrix::{ALL, Matrix, user};
 use crate::{REREAD, dictionaries, record, shop};
 
 const TOO_LONG: Duration = Duration::from_secs(20);
+/// How long the local server waits for a head, or for more of a body.
+const TIME_OUT: Duration = Duration::from_millis(1_500);
 const LEFT: &str = "rules, region, user";
 
 pub fn cells() -> Matrix {
@@ -28,7 +30,7 @@ pub fn cells() -> Matrix {
         ("missing: resets", Behaviour::Reset, LEFT),
         ("slow: stalls before the head", Behaviour::StallHead(TOO_LONG), LEFT),
         ("slow: stalls in the body", Behaviour::StallBody(TOO_LONG), LEFT),
-        ("slow: drips", Behaviour::Chunks { count: 40, every: Duration::from_millis(200) }, LEFT),
+        ("slow: drips", Behaviour::Chunks { count: 4, every: TIME_OUT * 2 }, LEFT),
         ("malformed: resets in the body", Behaviour::ResetBody, LEFT),
         ("malformed: truncates", Behaviour::Truncate, LEFT),
         ("malformed: no JSON", says(&[("content-type", "application/json")], b"<html>"), LEFT),
@@ -41,7 +43,7 @@ pub fn cells() -> Matrix {
         ("stale", says(&[], record(400 * 86_400).to_string().as_bytes()), ALL),
         ("older version", says(&[], json!({ "v": 0, "views": ["a"], "cart": "one" }).to_string().as_bytes()), LEFT),
     ];
-    let mut edge = shop(true).backend("refuses", "http://127.0.0.1:1").start();
+    let mut edge = shop(true).time_out("session_api", TIME_OUT).backend("refuses", "http://127.0.0.1:1").start();
     for (number, (fault, behaviour, left)) in faults.into_iter().enumerate() {
         let id = format!("user-{number}");
         edge.origin().behave();

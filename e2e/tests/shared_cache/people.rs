@@ -1,7 +1,7 @@
 //! Visitors that nothing may confuse: each has strings that are nobody else's.
 
 use e2e::{Edge, Request, now};
-use edge_personalizer::context::identity::{SIGNATURE_HEADER, USER_HEADER, UserId, sign};
+use edge_personalizer::context::identity::{UserId, sign};
 use edge_personalizer::mac::MacKey;
 use serde_json::{Value, json};
 
@@ -58,8 +58,8 @@ impl Person {
             format!("{:032x}", name.bytes().fold(number as u128 + 1, |sum, byte| sum * 257 + u128::from(byte)) << 20);
         let mut headers: Vec<(&'static str, String)> =
             own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        headers.push((USER_HEADER, user.clone()));
-        headers.push((SIGNATURE_HEADER, sign(&MacKey::new(KEY.as_bytes()).unwrap(), &id, now().as_secs())));
+        headers.push(("X-User-ID", user.clone()));
+        headers.push(("X-User-Signature", sign(&MacKey::new(KEY.as_bytes()).unwrap(), &id, now().as_secs())));
         headers.push(("Cookie", format!("consent=yes; ep_vid={visitor}; theme={name}; basket={user}-basket")));
         Self { name, user, visitor, headers }
     }

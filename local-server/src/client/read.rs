@@ -25,25 +25,31 @@ enum Framing {
 }
 
 /// An answer as it comes in.
-struct Incoming<'a, S> {
+struct Incoming<'a, S, F> {
     buffer: &'a mut Vec<u8>,
     stream: &'a mut S,
     started: Instant,
     answer: Answer,
+    seen: F,
 }
 
 impl Reader {
-    pub(super) fn answer(&mut self, stream: &mut impl Read, started: Instant, to_head: bool) -> io::Result<Answer> {
+    pub(super) fn answer(
+        &mut self,
+        stream: &mut impl Read,
+        started: Instant,
+        to_head: bool,
+        seen: impl FnMut(&[u8]),
+    ) -> io::Result<Answer> {
         let answer = Answer {
             status: 0,
             headers: Vec::new(),
             body: Vec::new(),
             complete: false,
             first_byte: started.elapsed(),
-            arrivals: Vec::new(),
             total: started.elapsed(),
         };
-        let mut incoming = Incoming { buffer: &mut self.buffer, stream, started, answer };
+        let mut incoming = Incoming { buffer: &mut self.buffer, stream, started, answer, seen };
         incoming.head()?;
         while (100..200).contains(&incoming.answer.status) && incoming.answer.status != 101 {
             incoming.answer.headers.clear();
@@ -57,7 +63,7 @@ impl Reader {
     }
 }
 
-impl<S: Read> Incoming<'_, S> {
+impl<S: Read, F: FnMut(&[u8])> Incoming<'_, S, F> {
     /// Reads more; `false` at the end of the stream.
     fn more(&mut self) -> io::Result<bool> {
         let mut piece = [0; PIECE];
@@ -129,7 +135,7 @@ impl<S: Read> Incoming<'_, S> {
     fn keep(&mut self, count: usize) {
         if count > 0 {
             self.answer.body.extend(self.buffer.drain(..count));
-            self.answer.arrivals.push((self.started.elapsed(), self.answer.body.len()));
+            (self.seen)(&self.answer.body);
         }
     }
 
