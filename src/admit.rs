@@ -35,10 +35,13 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_GEO_REGION: HeaderName = HeaderName::from_static("x-geo-region");
-const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// Names the user.
+pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// Proves it.
 const X_USER_SIGNATURE: HeaderName = HeaderName::from_static("x-user-signature");
 
-/// What a client says of itself and can't be believed as it is: each is proven later, or forgotten.
+/// What a client says of itself and can't be believed as it is: each is proven later, or forgotten. What came several times, too long or
+/// not as text is empty: two of a kind prove nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// `X-Geo-Region`: honoured where settings say so, or under a signed preview.
@@ -47,6 +50,20 @@ pub struct Claims {
     pub user_id: Option<String>,
     /// `X-User-Signature`.
     pub user_signature: Option<String>,
+}
+
+impl Claims {
+    /// The claims in the headers as they came.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let claim = |name: HeaderName| {
+            let mut lines = headers.get_all(name).iter();
+            let first = lines.next()?.to_str().ok().filter(|value| value.len() <= MAX_CLAIM);
+            let only = first.filter(|_| lines.next().is_none());
+            Some(only.unwrap_or_default().trim().to_owned())
+        };
+        Self { region: claim(X_GEO_REGION), user_id: claim(X_USER_ID), user_signature: claim(X_USER_SIGNATURE) }
+    }
 }
 
 /// A reserved path.
@@ -160,14 +177,7 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
         return refuse(StatusCode::LOOP_DETECTED, "loop");
     }
 
-    let claim = |name: HeaderName| {
-        let mut lines = request.headers.get_all(name).iter();
-        let value = lines.next()?.to_str().ok().filter(|value| value.len() <= MAX_CLAIM)?;
-        // Two of a kind prove nothing.
-        lines.next().is_none().then(|| value.trim().to_owned())
-    };
-    let claims =
-        Claims { region: claim(X_GEO_REGION), user_id: claim(X_USER_ID), user_signature: claim(X_USER_SIGNATURE) };
+    let claims = Claims::of(&request.headers);
     let mut headers = std::mem::take(&mut request.headers);
     let parent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
     let trace = Trace::new(parent, random);

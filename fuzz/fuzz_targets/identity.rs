@@ -4,6 +4,7 @@
 
 #![no_main]
 
+use edge_personalizer::admit::Claims;
 use edge_personalizer::context::identity::{Identity, IdentityKeys, IdentitySettings, JwtSettings, identify};
 use edge_personalizer::context::preview;
 use http::{HeaderMap, HeaderValue};
@@ -37,8 +38,9 @@ fuzz_target!(|data: &[u8]| {
     let settings = IdentitySettings { jwt: Some(jwt), ..IdentitySettings::default() };
     // Within the life of the seeds' tokens.
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-    let _ = identify(&headers, &settings, &own, now);
-    assert!(!matches!(identify(&headers, &settings, &keys, now), Identity::Proven(_)));
+    let claims = Claims::of(&headers);
+    let _ = identify(&claims, &headers, &settings, &own, now);
+    assert!(!matches!(identify(&claims, &headers, &settings, &keys, now), Identity::Proven(_)));
     let token = String::from_utf8_lossy(token);
     assert!(preview::verify(&token, &preview::keys(b"a-preview-key-of-32-bytes-or-more"), now).is_err());
     let _ = preview::verify(&token, &preview::keys(secret), now);

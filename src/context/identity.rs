@@ -2,9 +2,9 @@
 //!
 //! A wrong proof makes an anonymous visitor and a log code, never an error page.
 
-mod claims;
 mod header;
 mod jws;
+mod jwt;
 mod keys;
 
 use std::fmt;
@@ -13,10 +13,11 @@ use http::{HeaderMap, header as names};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use header::{SIGNATURE_HEADER, USER_HEADER, sign};
+pub use header::sign;
 pub use keys::{Algorithm, IdentityKeys, KeyFault};
 
 use super::cookies::Cookies;
+use crate::admit::Claims;
 use crate::mac::{MacKey, to_hex};
 
 /// Bytes of a user id; longer ones are somebody's mistake, and a KV key holds 1,024.
@@ -85,7 +86,7 @@ impl Identity {
 pub enum IdentityFault {
     /// There is no key of the kind that the proof needs.
     NoKey,
-    /// `X-User-ID` came without a signature, or several times.
+    /// `X-User-ID` came without a signature.
     Unsigned,
     /// The proof has not its form, or is too long.
     Malformed,
@@ -191,21 +192,22 @@ impl Default for JwtSettings {
     }
 }
 
-/// Who makes the request with these headers, at `now`.
+/// Who makes the request with these claims and headers, at `now`.
 ///
 /// `X-User-ID` is looked at first, then the JWT cookie, then the bearer token. The first proof that holds wins; where
 /// none does, the first fault is told.
 #[must_use]
 pub fn identify(
+    claims: &Claims,
     headers: &HeaderMap,
     settings: &IdentitySettings,
     keys: &IdentityKeys,
     now: OffsetDateTime,
 ) -> Identity {
     let now = now.unix_timestamp();
-    let signed = || settings.header.then(|| header::verify(headers, keys, settings.tolerance(), now)).flatten();
+    let signed = || settings.header.then(|| header::verify(claims, keys, settings.tolerance(), now)).flatten();
     let jwt = settings.jwt.as_ref();
-    let token = |token: &str, jwt: &JwtSettings| claims::verify(token, keys, jwt, now);
+    let token = |token: &str, jwt: &JwtSettings| jwt::verify(token, keys, jwt, now);
     let cookie = || {
         let jwt = jwt?;
         let value = Cookies::of(headers).get(jwt.cookie.as_deref()?).filter(|value| !value.is_empty())?;

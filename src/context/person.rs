@@ -138,12 +138,5 @@ fn prove(
     if !signed && !token {
         return Identity::Anonymous;
     }
-    let mut headers = evidence.headers.clone();
-    let claimed = [("x-user-id", &claims.user_id), ("x-user-signature", &claims.user_signature)];
-    for (name, claim) in claimed {
-        if let Some(value) = claim.as_deref().and_then(|claim| claim.parse().ok()) {
-            headers.insert(name, value);
-        }
-    }
-    identify(&headers, identity, &keys(), evidence.now)
+    identify(claims, evidence.headers, identity, &keys(), evidence.now)
 }

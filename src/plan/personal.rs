@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
 
+use crate::admit::X_USER_ID;
 use crate::context::Context;
 use crate::context::sticky::StickyDocuments;
 use crate::decide::Decision;
@@ -24,7 +25,7 @@ pub const SESSION_DATA: HeaderName = HeaderName::from_static("edge-session-data"
 pub(super) fn add_headers(context: &Context, headers: &mut HeaderMap) {
     let person = &context.person;
     if let Some(user) = person.user().and_then(|user| HeaderValue::from_str(user.as_str()).ok()) {
-        headers.insert(const { HeaderName::from_static("x-user-id") }, user);
+        headers.insert(X_USER_ID, user);
     }
     let visitor = person.visitor.filter(|_| person.permissions.identify);
     if let Some(visitor) = visitor.and_then(|visitor| HeaderValue::from_str(&visitor.to_string()).ok()) {

@@ -4,7 +4,7 @@
 use super::Geo;
 
 /// Fastly's continents.
-const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+pub const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
 /// Fastly's connection types; `?` and any later one are unknown here.
 const CONNECTION_TYPES: [&str; 5] = ["wired", "wifi", "mobile", "dialup", "satellite"];
 

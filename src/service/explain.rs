@@ -13,6 +13,7 @@ use crate::context::keys::Keys;
 use crate::context::query_pairs;
 use crate::explain::{Described, explain};
 use crate::plan::key::digest;
+use crate::platform::geo::CONTINENTS;
 use crate::platform::{ClientRequest, Geo, Platform};
 use crate::rules::RuleSet;
 
@@ -20,8 +21,6 @@ use crate::rules::RuleSet;
 const SECRET: &str = "admin";
 /// Shortest token that counts: a guess must take longer than the token lives.
 const SHORTEST_TOKEN: usize = 16;
-/// The codes of continents (Fastly's geolocation).
-const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
 
 /// The answer: 200 with the explanation, 400 with what is wrong, 404 for who has no token.
 pub(super) fn answer<P: Platform>(visit: &Visit<'_, P>, rules: Option<&RuleSet>) -> (StatusCode, HeaderMap, String) {

@@ -3,15 +3,9 @@
 //! A signature of this kind is never a JWT's: a JWS signing input starts with the base64url of `{`, this one with a
 //! decimal digit run and a dot, and no digit run is the base64url of a JSON object. So one key may serve both.
 
-use http::HeaderMap;
-
 use super::{IdentityFault, IdentityKeys, UserId};
+use crate::admit::Claims;
 use crate::mac::{MacKey, from_hex, to_hex};
-
-/// Names the user.
-pub const USER_HEADER: &str = "x-user-id";
-/// Proves it.
-pub const SIGNATURE_HEADER: &str = "x-user-signature";
 
 /// Bytes of the longest signature header: the time and [`MOST_SIGNATURES`].
 const LONGEST: usize = 1024;
@@ -27,19 +21,16 @@ pub fn sign(key: &MacKey, user: &UserId, now: u64) -> String {
     format!("t={time},v1={}", to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()])))
 }
 
-/// The user that the headers prove; `None` where they name none.
+/// The user that the claims prove; `None` where they name none.
 pub(super) fn verify(
-    headers: &HeaderMap,
+    claims: &Claims,
     keys: &IdentityKeys,
     tolerance: u64,
     now: i64,
 ) -> Option<Result<UserId, IdentityFault>> {
-    if !headers.contains_key(USER_HEADER) {
-        return None;
-    }
+    let user = claims.user_id.as_deref()?;
     let proof = || {
-        let user = only(headers, USER_HEADER)?;
-        let signature = only(headers, SIGNATURE_HEADER)?;
+        let signature = claims.user_signature.as_deref().ok_or(IdentityFault::Unsigned)?;
         let user = UserId::parse(user).ok_or(IdentityFault::UserId)?;
         let (time, tags) = parse(signature).ok_or(IdentityFault::Malformed)?;
         let mut candidates = keys.hmac().peekable();
@@ -59,15 +50,6 @@ pub(super) fn verify(
         }
     };
     Some(proof())
-}
-
-/// The one value of a header. Several are an attempt to have two readers see two users.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, IdentityFault> {
-    let mut values = headers.get_all(name).into_iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().map_err(|_| IdentityFault::Malformed),
-        _ => Err(IdentityFault::Unsigned),
-    }
 }
 
 /// Splits a signature header into its time and its `v1` tags; other schemes are skipped, for the day there is a `v2`.

@@ -1,4 +1,4 @@
-//! The claims of a JSON Web Token (RFC 7519, section 4.1), after its signature was found good.
+//! A JSON Web Token: its signature first, then its claims (RFC 7519, section 4.1).
 
 use serde_json::{Map, Value};
 

@@ -14,9 +14,16 @@ use super::*;
 
 const NOW: i64 = 1_800_000_000;
 const HMAC: [u8; 32] = [7; 32];
+const USER: &str = "x-user-id";
+const SIGNATURE: &str = "x-user-signature";
 
 fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+}
+
+/// Who makes a request with these headers at [`NOW`], as it arrives.
+fn who_makes(request: &HeaderMap, settings: &IdentitySettings, keys: &IdentityKeys) -> Identity {
+    identify(&Claims::of(request), request, settings, keys, at(NOW))
 }
 
 fn keys(secret: impl AsRef<[u8]>) -> IdentityKeys {

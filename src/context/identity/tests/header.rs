@@ -5,7 +5,7 @@ use super::*;
 
 fn signed(user: &str, signature: &str) -> Identity {
     let settings = IdentitySettings::default();
-    identify(&headers(&[(USER_HEADER, user), (SIGNATURE_HEADER, signature)]), &settings, &keys(HMAC), at(NOW))
+    who_makes(&headers(&[(USER, user), (SIGNATURE, signature)]), &settings, &keys(HMAC))
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn any_of_several_keys_proves_a_user() {
     let keys = keys(document.to_string());
     for (key, user) in [(MacKey::new(&[1; 32]), true), (MacKey::new(&[2; 16]), true), (MacKey::new(&[3; 32]), false)] {
         let signature = sign(&key.unwrap(), &alice(), 1_800_000_000);
-        let request = headers(&[(USER_HEADER, "alice"), (SIGNATURE_HEADER, &signature)]);
-        let identity = identify(&request, &IdentitySettings::default(), &keys, at(NOW));
+        let request = headers(&[(USER, "alice"), (SIGNATURE, &signature)]);
+        let identity = who_makes(&request, &IdentitySettings::default(), &keys);
         assert_eq!(identity.user().is_some(), user);
     }
 }
@@ -46,9 +46,9 @@ fn every_bit_of_a_header_signature_counts() {
             let Ok(value) = HeaderValue::from_bytes(&bytes) else {
                 continue;
             };
-            let mut request = headers(&[(USER_HEADER, "alice")]);
-            request.insert(SIGNATURE_HEADER, value);
-            let identity = identify(&request, &IdentitySettings::default(), &keys(HMAC), at(NOW));
+            let mut request = headers(&[(USER, "alice")]);
+            request.insert(SIGNATURE, value);
+            let identity = who_makes(&request, &IdentitySettings::default(), &keys(HMAC));
             // The other case of a hexadecimal digit is the same digit.
             let same = bytes.eq_ignore_ascii_case(signature.as_bytes());
             accepted += usize::from(identity.user().is_some() && !same);
@@ -81,25 +81,22 @@ fn a_header_signature_ages() {
 fn a_header_without_its_proof_proves_nothing() {
     let settings = IdentitySettings::default();
     let signature = sign(&hmac(7), &alice(), 1_800_000_000);
-    let who = |pairs: &[(&'static str, &str)]| identify(&headers(pairs), &settings, &keys(HMAC), at(NOW));
+    let who = |pairs: &[(&'static str, &str)]| who_makes(&headers(pairs), &settings, &keys(HMAC));
     assert_eq!(who(&[]), Identity::Anonymous);
-    assert_eq!(who(&[(SIGNATURE_HEADER, &signature)]), Identity::Anonymous);
-    assert_eq!(who(&[(USER_HEADER, "alice")]), Identity::Rejected(IdentityFault::Unsigned));
-    let twice = [(USER_HEADER, "alice"), (USER_HEADER, "bob"), (SIGNATURE_HEADER, signature.as_str())];
-    assert_eq!(who(&twice), Identity::Rejected(IdentityFault::Unsigned));
+    assert_eq!(who(&[(SIGNATURE, &signature)]), Identity::Anonymous);
+    assert_eq!(who(&[(USER, "alice")]), Identity::Rejected(IdentityFault::Unsigned));
+    let twice = [(USER, "alice"), (USER, "bob"), (SIGNATURE, signature.as_str())];
+    assert_eq!(who(&twice), Identity::Rejected(IdentityFault::UserId), "two of a kind prove nothing");
     for malformed in ["", "t=1", "v1=00", "t=1,t=1,v1=00", "t=1,v1=0", "nonsense", &"v1=00,".repeat(300)] {
         assert_eq!(
-            who(&[(USER_HEADER, "alice"), (SIGNATURE_HEADER, malformed)]),
+            who(&[(USER, "alice"), (SIGNATURE, malformed)]),
             Identity::Rejected(IdentityFault::Malformed),
             "{malformed}"
         );
     }
     assert_eq!(signed("a/../b", &signature), Identity::Rejected(IdentityFault::UserId));
     let off = IdentitySettings { header: false, ..IdentitySettings::default() };
-    let request = headers(&[(USER_HEADER, "alice"), (SIGNATURE_HEADER, &signature)]);
-    assert_eq!(identify(&request, &off, &keys(HMAC), at(NOW)), Identity::Anonymous);
-    assert_eq!(
-        identify(&request, &settings, &IdentityKeys::default(), at(NOW)),
-        Identity::Rejected(IdentityFault::NoKey)
-    );
+    let request = headers(&[(USER, "alice"), (SIGNATURE, &signature)]);
+    assert_eq!(who_makes(&request, &off, &keys(HMAC)), Identity::Anonymous);
+    assert_eq!(who_makes(&request, &settings, &IdentityKeys::default()), Identity::Rejected(IdentityFault::NoKey));
 }

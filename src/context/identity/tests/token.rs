@@ -5,7 +5,7 @@ use super::*;
 
 fn token(token: &str) -> Identity {
     let request = headers(&[("cookie", &format!("session={token}"))]);
-    identify(&request, &jwt_settings(ALL), &all_keys(), at(NOW))
+    who_makes(&request, &jwt_settings(ALL), &all_keys())
 }
 
 #[test]
@@ -19,14 +19,14 @@ fn a_token_of_each_algorithm_proves_a_user_by_cookie_and_by_bearer() {
         assert_eq!(token(&good), proven("alice"), "{good}");
         for scheme in ["Bearer", "bearer"] {
             let request = headers(&[("authorization", &format!("{scheme} {good}"))]);
-            assert_eq!(identify(&request, &jwt_settings(ALL), &all_keys(), at(NOW)), proven("alice"));
+            assert_eq!(who_makes(&request, &jwt_settings(ALL), &all_keys()), proven("alice"));
         }
         let off = IdentitySettings::default();
         let request = headers(&[("authorization", &format!("Bearer {good}")), ("cookie", &format!("session={good}"))]);
-        assert_eq!(identify(&request, &off, &all_keys(), at(NOW)), Identity::Anonymous);
+        assert_eq!(who_makes(&request, &off, &all_keys()), Identity::Anonymous);
     }
     let request = headers(&[("authorization", "Basic YTpi")]);
-    assert_eq!(identify(&request, &jwt_settings(ALL), &all_keys(), at(NOW)), Identity::Anonymous);
+    assert_eq!(who_makes(&request, &jwt_settings(ALL), &all_keys()), Identity::Anonymous);
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn the_tokens_of_the_standards_verify() {
     );
     let settings = JwtSettings { algorithms: ALL.to_vec(), claim: "iss".to_owned(), ..JwtSettings::default() };
     for token in [&a1, &a3] {
-        assert_eq!(claims::verify(token, &keys, &settings, 1_300_819_379), Ok(UserId::parse("joe").unwrap()));
-        assert_eq!(claims::verify(token, &keys, &settings, 1_300_819_410), Err(IdentityFault::Expired));
+        assert_eq!(jwt::verify(token, &keys, &settings, 1_300_819_379), Ok(UserId::parse("joe").unwrap()));
+        assert_eq!(jwt::verify(token, &keys, &settings, 1_300_819_410), Err(IdentityFault::Expired));
     }
     let a4 = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     assert_eq!(jws::verify(a4, &keys, ALL).unwrap(), b"Example of Ed25519 signing");
@@ -196,11 +196,11 @@ fn every_bit_and_every_truncation_of_a_token_is_refused() {
                 bytes[place] ^= 1 << bit;
                 let changed = String::from_utf8(bytes).unwrap();
                 tried += 1;
-                let result = claims::verify(&changed, &keys, &settings, NOW);
+                let result = jwt::verify(&changed, &keys, &settings, NOW);
                 accepted += usize::from(result.is_ok());
             }
             tried += 1;
-            accepted += usize::from(claims::verify(&good[..place], &keys, &settings, NOW).is_ok());
+            accepted += usize::from(jwt::verify(&good[..place], &keys, &settings, NOW).is_ok());
         }
     }
     println!("{tried} changed tokens, {accepted} accepted");
@@ -220,7 +220,7 @@ fn an_unknown_header_member_is_ignored_however_deep() {
 fn only_the_algorithms_of_the_settings_count() {
     let token = es256(&json!({ "alg": "ES256" }), &good_claims());
     let request = headers(&[("cookie", &format!("session={token}"))]);
-    let who = |algorithms| identify(&request, &jwt_settings(algorithms), &all_keys(), at(NOW));
+    let who = |algorithms| who_makes(&request, &jwt_settings(algorithms), &all_keys());
     assert_eq!(who(&[Algorithm::Es256]), proven("alice"));
     assert_eq!(who(&[Algorithm::Hs256, Algorithm::EdDsa]), Identity::Rejected(IdentityFault::Algorithm));
     assert_eq!(who(&[]), Identity::Rejected(IdentityFault::Algorithm));
@@ -234,7 +234,7 @@ fn without_audiences_in_the_settings_a_token_for_somebody_else_is_refused() {
     let mut claims = good_claims();
     let who = |claims: &Value| {
         let request = headers(&[("cookie", &format!("session={}", hs256(&json!({ "alg": "HS256" }), claims)))]);
-        identify(&request, &settings, &all_keys(), at(NOW))
+        who_makes(&request, &settings, &all_keys())
     };
     assert_eq!(who(&claims), Identity::Rejected(IdentityFault::Audience));
     claims.as_object_mut().unwrap().remove("aud");
@@ -245,10 +245,10 @@ fn without_audiences_in_the_settings_a_token_for_somebody_else_is_refused() {
 fn the_first_proof_that_holds_wins() {
     let good = hs256(&json!({ "alg": "HS256" }), &good_claims());
     let request = headers(&[
-        (USER_HEADER, "mallory"),
-        (SIGNATURE_HEADER, "t=1,v1=00"),
+        (USER, "mallory"),
+        (SIGNATURE, "t=1,v1=00"),
         ("cookie", "session=broken"),
         ("authorization", &format!("Bearer {good}")),
     ]);
-    assert_eq!(identify(&request, &jwt_settings(ALL), &all_keys(), at(NOW)), proven("alice"));
+    assert_eq!(who_makes(&request, &jwt_settings(ALL), &all_keys()), proven("alice"));
 }
