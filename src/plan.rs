@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod fallback;
 pub mod key;
 pub mod personal;
+mod personalized;
 pub mod query;
 pub mod surrogate;
 pub mod values;
@@ -12,23 +13,18 @@ pub mod variant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::adapt::accept_ch;
-use crate::admit::headers::remove_spellings;
-use crate::admit::{MAX_URL, RequestHead};
+use crate::admit::RequestHead;
 use crate::context::Context;
-use crate::context::device::DeviceClass;
 use crate::decide::Decision;
 use crate::rules::RuleSet;
-use crate::rules::route::{Cache, CompiledAction, DEFAULT_BACKEND, Personalize, Route};
-use crate::rules::routes::Candidate;
+use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Route};
 use crate::rules::settings::{RedirectMode, Settings};
-use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
 use body::BodyPlan;
 pub use exchange::Exchange;
-use exchange::{Sharing, Target};
 use fallback::FallbackPlan;
-use values::{PlanValues, Redacted};
+use personalized::PersonalizedRequest;
+use values::PlanValues;
 use variant::Variant;
 
 /// What is done for a request.
@@ -145,7 +141,8 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &D
                 let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
                 return Plan::Answer(answer(route, StatusCode::FOUND, headers, String::new(), &values));
             }
-            Plan::Fetch(Box::new(personalized(head, rules, candidate, personalize, &values)))
+            let request = PersonalizedRequest { head, rules, candidate, personalize, values: &values };
+            Plan::Fetch(Box::new(request.plan()))
         }
     }
 }
@@ -212,135 +209,6 @@ fn answer(route: &Route, status: StatusCode, headers: HeaderMap, body: String, v
     values.add_arms(&mut variant);
     let privacy = if values.identify(templates.iter().copied()) { Privacy::NoStore } else { Privacy::Private };
     AnswerPlan { route: route.id.clone(), status, headers, body, variant, privacy }
-}
-
-fn personalized(
-    head: &RequestHead,
-    rules: &RuleSet,
-    candidate: &Candidate,
-    personalize: &Personalize,
-    values: &PlanValues<'_>,
-) -> FetchPlan {
-    let route = &*candidate.route;
-    let context = values.context;
-    let mut codes = Vec::new();
-    let templates = route.templates();
-    let session_sent = route.session.as_ref().is_some_and(|session| session.is_sent());
-    let identifies = session_sent || values.identify(templates.iter().copied());
-    let arm = values.decision.redirect.as_ref().and_then(|(key, target)| Some((key, own_target(head, target)?)));
-    let path = match (&arm, &personalize.path) {
-        (Some((_, (path, _))), _) => Some((*path).to_owned()),
-        (None, None) => Some(head.path.clone()),
-        (None, Some(template)) => template.fill(values, Place::Path),
-    };
-    // Without its path the personalized answer can't be asked for: the client's own is, untouched.
-    let Some(path) = path else {
-        let mut plan = named_passthrough(head, rules, route);
-        plan.primary.caching = crate::platform::Caching::Pass;
-        plan.primary.backend.clone_from(&personalize.fallback.backend);
-        plan.privacy = Privacy::Private;
-        plan.codes.push("template-absent");
-        return plan;
-    };
-    let mut variant = Variant::default();
-    values.add_dimensions(templates.iter().copied(), &mut variant);
-    values.add_arms(&mut variant);
-    let client_query = match (&arm, personalize.query) {
-        (Some((key, (target_path, query))), _) => {
-            variant.add_arm(key, target_path);
-            query.as_deref()
-        }
-        (None, QueryPolicy::Keep) => head.query.as_deref(),
-        (None, QueryPolicy::Drop) => None,
-    };
-    let mut set_query = Vec::with_capacity(personalize.set_query.len());
-    for (name, template) in &personalize.set_query {
-        match template.fill(values, Place::Query) {
-            Some(value) => set_query.push((name.clone(), value)),
-            None => codes.push("template-absent"),
-        }
-    }
-    if let Some(adapt) = &route.adapt {
-        let device = context.device.as_ref().map_or(DeviceClass::Desktop, |device| device.class);
-        let parameters = adapt.parameters(&head.headers, device, context.network.class);
-        set_query.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    }
-    let lists = route.session.iter().flat_map(|session| &session.query);
-    let lists: Vec<(String, String)> =
-        lists.filter_map(|(name, part)| Some((name.clone(), personal::query_value(context, *part)?))).collect();
-    // A list that would make the URL longer than the platform takes is left out; what the client sent in its place goes too.
-    let mut removed = personalize.remove_query.clone();
-    let mut length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + client_query.map_or(0, str::len);
-    length += set_query.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
-    for (name, value) in lists {
-        // The value is encoded already; of the name, three bytes may be written for one.
-        let longest = length + name.len() * 3 + value.len() + 2;
-        if longest > MAX_URL {
-            codes.push("session-list-too-long");
-            removed.push(name);
-        } else {
-            length = longest;
-            set_query.push((name, value));
-        }
-    }
-    let query = query::edit(client_query, &removed, &set_query);
-
-    // What identifies a visitor is never shared, whatever the route says.
-    let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
-    let sharing = Sharing { head, rules, context, route, cache: shared };
-    let mut headers = sharing.headers();
-    for name in &personalize.remove_headers {
-        remove_spellings(&mut headers, name);
-    }
-    for (name, template) in &personalize.set_headers {
-        remove_spellings(&mut headers, name);
-        if !insert_filled(&mut headers, name, template, values) {
-            codes.push("template-absent");
-        }
-    }
-    let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
-    headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
-    let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
-    let body = BodyPlan::of(rules, route, context, values.decision, &variant, asked);
-    if let Some(body) = &body {
-        body.prepare(&mut headers);
-    }
-    let mut primary = sharing.exchange(Target { backend: &personalize.backend, path, query }, headers, variant);
-    if body.is_none() {
-        primary.compare_versions(head);
-    }
-    // The request names the visitor in its path; the log must not.
-    if let Some(template) =
-        personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter()))
-    {
-        primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
-    }
-    let fallback = FallbackPlan::after(&primary, head, &candidate.route, personalize, shared.is_some());
-    let privacy = match &shared {
-        _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
-        Some(cache) if cache.stored.downstream == Downstream::Origin => match is_same_for_all(rules, route, values) {
-            true => Privacy::Origin,
-            // A cache below can't tell visitors apart by `Edge-Variant`: they don't send it.
-            false => Privacy::Private,
-        },
-        _ => Privacy::Private,
-    };
-    let vary = shared.map(vary).unwrap_or_default();
-    let hints = route.adapt.as_ref().map(accept_ch).unwrap_or_default();
-    FetchPlan { route: Some(route.id.clone()), primary, fallback, body, vary, hints, privacy, codes }
-}
-
-/// Whether everybody who asks for this URL, with the headers of [`vary`], gets the same answer.
-fn is_same_for_all(rules: &RuleSet, route: &Route, values: &PlanValues<'_>) -> bool {
-    let url = values.context.url.as_str();
-    let leads_away = || rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url));
-    route.is_same_for_all() && !values.decision.by_visitor && !leads_away()
-}
-
-/// What of the client's headers goes into a shared request by the route's own words.
-fn vary(cache: &Cache) -> Vec<HeaderName> {
-    let cookie = (!cache.key_cookies.is_empty()).then_some(header::COOKIE);
-    cache.key_headers.iter().cloned().chain(cookie).collect()
 }
 
 fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {

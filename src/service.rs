@@ -16,8 +16,9 @@ use crate::context::gather::{self, Kept};
 use crate::context::preview::{Preview, PreviewError};
 use crate::decide::{self, Decision};
 use crate::fetch;
+use crate::plan::body::BodyPlan;
 use crate::plan::fallback::FallbackPlan;
-use crate::plan::{self, AnswerPlan, FetchPlan, Plan, Privacy, personal};
+use crate::plan::{self, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, personal};
 use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
@@ -143,34 +144,11 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
             Response { status, headers, body: P::Body::from(body.into_bytes()) }
         }
     };
-    let mut treatment = Treatment::Untouched;
     if fetched.fallback.is_some() {
         visit.forget_arms();
+        plan.body = None;
     }
-    match plan.body.as_ref().filter(|_| fetched.fallback.is_none()) {
-        Some(body) => {
-            let (found, code) = treat(body, &visit.head.method, &visit.head.headers, &mut response);
-            treatment = found;
-            visit.codes.extend(code);
-        }
-        None if plan.privacy != Privacy::Transparent && response.headers.contains_key(http::header::ETAG) => {
-            if let Some(version) = exchange.version(&visit.head) {
-                fit_version(&mut response.headers, &version);
-            }
-        }
-        None => {}
-    }
-    if let (Treatment::Html(_), Some(body)) = (&treatment, &mut plan.body) {
-        body.html.adopt_nonce(csp_nonce(&response.headers));
-    }
-    if matches!(exchange.caching, Caching::Keyed { .. })
-        && conditional::is_not_modified(&visit.head.method, &visit.head.headers, response.status, &response.headers)
-    {
-        response.status = http::StatusCode::NOT_MODIFIED;
-        conditional::to_not_modified(&mut response.headers);
-        response.body = P::Body::from(Vec::new());
-        treatment = Treatment::Untouched;
-    }
+    let treatment = treatment(visit, plan.body.as_mut(), plan.privacy, &exchange, &mut response);
     for name in &plan.vary {
         response.headers.append(http::header::VARY, http::HeaderValue::from_name(name.clone()));
     }
@@ -205,6 +183,41 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
     };
     visit.codes.extend(code);
     visit.record(rules, &sent);
+}
+
+/// What becomes of the answer's body, with the headers that must agree with it: its version, its length, and a 304 where the client has
+/// that version.
+fn treatment<P: Platform>(
+    visit: &mut Visit<'_, P>,
+    body: Option<&mut BodyPlan>,
+    privacy: Privacy,
+    exchange: &Exchange,
+    response: &mut Response<P::Body>,
+) -> Treatment {
+    let head = &visit.head;
+    let mut treatment = Treatment::Untouched;
+    if let Some(body) = body {
+        let (found, code) = treat(body, &head.method, &head.headers, response);
+        treatment = found;
+        visit.codes.extend(code);
+        if let Treatment::Html(_) = treatment {
+            body.html.adopt_nonce(csp_nonce(&response.headers));
+        }
+    } else if privacy != Privacy::Transparent
+        && response.headers.contains_key(http::header::ETAG)
+        && let Some(version) = exchange.version(head)
+    {
+        fit_version(&mut response.headers, &version);
+    }
+    if matches!(exchange.caching, Caching::Keyed { .. })
+        && conditional::is_not_modified(&head.method, &head.headers, response.status, &response.headers)
+    {
+        response.status = http::StatusCode::NOT_MODIFIED;
+        conditional::to_not_modified(&mut response.headers);
+        response.body = P::Body::from(Vec::new());
+        return Treatment::Untouched;
+    }
+    treatment
 }
 
 /// Answers without a backend, and records.

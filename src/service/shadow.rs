@@ -19,7 +19,7 @@ pub(super) fn compare<P: Platform>(
     shadow: &RuleSet,
     sent: &Sent<'_>,
 ) -> Option<ShadowDifference> {
-    if visit.vcpu_used() >= shadow.settings.limits.vcpu_ms {
+    if visit.vcpu_used().is_some_and(|used| used >= shadow.settings.limits.vcpu_ms) {
         return None;
     }
     let candidates = shadow.routes.candidates(&visit.head.normal_path);

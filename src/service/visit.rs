@@ -94,10 +94,9 @@ impl<'p, P: Platform> Visit<'p, P> {
         self.platform.uptime().saturating_sub(self.started)
     }
 
-    /// Milliseconds of vCPU that the request has used.
-    pub fn vcpu_used(&self) -> u64 {
-        let used = self.platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then));
-        used.unwrap_or(0)
+    /// Milliseconds of vCPU that the request has used, where the platform says.
+    pub fn vcpu_used(&self) -> Option<u64> {
+        self.platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then))
     }
 
     /// The personalized answer was not shown: nothing of it is an exposure, or to be remembered.
@@ -199,7 +198,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             total_ms: milliseconds(total),
             rules_ms: milliseconds(self.rules_took),
             origin_ms: sent.origin.map(milliseconds),
-            vcpu_ms: platform.vcpu_ms().zip(self.vcpu_started).map(|(now, then)| now.saturating_sub(then)),
+            vcpu_ms: self.vcpu_used(),
             heap_mib: platform.heap_mib(),
             bytes: sent.bytes,
         };

@@ -31,7 +31,10 @@ pub fn rows() -> Table {
         table.row(&edge, &row(&fault, 200, Page::Right, &[]).sends(request));
     }
     let all = READ.iter().fold(Request::get("/find"), |request, name| request.header(name, b"\x80\xff"));
-    table.row(&edge, &row("all of them, to an origin that sees them", 200, Page::Right, &[]).sends(all));
+    table.row(
+        &edge,
+        &row("all of them, to an origin that sees them", 200, Page::Right, &["identity-user-id"]).sends(all),
+    );
     for (fault, lines, status, page) in [
         ("90 header lines", 90, 200, Page::Right),
         ("200 header lines (the service: src/admit/tests.rs)", 200, 431, Page::LocalServer),
