@@ -148,7 +148,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         visit.forget_arms();
         plan.body = None;
     }
-    let treatment = treatment(visit, plan.body.as_mut(), plan.privacy, &exchange, &mut response);
+    let treatment = fit_body(visit, plan.body.as_mut(), plan.privacy, &exchange, &mut response);
     for name in &plan.vary {
         response.headers.append(http::header::VARY, http::HeaderValue::from_name(name.clone()));
     }
@@ -187,7 +187,7 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
 
 /// What becomes of the answer's body, with the headers that must agree with it: its version, its length, and a 304 where the client has
 /// that version.
-fn treatment<P: Platform>(
+fn fit_body<P: Platform>(
     visit: &mut Visit<'_, P>,
     body: Option<&mut BodyPlan>,
     privacy: Privacy,

@@ -191,9 +191,7 @@ impl Visit<'_> {
         let hold = Hold::default();
         self.edge.origin().on(path, Behaviour::HoldBody(hold.clone()));
         let mut streamed = None;
-        let mut connection = self.connect();
-        connection.write(&Request::get(path).bytes(&self.edge.address().to_string())).unwrap();
-        let answer = connection.read_watched(false, |body| {
+        let answer = self.connect().send_watched(&Request::get(path), |body| {
             if streamed.is_none() && body.len() >= bytes {
                 streamed = Some(hold.let_go());
             }

@@ -169,9 +169,18 @@ impl Connection {
     ///
     /// There was no whole answer head. A body that breaks off is an answer that isn't [complete](Answer::complete).
     pub fn send(&mut self, request: &Request) -> io::Result<Answer> {
+        self.send_watched(request, |_| ())
+    }
+
+    /// Sends a request and reads its answer; shows the body so far each time that a piece of it has come.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_watched(&mut self, request: &Request, seen: impl FnMut(&[u8])) -> io::Result<Answer> {
         let bytes = request.bytes(&self.host);
         self.write(&bytes)?;
-        self.read(request.method == "HEAD")
+        self.reader.answer(&mut Prompt(&self.stream), Instant::now(), request.method == "HEAD", seen)
     }
 
     /// Sends bytes: a request line of one's own, half a request, a piece of a body.
@@ -189,16 +198,7 @@ impl Connection {
     ///
     /// As for [`send`](Self::send).
     pub fn read(&mut self, to_head: bool) -> io::Result<Answer> {
-        self.read_watched(to_head, |_| ())
-    }
-
-    /// Reads the next answer, and shows its body so far each time that a piece of it has come.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send`](Self::send).
-    pub fn read_watched(&mut self, to_head: bool, seen: impl FnMut(&[u8])) -> io::Result<Answer> {
-        self.reader.answer(&mut Prompt(&self.stream), Instant::now(), to_head, seen)
+        self.reader.answer(&mut Prompt(&self.stream), Instant::now(), to_head, |_| ())
     }
 }
 
