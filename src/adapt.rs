@@ -7,8 +7,8 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::context::device::DeviceClass;
-use crate::context::network::NetworkClass;
+use crate::attributes::DeviceClass;
+use crate::attributes::NetworkClass;
 use crate::transform::{Fault, fault, misread};
 
 pub mod hls;

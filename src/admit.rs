@@ -1,6 +1,5 @@
 //! Admit: the client's request, parsed once; what can't be trusted is gone, what can't be served is refused.
 
-pub mod headers;
 pub mod trace;
 
 use std::net::IpAddr;
@@ -9,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::hex::hex;
 use crate::platform::ClientRequest;
-use crate::rules::path::normal_form;
+use crate::wire::headers;
+use crate::wire::path::normal_form;
 use trace::Trace;
 
 /// Longest URL in bytes (Fastly's limit for Compute).
@@ -258,23 +258,6 @@ pub fn add_hop_headers(head: &RequestHead, headers: &mut HeaderMap) {
             headers.append(name, value);
         }
     }
-}
-
-/// Whether the client accepts `coding` (RFC 9110 section 12.5.3).
-pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
-    let mut accepted = false;
-    for line in headers.get_all(header::ACCEPT_ENCODING) {
-        let Ok(line) = line.to_str() else { continue };
-        for member in line.split(',') {
-            let (name, parameters) = member.split_once(';').unwrap_or((member, ""));
-            if !name.trim().eq_ignore_ascii_case(coding) {
-                continue;
-            }
-            let quality = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-            accepted = quality.is_ok_and(|quality| quality > 0.0);
-        }
-    }
-    accepted
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 //! what may be done with a visitor at all.
 
 pub mod consent;
-pub mod cookies;
 pub mod device;
 pub mod gather;
-pub mod hints;
 pub mod identity;
 pub mod keys;
 pub mod language;
@@ -28,7 +26,8 @@ use crate::platform::{Device, Geo};
 use crate::rules::settings::RegionOverride;
 use crate::rules::{Region, RuleSet};
 use crate::session::Outcome;
-use cookies::Cookies;
+use crate::wire::cookies::Cookies;
+use crate::wire::query::pairs as query_pairs;
 use device::DeviceFacts;
 use network::NetworkFacts;
 use person::Person;
@@ -236,18 +235,6 @@ impl Context {
     fn parameter(&self, name: &str) -> Option<Value<'_>> {
         text(self.query().get(name).and_then(Json::as_str))
     }
-}
-
-/// The parameters of a query, decoded (WHATWG URL, application/x-www-form-urlencoded).
-pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    let decoded = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
-    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
-    })
 }
 
 /// A text attribute, borrowed.

@@ -18,8 +18,10 @@ pub mod record;
 pub mod respond;
 pub mod rules;
 pub mod transform;
+pub mod wire;
 
 // What they share.
+pub mod attributes;
 pub mod condition;
 pub mod explain;
 pub mod growthbook;

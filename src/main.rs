@@ -1,13 +1,15 @@
 //! The Compute service: one sandbox serves many requests.
 
 #[cfg(target_arch = "wasm32")]
+mod host;
+
+#[cfg(target_arch = "wasm32")]
 use std::time::Duration;
 
 #[cfg(target_arch = "wasm32")]
-use edge_personalizer::{
-    platform::fastly::{Fastly, FastlySandbox},
-    service::{Sandbox, handle},
-};
+use edge_personalizer::service::{Sandbox, handle};
+#[cfg(target_arch = "wasm32")]
+use host::{Fastly, FastlySandbox};
 
 /// Requests after which a sandbox gives way to a new one: small leaks stay small.
 #[cfg(target_arch = "wasm32")]

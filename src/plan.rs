@@ -6,7 +6,7 @@ pub mod fallback;
 pub mod key;
 pub mod personal;
 mod personalized;
-pub mod query;
+
 pub mod surrogate;
 pub mod values;
 pub mod variant;

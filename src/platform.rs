@@ -1,10 +1,8 @@
 //! The seam to the host: everything the service asks of Fastly, and nothing else.
 //!
-//! `fastly` has the real one (wasm only), `memory` one for tests that can be told to fail or stall. "Not
-//! found" and "someone else wrote first" are outcomes; an error means that the host could not answer.
+//! The real one is plugged in from outside (`src/host.rs`, wasm only); `memory` is one for tests that can be told to fail or
+//! stall. "Not found" and "someone else wrote first" are outcomes; an error means that the host could not answer.
 
-#[cfg(target_arch = "wasm32")]
-pub mod fastly;
 pub mod geo;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod memory;

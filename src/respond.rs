@@ -8,12 +8,9 @@ pub mod storing;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::admit::headers::{remove_hop_by_hop, remove_where};
 use crate::plan::Privacy;
-use crate::plan::variant::Variant;
-
-/// The header that carries the variant, to the origin and to the client.
-pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
+use crate::plan::variant::{EDGE_VARIANT, Variant};
+use crate::wire::headers::{remove_hop_by_hop, remove_where};
 
 /// The header that tells the client which revision of the rules served it.
 pub const EDGE_REVISION: HeaderName = HeaderName::from_static("edge-revision");

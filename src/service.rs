@@ -11,7 +11,6 @@ use std::time::Duration;
 use http::Method;
 
 use crate::admit::{self, RequestHead};
-use crate::context::cookies::Cookies;
 use crate::context::gather::{self, Kept};
 use crate::context::preview::{Preview, PreviewError};
 use crate::decide::{self, Decision};
@@ -27,6 +26,7 @@ use crate::rules::cache::Notes;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
 use crate::transform::headers::{csp_nonce, fit_version};
+use crate::wire::cookies::Cookies;
 use payload::Payloads;
 use visit::{Sent, Visit};
 

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use edge_personalizer::condition::{self, Condition, Groups};
-use edge_personalizer::rules::path::{Pattern, normal_form};
+use edge_personalizer::rules::path::Pattern;
 use edge_personalizer::rules::pointer::Pointer;
 use edge_personalizer::rules::template::{Place, Source, Template, Values};
+use edge_personalizer::wire::path::normal_form;
 use guide::{Piece, code, personalizer, pieces, words};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use edge_personalizer::context::consent::{ConsentRules, ConsentSettings, tcf};
-use edge_personalizer::context::cookies::Cookies;
+use edge_personalizer::wire::cookies::Cookies;
 use edge_personalizer::context::language::negotiate;
 use edge_personalizer::context::network;
 use edge_personalizer::context::sticky::{StickyDocuments, StickySettings};

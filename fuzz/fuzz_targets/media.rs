@@ -6,7 +6,8 @@ use edge_personalizer::adapt::HlsLimits;
 use edge_personalizer::adapt::hls;
 use edge_personalizer::growthbook::{DefinitionSource as _, Definitions, decrypt};
 use edge_personalizer::rules::pack::Pack;
-use edge_personalizer::rules::path::{Pattern, normal_form};
+use edge_personalizer::rules::path::Pattern;
+use edge_personalizer::wire::path::normal_form;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

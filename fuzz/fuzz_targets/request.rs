@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use edge_personalizer::admit::headers::is_reserved;
+use edge_personalizer::wire::headers::is_reserved;
 use edge_personalizer::platform::memory::{Memory, MemoryBody};
 use edge_personalizer::platform::{ClientRequest, Geo};
 use edge_personalizer::service::{Sandbox, handle};

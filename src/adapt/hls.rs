@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{ByDevice, ByNetwork};
-use crate::context::device::DeviceClass;
-use crate::context::network::NetworkClass;
+use crate::attributes::DeviceClass;
+use crate::attributes::NetworkClass;
 
 const VARIANT: &str = "#EXT-X-STREAM-INF:";
 /// A variant for fast winding: on one line, with its URI.

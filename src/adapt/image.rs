@@ -4,9 +4,9 @@ use http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Serialize};
 
 use super::{ByDevice, ByNetwork, is_parameter};
-use crate::context::device::DeviceClass;
-use crate::context::hints;
-use crate::context::network::NetworkClass;
+use crate::attributes::DeviceClass;
+use crate::attributes::NetworkClass;
+use crate::wire::hints;
 
 /// Width hints by their present and their former names (Responsive Image Client Hints).
 pub(super) const WIDTH_HINTS: [&str; 6] =

@@ -1,6 +1,7 @@
 //! What is admitted, what is refused.
 
 use super::*;
+use crate::wire::headers::accepts_encoding;
 use http::HeaderName;
 
 fn request(method: &str, path: &str, lines: &[(&str, &[u8])]) -> ClientRequest<()> {

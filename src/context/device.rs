@@ -2,40 +2,13 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::hints;
+pub use crate::attributes::DeviceClass;
 use crate::platform::Device;
+use crate::wire::hints;
 
 mod user_agent;
 
 use user_agent::Agent;
-
-/// The class of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeviceClass {
-    /// A phone.
-    Mobile,
-    /// A tablet.
-    Tablet,
-    /// A computer, and whatever says nothing of itself.
-    Desktop,
-    /// A television, a box or stick at one.
-    Tv,
-    /// A crawler, a monitor, a command-line client.
-    Bot,
-}
-
-impl DeviceClass {
-    /// The attribute's value: `mobile`, `tablet`, `desktop`, `tv`, `bot`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeviceClass::Mobile => "mobile",
-            DeviceClass::Tablet => "tablet",
-            DeviceClass::Desktop => "desktop",
-            DeviceClass::Tv => "tv",
-            DeviceClass::Bot => "bot",
-        }
-    }
-}
 
 /// The facts about a device. Names are lower case and from a short list, so that they can shape a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,7 @@ pub fn gather<P: Platform>(
     let settings = &rules.settings.session;
     // A new visitor has no session yet: nobody is asked for it.
     let visitor = person.visitor.filter(|_| !person.visitor_is_new);
-    let subjects = session::subjects(person.permissions, settings.which, person.user(), visitor);
+    let subjects = session::subjects(person.permissions.identify, settings.which, person.user(), visitor);
     let started = session::start(platform, subjects);
     let on_miss = if needs.origin_on_miss { OnMiss::Origin } else { OnMiss::Ask };
     let context = context.with_person(person);

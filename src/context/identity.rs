@@ -7,57 +7,20 @@ mod jws;
 mod jwt;
 mod keys;
 
-use std::fmt;
-
 use http::{HeaderMap, header as names};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use header::sign;
-pub use keys::{Algorithm, IdentityKeys, KeyFault};
+pub use keys::{IdentityKeys, KeyFault};
 
-use super::cookies::Cookies;
 use crate::admit::Claims;
 use crate::mac::{MacKey, to_hex};
+pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
+pub use crate::session::subject::UserId;
+use crate::wire::cookies::Cookies;
 
-/// Bytes of a user id; longer ones are somebody's mistake, and a KV key holds 1,024.
-pub const LONGEST_USER_ID: usize = 128;
-/// Seconds that clocks may differ at most, whatever the settings say.
-const MOST_TOLERANCE: u32 = 3600;
 /// Bytes of a pseudonym: half a SHA-256, far beyond any collision among visitors.
 const PSEUDONYM_BYTES: usize = 16;
-
-/// A user's id: 1 to 128 bytes of `A–Z a–z 0–9 . _ @ : + - |`, and not dots alone.
-///
-/// The alphabet holds UUIDs, numbers, e-mail addresses, telephone numbers and the ids of identity providers
-/// (`auth0|507f`), and nothing that could end a path segment, a header, a parameter or a line. Whether the id is
-/// *proven* is [`Identity`]'s to say.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(String);
-
-impl UserId {
-    /// The id with this text; `None` where it breaks the rules above.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let sound = (1..=LONGEST_USER_ID).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@:+-|".contains(&byte))
-            && text.bytes().any(|byte| byte != b'.');
-        sound.then(|| Self(text.to_owned()))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Debug output ends up in logs, where an id must not.
-impl fmt::Debug for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserId(…)")
-    }
-}
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,70 +87,6 @@ impl IdentityFault {
             Self::Issuer => "identity-issuer",
             Self::Audience => "identity-audience",
             Self::UserId => "identity-user-id",
-        }
-    }
-}
-
-/// How a user is known; `settings.identity`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct IdentitySettings {
-    /// Whether `X-User-ID` with `X-User-Signature` counts.
-    pub header: bool,
-    /// Seconds a header's signature may be old, or ahead; at most 3,600.
-    pub tolerance: u32,
-    /// JSON Web Tokens, where they count.
-    pub jwt: Option<JwtSettings>,
-}
-
-impl Default for IdentitySettings {
-    fn default() -> Self {
-        Self { header: true, tolerance: 300, jwt: None }
-    }
-}
-
-impl IdentitySettings {
-    fn tolerance(&self) -> u64 {
-        u64::from(self.tolerance.min(MOST_TOLERANCE))
-    }
-}
-
-/// Which JSON Web Tokens count; `settings.identity.jwt`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct JwtSettings {
-    /// The cookie that holds one.
-    pub cookie: Option<String>,
-    /// Whether `Authorization: Bearer` may hold one.
-    pub bearer: bool,
-    /// The algorithms that count (RFC 8725, section 3.1); none by default.
-    pub algorithms: Vec<Algorithm>,
-    /// The issuer that `iss` must name.
-    pub issuer: Option<String>,
-    /// The audiences of which `aud` must name one. Without any, a token that has an `aud` is for somebody else (RFC
-    /// 7519, section 4.1.3).
-    pub audience: Vec<String>,
-    /// The claim that holds the user id.
-    pub claim: String,
-    /// Seconds that clocks may differ; at most 3,600.
-    pub leeway: u32,
-    /// Bytes of a token, at most 8,000: a header holds no more on the platform.
-    pub max_bytes: usize,
-}
-
-impl Default for JwtSettings {
-    fn default() -> Self {
-        Self {
-            cookie: None,
-            bearer: false,
-            algorithms: Vec::new(),
-            issuer: None,
-            audience: Vec::new(),
-            claim: "sub".to_owned(),
-            leeway: 30,
-            max_bytes: 4096,
         }
     }
 }

@@ -2,30 +2,9 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::hints;
+pub use crate::attributes::NetworkClass;
 use crate::platform::Geo;
-
-/// The class of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NetworkClass {
-    /// A page has to be small.
-    Slow,
-    /// In between.
-    Medium,
-    /// Nothing has to be saved, and whatever says nothing of itself.
-    Fast,
-}
-
-impl NetworkClass {
-    /// The attribute's value: `slow`, `medium`, `fast`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            NetworkClass::Slow => "slow",
-            NetworkClass::Medium => "medium",
-            NetworkClass::Fast => "fast",
-        }
-    }
-}
+use crate::wire::hints;
 
 /// The facts about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use time::OffsetDateTime;
 
 use super::Context;
 use super::consent::{Consent, ConsentRules, Jurisdiction, global_privacy_control};
-use super::cookies::Cookies;
 use super::device::DeviceClass;
 use super::identity::{Identity, IdentityKeys, UserId, identify};
 use super::policy::{Circumstances, Permissions, permissions};
 use super::visitor::VisitorId;
 use crate::admit::{Claims, RequestHead};
 use crate::rules::settings::Settings;
+use crate::wire::cookies::Cookies;
 
 /// Who asks.
 #[derive(Debug, Clone)]

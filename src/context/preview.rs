@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::cookies::{Cookies, SameSite, SetCookie};
-use super::query_pairs;
 use crate::admit::RequestHead;
 use crate::mac::MacKey;
-use crate::plan::query;
 use crate::rules::settings::{PreviewMode, Settings};
+use crate::wire::cookies::{Cookies, SameSite, SetCookie};
+use crate::wire::query;
+use crate::wire::query::pairs as query_pairs;
 
 /// The query parameter that brings a token.
 pub const PARAMETER: &str = "edge_preview";

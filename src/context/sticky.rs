@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
-use serde::{Deserialize, Serialize};
 
-use super::cookies::{Cookies, SameSite, SetCookie};
+pub use crate::rules::settings::sticky::StickySettings;
+use crate::wire::cookies::{Cookies, SetCookie};
 
 /// The version before the first dot; a cookie of another version is ignored.
 const VERSION: &str = "1.";
@@ -106,29 +106,6 @@ fn is_document_key(key: &str) -> bool {
 
 fn is_key(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_KEY && !text.chars().any(char::is_control)
-}
-
-/// Where sticky buckets are kept; `settings.sticky`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct StickySettings {
-    /// The cookie's name.
-    pub cookie: String,
-    /// The domain that all get it; the answering host alone without one.
-    pub domain: Option<String>,
-    /// Days it lives, at most 400 (6265bis, section 5.5).
-    pub days: u32,
-    /// Whether other sites' requests carry it.
-    pub same_site: SameSite,
-    /// Bytes of its value; every request carries them.
-    pub max_bytes: usize,
-}
-
-impl Default for StickySettings {
-    fn default() -> Self {
-        Self { cookie: "ep_sticky".to_owned(), domain: None, days: 180, same_site: SameSite::Lax, max_bytes: 2048 }
-    }
 }
 
 impl StickySettings {

@@ -1,77 +1,16 @@
 //! The visitor id: how a visitor who isn't logged in is known, with consent, from one page to the next.
 
-use std::fmt;
-
 use http::HeaderValue;
-use serde::{Deserialize, Serialize};
 
-use super::cookies::{Cookies, SameSite, SetCookie, is_token};
-
-/// Hexadecimal digits of a visitor id.
-const DIGITS: usize = 32;
-
-/// 128 random bits, written as 32 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VisitorId(u128);
-
-impl VisitorId {
-    /// The id made of these bits, which must be unpredictable.
-    #[must_use]
-    pub fn from_random(bits: u128) -> Self {
-        Self(bits)
-    }
-
-    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so
-    /// that it can't be two visitors.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !digits {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(Self)
-    }
-}
-
-impl fmt::Display for VisitorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-/// Debug output ends up in logs, where an id must not.
-impl fmt::Debug for VisitorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VisitorId(…)")
-    }
-}
-
-/// Where the visitor id is kept; `settings.visitor`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct VisitorSettings {
-    /// The cookie's name.
-    pub cookie: String,
-    /// The domain that all get it; the answering host alone without one.
-    pub domain: Option<String>,
-    /// Days it lives, at most 400 (6265bis, section 5.5).
-    pub days: u32,
-    /// Whether other sites' requests carry it.
-    pub same_site: SameSite,
-}
-
-impl Default for VisitorSettings {
-    fn default() -> Self {
-        Self { cookie: "ep_vid".to_owned(), domain: None, days: 180, same_site: SameSite::Lax }
-    }
-}
+pub use crate::rules::settings::visitor::VisitorSettings;
+pub use crate::session::subject::VisitorId;
+use crate::wire::cookies::{Cookies, SetCookie, is_token};
 
 impl VisitorSettings {
     /// Whether a cookie can be made of these settings; the checker asks, the edge then keeps no id.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        is_token(&self.cookie) && self.set_cookie(VisitorId(0)).is_some()
+        is_token(&self.cookie) && self.set_cookie(VisitorId::from_random(0)).is_some()
     }
 
     /// The id that a client sent, if it has the right form.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::variant::Variant;
 use crate::adapt::HlsLimits;
+use crate::attributes::DeviceClass;
 use crate::condition::Condition;
 use crate::context::Context;
-use crate::context::device::DeviceClass;
 use crate::decide::Decision;
 use crate::decide::arms::VISUAL_PARTS;
 use crate::rules::route::Route;

@@ -3,16 +3,16 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::key::Canonical;
-use super::variant::Variant;
+use super::variant::{EDGE_VARIANT, Variant};
 use super::{personal, surrogate, values};
-use crate::admit::{RequestHead, accepts_encoding, add_hop_headers};
+use crate::admit::{RequestHead, add_hop_headers};
 use crate::context::{Context, preview};
 use crate::platform::Caching;
-use crate::respond::EDGE_VARIANT;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
 use crate::transform::headers::{Version, prepare_conditions};
+use crate::wire::headers::accepts_encoding;
 
 /// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
 const CONDITIONS: [HeaderName; 4] =

@@ -7,17 +7,18 @@ use super::exchange::{Sharing, Target};
 use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
 use super::variant::Variant;
-use super::{FetchPlan, Privacy, insert_filled, named_passthrough, own_target, personal, query};
+use super::{FetchPlan, Privacy, insert_filled, named_passthrough, own_target, personal};
 use crate::adapt::accept_ch;
-use crate::admit::headers::remove_spellings;
 use crate::admit::{MAX_URL, RequestHead};
-use crate::context::device::DeviceClass;
+use crate::attributes::DeviceClass;
 use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, Personalize};
 use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::Place;
+use crate::wire::headers::remove_spellings;
+use crate::wire::query;
 
 /// A request that a route personalizes.
 pub(super) struct PersonalizedRequest<'a> {

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use http::HeaderName;
+
+/// The header that carries the variant, to the origin and to the client.
+pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
+
 /// Most bytes of a value in a header: what is longer is cut to a digest-like tail, so that two values stay two.
 const MAX_VALUE: usize = 256;
 

@@ -5,11 +5,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::context::identity::UserId;
-use crate::context::visitor::VisitorId;
 use crate::session::patch::Patch;
 use crate::session::record::{millis, time_ms};
 use crate::session::stamp::{Action, Update};
+use crate::session::subject::UserId;
+use crate::session::subject::VisitorId;
 use crate::session::{Limits, Subject};
 
 /// Milliseconds that a sender's clock may be ahead. A record further in the future would win over every update to

@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::adapt::HlsLimits;
 use crate::adapt::hls::{filter, is_playlist};
-use crate::admit::accepts_encoding;
 use crate::plan::body::BodyPlan;
 use crate::platform::{ClientStream, Platform, Response};
 use crate::rules::settings::Limits;
 use crate::transform::charset::Charset;
 use crate::transform::headers::{LeftAlone, Rewritable, fit_not_modified, fit_response, fit_version, rewritable};
 use crate::transform::html::{Ending, HtmlRewriter};
+use crate::wire::headers::accepts_encoding;
 
 /// Bytes read of a body at a time: a host call, and one more to hand on what became of them.
 const CHUNK: usize = 32 * 1024;

@@ -12,8 +12,8 @@ use super::pack::Pack;
 use super::regions::Regions;
 use super::routes::Routes;
 use super::settings::Settings;
+use super::settings::consent::ConsentRules;
 use crate::condition::Groups;
-use crate::context::consent::ConsentRules;
 use crate::growthbook::{DefinitionSource, Definitions};
 use crate::transform::template::Templates;
 

@@ -1,17 +1,24 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
+pub mod consent;
+pub mod identity;
+pub mod replication;
+pub mod session;
+pub mod sticky;
+pub mod visitor;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
-use crate::context::consent::ConsentSettings;
-use crate::context::identity::IdentitySettings;
-use crate::context::sticky::StickySettings;
-use crate::context::visitor::VisitorSettings;
-use crate::replication::ReplicationSettings;
-use crate::session::SessionSettings;
+use consent::ConsentSettings;
+use identity::IdentitySettings;
+use replication::ReplicationSettings;
+use session::SessionSettings;
+use sticky::StickySettings;
+use visitor::VisitorSettings;
 
 /// Where a client may choose its own region (`X-Geo-Region`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,12 +10,12 @@ use time::format_description::well_known::Rfc3339;
 use super::visit::Visit;
 use crate::context::identity::UserId;
 use crate::context::keys::Keys;
-use crate::context::query_pairs;
 use crate::explain::{Described, explain};
 use crate::plan::key::digest;
 use crate::platform::geo::CONTINENTS;
 use crate::platform::{ClientRequest, Geo, Platform};
 use crate::rules::RuleSet;
+use crate::wire::query::pairs as query_pairs;
 
 /// The secret that holds the bearer token.
 const SECRET: &str = "admin";

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::settings::SessionSettings;
+use crate::rules::settings::session::SessionSettings;
 
 /// Failures in a row, and until when nobody asks. Time is the platform's uptime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

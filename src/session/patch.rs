@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::record::{CartItem, View, cart_json, time_ms, view_json};
-use super::settings::Limits;
+use crate::rules::settings::session::Limits;
 
 /// Faults of one record that are told; the rest would only repeat them.
 const MOST_ISSUES: usize = 8;

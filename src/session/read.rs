@@ -9,10 +9,10 @@ use super::Subject;
 use super::breaker::Breaker;
 use super::join::joined;
 use super::record::{Record, millis};
-use super::settings::SessionSettings;
 use super::storage::Known;
 use super::write_back::WriteBack;
 use crate::platform::{Kv, Platform, StoreError};
+use crate::rules::settings::session::SessionSettings;
 
 /// What a route does where the record at the edge isn't fresh; `on_miss`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,8 +1,8 @@
 //! Changing a stored record while others change it too.
 
-use super::settings::{Limits, SessionSettings};
 use super::stored::Stored;
 use crate::platform::{Kv, KvValue, KvWrite, KvWritten, Platform, StoreError};
+use crate::rules::settings::session::{Limits, SessionSettings};
 
 /// Writes that are tried on one record, each after reading again. Losing four races for one visitor's record within a
 /// few milliseconds means that the sender had better wait.

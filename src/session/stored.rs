@@ -23,8 +23,8 @@ use serde_json::{Map, Value};
 use self::registers::{Entries, Register};
 use super::patch::{Change, Issue, Patch};
 use super::record::{CartItem, Record, View, cart_json, time_ms, view_json};
-use super::settings::Limits;
 use super::stamp::{Action, Stamp, Update};
+use crate::rules::settings::session::Limits;
 
 /// The version written. Others are read as far as they go.
 const VERSION: u64 = 1;

@@ -1,9 +1,9 @@
 //! Storing what the central backend said, after the visitor has been answered.
 
-use super::settings::SessionSettings;
 use super::stamp::Update;
 use super::storage::{self, ChangeError, Changed, Known};
 use crate::platform::Platform;
+use crate::rules::settings::session::SessionSettings;
 
 /// A write that waits for the visitor's answer to be out.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::IdentityFault;
-use super::keys::{Algorithm, IdentityKeys};
+use super::keys::IdentityKeys;
+use super::{Algorithm, IdentityFault};
 
 /// Bytes of a key id; longer ones name no key of ours.
 const LONGEST_KID: usize = 256;

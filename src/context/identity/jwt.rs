@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{IdentityFault, IdentityKeys, JwtSettings, MOST_TOLERANCE, UserId, jws};
+use super::{IdentityFault, IdentityKeys, JwtSettings, UserId, jws};
+use crate::rules::settings::identity::MOST_TOLERANCE;
 
 /// Bytes of a token, whatever the settings say: a header holds no more on the platform.
 const LONGEST_TOKEN: usize = 8000;

@@ -8,11 +8,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Needs, Personalize, Route, RouteFault, Schedule};
 use crate::adapt::Adapt;
-use crate::admit::headers::is_reserved;
 use crate::condition::Condition;
 use crate::rules::path::Pattern;
 use crate::rules::stored::{self, Action};
 use crate::rules::template::{Source, Template};
+use crate::wire::headers::is_reserved;
 
 /// Statuses of a personalized request that count as failures where the route names none.
 pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];

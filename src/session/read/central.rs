@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 
 use super::{Found, Outcome, SessionFault, milliseconds_since};
 use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};
+use crate::rules::settings::session::SessionSettings;
 use crate::session::Subject;
 use crate::session::breaker::Breaker;
 use crate::session::patch::Patch;
 use crate::session::record::{millis, time_ms};
-use crate::session::settings::SessionSettings;
 use crate::session::stamp::{Action, Update};
 use crate::session::storage::Known;
 use crate::session::stored::Stored;

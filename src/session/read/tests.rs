@@ -2,11 +2,11 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::*;
-use crate::context::identity::UserId;
-use crate::context::visitor::VisitorId;
 use crate::platform::SendError;
 use crate::session::fake::{Api, Fake, START};
 use crate::session::stored::Stored;
+use crate::session::subject::UserId;
+use crate::session::subject::VisitorId;
 
 const NOW_MS: i64 = START * 1000;
 

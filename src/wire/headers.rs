@@ -128,6 +128,23 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether the client accepts `coding` (RFC 9110 section 12.5.3).
+pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
+    let mut accepted = false;
+    for line in headers.get_all(header::ACCEPT_ENCODING) {
+        let Ok(line) = line.to_str() else { continue };
+        for member in line.split(',') {
+            let (name, parameters) = member.split_once(';').unwrap_or((member, ""));
+            if !name.trim().eq_ignore_ascii_case(coding) {
+                continue;
+            }
+            let quality = parameters.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            accepted = quality.is_ok_and(|quality| quality > 0.0);
+        }
+    }
+    accepted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Edits of a query: parameters keep their order, their spelling and their repetitions.
+//! Queries: their parameters read, and edited so that they keep their order, their spelling and their repetitions.
 
 use std::borrow::Cow;
 
@@ -22,8 +22,20 @@ pub fn edit(query: Option<&str>, remove: &[String], set: &[(String, String)]) ->
         let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
         format!("{name}={value}")
     });
-    let pairs: Vec<Cow<'_, str>> = kept.map(Cow::Borrowed).chain(added.map(Cow::Owned)).collect();
-    (!pairs.is_empty()).then(|| pairs.join("&"))
+    let kept_and_added: Vec<Cow<'_, str>> = kept.map(Cow::Borrowed).chain(added.map(Cow::Owned)).collect();
+    (!kept_and_added.is_empty()).then(|| kept_and_added.join("&"))
+}
+
+/// The parameters of a query, decoded (WHATWG URL, application/x-www-form-urlencoded).
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
 }
 
 fn decoded_name(pair: &str) -> Cow<'_, str> {

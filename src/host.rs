@@ -20,12 +20,12 @@ use fastly::{Body, Request, compute_runtime, device_detection};
 use http::{HeaderMap, HeaderValue, Method, header};
 use time::OffsetDateTime;
 
-use super::geo::GeoTexts;
-use super::{
+use edge_personalizer::platform::geo::GeoTexts;
+use edge_personalizer::platform::{
     BackendRequest, Caching, ClientRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten,
     Platform, Response, Runtime, SendError, StoreError,
 };
-use crate::respond::storing::{Storing, storing};
+use edge_personalizer::respond::storing::{Storing, storing};
 
 /// Name of the config store and of the secret store (design.md section 3).
 const STORE: &str = "personalizer";

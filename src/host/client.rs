@@ -7,7 +7,7 @@ use fastly::http::FramingHeadersMode;
 use fastly::{Body, Request};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::platform::{ClientRequest, Response};
+use edge_personalizer::platform::{ClientRequest, Response};
 
 /// First sizes of buffers in bytes, enough for most requests.
 const URL_BUFFER: usize = 1_024;

@@ -1,0 +1,7 @@
+//! HTTP as text and bytes, below every step: header names, cookies, hints, paths, queries. It knows no rule and no visitor.
+
+pub mod cookies;
+pub mod headers;
+pub mod hints;
+pub mod path;
+pub mod query;
