@@ -19,7 +19,9 @@ use super::dictionary::part_name;
 use super::fault::{self, Fault};
 use super::pack::Pack;
 use super::path::{Captures, Pattern, anchors};
-use super::route::Route;
+use super::route::{Beside, Route};
+use super::settings::attributes::OwnAttributes;
+use crate::transform::template::Templates;
 
 /// A route that has not been needed yet.
 #[derive(Debug)]
@@ -55,7 +57,17 @@ pub struct Routes {
     slots: Vec<Rc<Slot>>,
     packed: Option<packed::Packed>,
     by_anchor: HashMap<String, Vec<usize>, BuildHasherDefault<FnvHasher>>,
+    beside: RoutesBeside,
     found_late: RefCell<Vec<Fault>>,
+}
+
+/// What routes refer to of the rest of their rule set.
+#[derive(Debug, Clone, Default)]
+pub struct RoutesBeside {
+    /// The templates of pages; compiled as routes come to use them.
+    pub templates: Rc<RefCell<Templates>>,
+    /// The attributes that the site declares.
+    pub own: Rc<OwnAttributes>,
 }
 
 #[derive(Deserialize)]
@@ -80,8 +92,8 @@ pub struct Candidate {
 
 impl Routes {
     /// Files the routes of a dictionary's parts. What isn't JSON, or has no usable path, is left out and named.
-    pub fn read(texts: &[String], faults: &mut Vec<Fault>) -> Self {
-        let mut routes = Self::default();
+    pub fn read(texts: &[String], beside: RoutesBeside, faults: &mut Vec<Fault>) -> Self {
+        let mut routes = Self { beside, ..Self::default() };
         for (part, text) in (1..).zip(texts) {
             let mut note = |below: &str, message| faults.push(Fault::new(&part_name("routes", part), below, message));
             let stored: Stored<'_> = match fault::peek(text) {
@@ -105,8 +117,8 @@ impl Routes {
     }
 
     /// The routes of a pack.
-    pub fn from_pack(pack: Arc<Pack>) -> Self {
-        Self { packed: Some(packed::Packed::new(pack)), ..Self::default() }
+    pub fn from_pack(pack: Arc<Pack>, beside: RoutesBeside) -> Self {
+        Self { packed: Some(packed::Packed::new(pack)), beside, ..Self::default() }
     }
 
     fn file(&mut self, place: (usize, usize), text: &str, pattern: Pattern) {
@@ -151,10 +163,16 @@ impl Routes {
                 for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
-                Route::compile(stored, &slot.place())
+                let templates = &mut self.beside.templates.borrow_mut();
+                Route::compile(stored, &slot.place(), &mut Beside { templates, own: &self.beside.own })
             });
             match compiled {
-                Ok(route) => Some(Rc::new(route)),
+                Ok((route, faults)) => {
+                    for (below, message) in faults {
+                        note(&below, message);
+                    }
+                    Some(Rc::new(route))
+                }
                 Err((below, message)) => {
                     note(&below, message);
                     None

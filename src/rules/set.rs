@@ -10,8 +10,9 @@ use super::dictionary::{DICTIONARIES, ReadError, Reader, part_name};
 use super::fault::Fault;
 use super::pack::Pack;
 use super::regions::Regions;
-use super::routes::Routes;
+use super::routes::{Routes, RoutesBeside};
 use super::settings::Settings;
+use super::settings::attributes::OwnAttributes;
 use super::settings::consent::ConsentRules;
 use crate::condition::Groups;
 use crate::growthbook::{DefinitionSource, Definitions};
@@ -30,6 +31,8 @@ pub struct RuleSet {
     pub routes: Rc<Routes>,
     /// How consent is learnt.
     pub consent: Rc<ConsentRules>,
+    /// The attributes that the site declares.
+    pub own: Rc<OwnAttributes>,
     /// Features, experiments and segments.
     pub definitions: Rc<Definitions>,
     /// Templates of pages; compiled as routes come to use them.
@@ -115,6 +118,10 @@ impl RuleSet {
             Some(set) => Rc::clone(&set.regions),
             None => Rc::new(first("regions").map(|text| Regions::read(text, faults)).unwrap_or_default()),
         };
+        let own = match unchanged("settings") {
+            Some(set) => Rc::clone(&set.own),
+            None => Rc::new(OwnAttributes::compile(&settings.attributes, faults)),
+        };
         let consent = match unchanged("settings") {
             Some(set) => Rc::clone(&set.consent),
             None => {
@@ -128,12 +135,13 @@ impl RuleSet {
             [Some(set), Some(_), Some(_)] => Rc::clone(&set.definitions),
             _ => Rc::new(definitions::read(texts, faults)),
         };
-        // Routes hold templates that are compiled already: both are read anew where one has changed.
-        let (routes, templates) = match (unchanged("routes"), unchanged("templates")) {
-            (Some(set), Some(_)) => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
+        // Routes hold compiled templates and name declared attributes: all are read anew where one has changed.
+        let (routes, templates) = match ["routes", "templates", "settings"].map(unchanged) {
+            [Some(set), Some(_), Some(_)] => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
             _ => {
-                let templates = Templates::new(definitions::templates(texts, faults));
-                (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
+                let templates = Rc::new(RefCell::new(Templates::new(definitions::templates(texts, faults))));
+                let beside = RoutesBeside { templates: Rc::clone(&templates), own: Rc::clone(&own) };
+                (Rc::new(Routes::read(texts.of("routes"), beside, faults)), templates)
             }
         };
         Self {
@@ -142,6 +150,7 @@ impl RuleSet {
             regions,
             routes,
             consent,
+            own,
             definitions,
             templates,
             is_checked: false,
@@ -159,7 +168,8 @@ impl RuleSet {
         let mut definitions = set.definitions.uncompiled();
         definitions.features.set_source(Arc::clone(&pack) as Arc<dyn DefinitionSource>);
         set.definitions = Rc::new(definitions);
-        set.routes = Rc::new(Routes::from_pack(pack));
+        let beside = RoutesBeside { templates: Rc::clone(&set.templates), own: Rc::clone(&set.own) };
+        set.routes = Rc::new(Routes::from_pack(pack, beside));
         set
     }
 

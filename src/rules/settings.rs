@@ -1,5 +1,6 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
+pub mod attributes;
 pub mod consent;
 pub mod identity;
 pub mod replication;
@@ -139,6 +140,9 @@ pub struct Settings {
     pub redirects: RedirectMode,
     /// What a request may cost.
     pub limits: Limits,
+    /// Facts of the site's own, by name: from a cookie, a header, a query parameter or a claim of the proven token.
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, attributes::StoredAttribute>"))]
+    pub attributes: Map<String, Value>,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
 }
