@@ -1,5 +1,6 @@
 //! Admit: the client's request, parsed once; what can't be trusted is gone, what can't be served is refused.
 
+mod arrival;
 pub mod trace;
 
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use crate::hex::hex;
 use crate::platform::ClientRequest;
 use crate::wire::headers;
 use crate::wire::path::normal_form;
+pub use arrival::Arrival;
 use trace::Trace;
 
 /// Longest URL in bytes (Fastly's limit for Compute).

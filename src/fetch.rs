@@ -27,12 +27,12 @@ impl FallbackReason {
 }
 
 /// The code of a failed send in the log.
-pub fn send_code(error: SendError) -> &'static str {
+pub fn send_code(error: SendError) -> Code {
     match error {
-        SendError::NoBackend => "backend-unknown",
-        SendError::Unreachable => "backend-unreachable",
-        SendError::TimedOut => "backend-timeout",
-        SendError::Failed => "backend-failed",
+        SendError::NoBackend => Code::BackendUnknown,
+        SendError::Unreachable => Code::BackendUnreachable,
+        SendError::TimedOut => Code::BackendTimeout,
+        SendError::Failed => Code::BackendFailed,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod wire;
 
 // What they share.
 pub mod attributes;
+pub mod code;
 pub mod explain;
 mod hex;
 pub mod mac;

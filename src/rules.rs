@@ -9,6 +9,7 @@ pub mod definitions;
 pub mod dictionary;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod entries;
+pub mod facts;
 pub mod fault;
 pub mod manifest;
 pub mod pack;

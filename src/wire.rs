@@ -3,5 +3,6 @@
 pub mod cookies;
 pub mod headers;
 pub mod hints;
+pub mod list;
 pub mod path;
 pub mod query;

@@ -116,6 +116,11 @@ impl Person {
         }
     }
 
+    /// A claim of the token that proved the user.
+    pub fn claim(&self, _name: &str) -> Option<&serde_json::Value> {
+        None
+    }
+
     /// The user, where proven.
     pub fn user(&self) -> Option<&UserId> {
         self.identity.user()

@@ -12,7 +12,7 @@ pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
 const MAX_VALUE: usize = 256;
 
 /// Dimensions that come from the context.
-const CONTEXT_DIMENSIONS: [&str; 5] = ["region", "country", "language", super::values::DEVICE_TYPE, "network"];
+pub const CONTEXT_DIMENSIONS: [&str; 5] = ["region", "country", "language", super::values::DEVICE_TYPE, "network"];
 
 /// Dimension → value. Dimensions are added as the plan uses them, never listed by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +22,6 @@ impl Variant {
     /// Adds a dimension that the plan used.
     pub fn add(&mut self, dimension: &str, value: &str) {
         self.0.insert(key(dimension), ascii(value));
-    }
-
-    /// Adds a feature or an experiment. One that is called as a dimension of the context is written with `arm.` in front.
-    pub fn add_arm(&mut self, key: &str, value: &str) {
-        if CONTEXT_DIMENSIONS.contains(&key) { self.add(&format!("arm.{key}"), value) } else { self.add(key, value) }
     }
 
     /// Whether nothing shaped the request.

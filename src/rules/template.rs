@@ -217,6 +217,26 @@ impl Template {
     }
 }
 
+impl Template {
+    /// Fills the template with what is there, for an answer that needs a body in any case. Says whether a value without a default was
+    /// absent.
+    pub fn fill_what_is_there(&self, values: &dyn Values, place: Place) -> (String, bool) {
+        let (mut filled, mut absent) = (String::new(), false);
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => filled.push_str(text),
+                Part::Reference { source, default } => {
+                    match values.value(source).or(default.as_deref().map(Cow::Borrowed)) {
+                        Some(value) => encode(&mut filled, &value, place, source),
+                        None => absent = true,
+                    }
+                }
+            }
+        }
+        (filled, absent)
+    }
+}
+
 fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
     // Writing to a String can't fail.
     let _ = match place {
