@@ -91,7 +91,7 @@ impl<'a> Evaluator<'a, '_> {
         if !context.enabled {
             return Err(Exclusion::Disabled);
         }
-        if experiment.targets.as_ref().is_some_and(|targets| !targets.include(context.url)) {
+        if !experiment.includes_url(context.url) {
             return Err(Exclusion::Page);
         }
         if context.query_overrides
@@ -182,7 +182,7 @@ impl<'a> Evaluator<'a, '_> {
         let (hash_attribute, hash_value) = self.hash_value(&experiment.attributes);
         let meta = experiment.meta(variation);
         ExperimentResult {
-            key: experiment.arm_key(variation),
+            key: experiment.variation_key(variation),
             variation,
             value,
             feature,

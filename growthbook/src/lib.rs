@@ -23,6 +23,7 @@ mod lint;
 mod payload;
 mod query_override;
 mod range;
+mod reads;
 mod redirect;
 mod result;
 #[cfg(feature = "tools")]
@@ -47,6 +48,7 @@ pub use query_override::query_override;
 pub use range::{
     Fractions, Interval, bucket_ranges, choose_variation, equal_weights, in_namespace, in_range, weights_are_usable,
 };
+pub use reads::{Read, Reads};
 pub use redirect::Redirect;
 pub use result::{BanditLeaf, Effects, ExperimentResult, Exposure, FeatureResult, RuleId, Source};
 #[cfg(feature = "tools")]

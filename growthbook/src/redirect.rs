@@ -46,7 +46,7 @@ impl Experiment {
             }
             _ => target.to_owned(),
         };
-        (!self.targets.as_ref().is_some_and(|targets| targets.include(&target))).then_some(target)
+        (!self.has_url_targets() || !self.includes_url(&target)).then_some(target)
     }
 }
 

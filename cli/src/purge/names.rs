@@ -168,7 +168,7 @@ impl Names {
             values.extend(arms.filter_map(|(index, arm)| match arm.get("urlRedirect") {
                 // An arm that leads to another URL is known by its path; one that stays leaves no trace.
                 target if experiment.redirects() => Some(split_target(target?.as_str()?)?.1.to_owned()),
-                _ => Some(experiment.arm_key(index).into_owned()),
+                _ => Some(experiment.variation_key(index).into_owned()),
             }));
         }
         values
