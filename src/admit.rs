@@ -11,7 +11,7 @@ use crate::hex::hex;
 use crate::platform::ClientRequest;
 use crate::wire::headers;
 use crate::wire::path::normal_form;
-pub use arrival::Arrival;
+pub use arrival::{Arrival, microseconds, milliseconds};
 use trace::Trace;
 
 /// Longest URL in bytes (Fastly's limit for Compute).

@@ -186,6 +186,11 @@ impl Context {
         RouteFacts { context: self, route }
     }
 
+    /// The values of the attributes that the site declares, by name.
+    pub fn own_values(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.own.iter()
+    }
+
     /// Which of the attributes that tell one visitor from the others this visitor has.
     pub fn identified_by(&self, rules: &RuleSet) -> FactSet {
         let has = |name: &str| self.attribute(name).is_some();

@@ -145,7 +145,7 @@ pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now:
             own = own.and(rules.facts_of_feature(key).all());
         }
         for experiment in variations::experiments_on(rules, route, &head.url()) {
-            own = own.and(rules.facts_of_experiment(experiment).all());
+            own = own.and(rules.facts_of_experiment(experiment.key()).all());
         }
         // An origin that is asked for one visitor is told who it is, where that is proven.
         told |= route.is_personalized() && route.cache().is_none();

@@ -252,24 +252,6 @@ pub fn bounded(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// A time in milliseconds.
-pub fn milliseconds(duration: std::time::Duration) -> f64 {
-    // Exact up to some three centuries.
-    #[allow(clippy::cast_precision_loss)]
-    let micros = microseconds(duration) as f64;
-    micros / 1_000.0
-}
-
-/// Microseconds, as fine as the log needs. `Duration::as_micros` has 128 bits, for which WebAssembly has no instructions.
-pub fn microseconds(duration: std::time::Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
-}
-
-/// `Content-Length`, where there is one.
-pub fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// Whether `request_id` is among a share `sample` (0 to 1) of all: decided by the id, so that all lines of a request are there or
 /// none.
 pub fn is_sampled(request_id: &str, sample: f64) -> bool {

@@ -35,3 +35,18 @@ impl Arrival {
         platform.vcpu_ms().zip(self.vcpu_ms).map(|(now, then)| now.saturating_sub(then))
     }
 }
+
+/// A time in milliseconds.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
+    // Exact up to some three centuries.
+    #[allow(clippy::cast_precision_loss)]
+    let micros = microseconds(duration) as f64;
+    micros / 1_000.0
+}
+
+/// Microseconds, as fine as anybody needs. `Duration::as_micros` has 128 bits, for which WebAssembly has no instructions.
+#[must_use]
+pub fn microseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
+}

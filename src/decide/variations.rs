@@ -137,7 +137,7 @@ pub fn evaluate(
     let mut leads_away = false;
     for experiment in experiments {
         let key = experiment.key();
-        looked_at = looked_at.and(rules.facts_of_experiment(experiment).looked_at);
+        looked_at = looked_at.and(rules.facts_of_experiment(key).looked_at);
         if experiment.redirects() {
             leads_away = true;
             continue;

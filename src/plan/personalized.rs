@@ -6,7 +6,7 @@ use super::exchange::{self, Exchange, Sharing, Target};
 use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
 use super::variant::Variant;
-use super::{Action, FetchPlan, Plan, Privacy, insert_filled, own_target, personal};
+use super::{Action, FetchPlan, facts, Plan, Privacy, insert_filled, own_target, personal};
 use crate::adapt::accept_ch;
 use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
 use crate::attributes::{DeviceClass, FactSet};
@@ -17,7 +17,8 @@ use crate::rules::route::{Cache, Personalize};
 use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::Place;
-use crate::transform::body::BodyPlan;
+use crate::transform::body::PlannedBody;
+use crate::transform::reads::Reads;
 use crate::wire::headers::remove_spellings;
 use crate::wire::query;
 
@@ -58,7 +59,7 @@ impl PersonalizedRequest<'_> {
         let sharing = Sharing { head, rules, context, route, cache: shared, in_parts };
         let mut headers = self.headers(sharing.headers(), &mut codes);
         let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
-        let body = self.body(&variant, asked);
+        let PlannedBody { plan: body, shown } = facts::body(rules, route, values, &variant, asked);
         if let Some(body) = &body {
             body.prepare(&mut headers);
         }
@@ -72,7 +73,7 @@ impl PersonalizedRequest<'_> {
         }) {
             primary.path = template.fill(&Redacted(values, &rules.own), Place::Path).unwrap_or_default();
         }
-        let privacy = self.privacy(&primary, shared, body.as_ref());
+        let privacy = self.privacy(&primary, shared, &shown);
         let plan = FetchPlan {
             fallback: FallbackPlan::after(&primary, head, &self.candidate.route, personalize, shared.is_some()),
             primary,
@@ -129,11 +130,13 @@ impl PersonalizedRequest<'_> {
         headers
     }
 
-    /// What the answer says of itself: what *is shown* decides.
-    fn privacy(&self, primary: &Exchange, shared: Option<&Cache>, body: Option<&BodyPlan>) -> Privacy {
+    /// What the answer says of itself: what *is shown* decides. `in_body` is what the operations read that apply to the body, and the
+    /// conditions that decided so.
+    fn privacy(&self, primary: &Exchange, shared: Option<&Cache>, in_body: &Reads) -> Privacy {
         let &Self { rules, .. } = self;
-        let route = &*self.candidate.route;
-        let shown = rules.followed(route.reads.request.and(body.map_or(FactSet::NONE, |body| self.read_by(body))));
+        let attribute = |path: &str| path.split('.').next().map_or(FactSet::NONE, |name| rules.own.facts(name));
+        let in_body: FactSet = in_body.iter().map(attribute).collect();
+        let shown = rules.followed(self.candidate.route.reads.request.and(in_body));
         if shown.meets(rules.personal()) || primary.headers.contains_key(X_USER_ID) {
             return Privacy::NoStore;
         }
@@ -142,12 +145,6 @@ impl PersonalizedRequest<'_> {
             Some(cache) if cache.stored.downstream == Downstream::Origin && self.is_same_for_all() => Privacy::Origin,
             _ => Privacy::Private,
         }
-    }
-
-    /// The attributes that the operations which apply read, their conditions included.
-    fn read_by(&self, body: &BodyPlan) -> FactSet {
-        let attribute = |path: &str| path.split('.').next().map_or(FactSet::NONE, |name| self.rules.own.facts(name));
-        body.reads().map(attribute).collect()
     }
 
     /// Without its path the personalized answer can't be asked for: the client's own is, untouched.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap};
-use crate::admit::{Arrival, RequestHead};
+use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
 use crate::context::identity::{Identity, pseudonym};
@@ -114,10 +114,10 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
         errors: &codes,
         cold: arrival.is_cold,
         lookups: notes.lookups,
-        total_ms: super::milliseconds(answered.head_after),
-        done_ms: super::milliseconds(done),
-        rules_ms: super::milliseconds(visit.rules_took),
-        origin_ms: answered.origin.map(super::milliseconds),
+        total_ms: milliseconds(answered.head_after),
+        done_ms: milliseconds(done),
+        rules_ms: milliseconds(visit.rules_took),
+        origin_ms: answered.origin.map(milliseconds),
         vcpu_ms: arrival.vcpu_used(platform),
         heap_mib: platform.heap_mib(),
         bytes: answered.bytes,

@@ -2,7 +2,7 @@
 
 use super::set::RuleSet;
 use crate::attributes::FactSet;
-use crate::growthbook::{Experiment, Reads};
+use crate::growthbook::Read;
 
 /// The attributes that features or experiments read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,21 +32,22 @@ impl RuleSet {
     #[must_use]
     pub fn facts_of_feature(&self, key: &str) -> DefinitionFacts {
         let mut facts = DefinitionFacts::default();
-        self.definitions.each_read_of_feature(key, &mut |reads| facts = facts.and(self.facts_of(reads)));
+        self.definitions.each_read_of_feature(key, &mut |read| self.add(&mut facts, read));
         facts
     }
 
     /// What evaluating an experiment of its own reads, its prerequisites' reads included.
     #[must_use]
-    pub fn facts_of_experiment(&self, experiment: &Experiment) -> DefinitionFacts {
+    pub fn facts_of_experiment(&self, key: &str) -> DefinitionFacts {
         let mut facts = DefinitionFacts::default();
-        self.definitions.each_read_of_experiment(experiment, &mut |reads| facts = facts.and(self.facts_of(reads)));
+        self.definitions.each_read_of_experiment(key, &mut |read| self.add(&mut facts, read));
         facts
     }
 
-    fn facts_of(&self, reads: &Reads) -> DefinitionFacts {
-        let facts = |names: &[Box<str>]| names.iter().map(|name| self.own.facts(attribute_of(name))).collect();
-        DefinitionFacts { looked_at: facts(&reads.attributes), hashed: facts(&reads.hashed) }
+    fn add(&self, facts: &mut DefinitionFacts, read: Read<'_>) {
+        let Some(name) = read.attribute() else { return };
+        let set = if matches!(read, Read::Hashed(_)) { &mut facts.hashed } else { &mut facts.looked_at };
+        *set = set.and(self.own.facts(name));
     }
 
     /// What the regions' conditions look at.
@@ -74,9 +75,4 @@ impl RuleSet {
         let by_proof = self.own.facts_where(|own| own.identifies || matches!(own.origin, Origin::Claim(_)));
         FactSet::OF_THE_PERSON.and(by_proof)
     }
-}
-
-/// The attribute that a dotted path starts from.
-fn attribute_of(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
 }

@@ -105,7 +105,7 @@ impl Route {
         if let Some(when) = &self.when {
             reads.choice = when.attributes_used().map(|name| own.facts(name)).collect();
         }
-        for path in self.body.reads() {
+        for path in self.body.reads().iter() {
             let (name, rest) = path.split_once('.').unwrap_or((path, ""));
             match name {
                 "feature" if !rest.is_empty() => features.push(rest.to_owned()),
