@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use crate::code::Code;
 use crate::hex::hex;
 use crate::platform::ClientRequest;
 use crate::wire::headers;
@@ -139,7 +140,7 @@ pub struct Refusal {
     /// The status: 400, 405, 414, 431 or 508.
     pub status: StatusCode,
     /// The code in the log.
-    pub code: &'static str,
+    pub code: Code,
     /// The request's id.
     pub request_id: String,
 }
@@ -156,27 +157,27 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
 
     let url_length = request.path.len() + request.query.as_ref().map_or(0, |query| query.len() + 1);
     if url_length + request.authority.len() + request.scheme.len() + 3 > MAX_URL {
-        return refuse(StatusCode::URI_TOO_LONG, "url-too-long");
+        return refuse(StatusCode::URI_TOO_LONG, Code::UrlTooLong);
     }
     let lines = request.headers.len();
     let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let longest = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).max().unwrap_or(0);
     if lines > MAX_HEADER_LINES || bytes > MAX_HEADER_BYTES || longest > MAX_HEADER {
-        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large");
+        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::HeadersTooLarge);
     }
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed);
     }
     let authority = request.authority.to_ascii_lowercase();
     if !is_authority(&authority) {
-        return refuse(StatusCode::BAD_REQUEST, "bad-host");
+        return refuse(StatusCode::BAD_REQUEST, Code::BadHost);
     }
     if !request.path.starts_with('/') || has_control(&request.path) || request.query.as_deref().is_some_and(has_control)
     {
-        return refuse(StatusCode::BAD_REQUEST, "bad-path");
+        return refuse(StatusCode::BAD_REQUEST, Code::BadPath);
     }
     if has_loop(&request.headers) {
-        return refuse(StatusCode::LOOP_DETECTED, "loop");
+        return refuse(StatusCode::LOOP_DETECTED, Code::Loop);
     }
 
     let claims = Claims::of(&request.headers);

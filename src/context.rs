@@ -23,6 +23,7 @@ use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
 use crate::attributes::FactSet;
+use crate::code::Code;
 use crate::condition::{Attributes, Value};
 use crate::platform::Geo;
 use crate::rules::settings::RegionOverride;
@@ -107,6 +108,8 @@ pub struct Context {
     user_id: Option<String>,
     visitor_id: Option<String>,
     own: OwnValues,
+    /// Codes of what went wrong while the facts were gathered.
+    pub codes: Vec<Code>,
 }
 
 impl Context {
@@ -147,6 +150,7 @@ impl Context {
             user_id: None,
             visitor_id: None,
             own: OwnValues::default(),
+            codes: Vec::new(),
         };
         if needs.person {
             context.identify(source, head, rules, needs);

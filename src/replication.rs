@@ -32,6 +32,7 @@ use time::OffsetDateTime;
 
 pub use webhook::{WebhookFault, WebhookSecret, sign};
 
+use crate::code::Code;
 use crate::platform::{Platform, StoreError};
 pub use crate::rules::settings::replication::{LARGEST_BODY, ReplicationSettings};
 use crate::session::SessionSettings;
@@ -66,13 +67,13 @@ pub struct Answer {
     /// JSON: what went wrong, or what became of every item.
     pub body: Value,
     /// The code for the log; `None` where all went well.
-    pub code: Option<&'static str>,
+    pub code: Option<Code>,
     /// How many items ended how.
     pub counts: Counts,
 }
 
 impl Answer {
-    fn refusal(status: StatusCode, code: &'static str, reason: &str) -> Self {
+    fn refusal(status: StatusCode, code: Code, reason: &str) -> Self {
         let body = json!({ "error": code, "reason": reason });
         Self { status, retry_after: None, body, code: Some(code), counts: Counts::default() }
     }
@@ -103,7 +104,7 @@ pub fn handle<P: Platform>(
 ) -> Answer {
     if body.len() > settings.max_bytes() {
         let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
-        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-large", &reason);
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooLarge, &reason);
     }
     let secrets = match secrets(platform) {
         Ok(secrets) => secrets,
@@ -116,21 +117,21 @@ pub fn handle<P: Platform>(
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         // RFC 9110, section 15.5.16: an encoding, too, is a media type that isn't taken.
         let reason = "expected a body without Content-Encoding";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-encoding", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ReplicationContentEncoding, reason);
     }
     let Some(format) = items::Format::of(headers) else {
         let reason = "expected Content-Type application/x-ndjson or application/json";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-type", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ReplicationContentType, reason);
     };
     let read = items::read(format, body, settings.max_items(), &session.limits, now);
     match read {
         Ok(items) => finished(apply::apply(platform, items, session)),
         Err(items::BodyFault::TooMany) => {
             let reason = format!("expected at most {} items; send smaller batches", settings.max_items());
-            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-many", &reason)
+            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooMany, &reason)
         }
         Err(items::BodyFault::Malformed(reason)) => {
-            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication-malformed", reason)
+            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, Code::ReplicationMalformed, reason)
         }
     }
 }
@@ -143,10 +144,10 @@ fn secrets<P: Platform>(platform: &P) -> Result<Vec<WebhookSecret>, Box<Answer>>
     };
     let secret = platform
         .secret(SECRET)
-        .map_err(|_| unavailable("replication-no-secret-store", "the secret store did not answer"))?;
+        .map_err(|_| unavailable(Code::ReplicationNoSecretStore, "the secret store did not answer"))?;
     let secrets = WebhookSecret::parse_all(secret.as_deref().unwrap_or_default());
     if secrets.is_empty() {
-        return Err(unavailable("replication-no-secret", "no usable webhook secret (whsec_…) is set"));
+        return Err(unavailable(Code::ReplicationNoSecret, "no usable webhook secret (whsec_…) is set"));
     }
     Ok(secrets)
 }
@@ -179,12 +180,12 @@ fn finished(results: Vec<(usize, apply::End)>) -> Answer {
     }
     let (status, code, retry_after) = match counts {
         Counts { retry: 1.., .. } if throttled => {
-            (StatusCode::TOO_MANY_REQUESTS, Some("replication-throttled"), Some(RETRY_THROTTLED))
+            (StatusCode::TOO_MANY_REQUESTS, Some(Code::ReplicationThrottled), Some(RETRY_THROTTLED))
         }
         Counts { retry: 1.., .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some("replication-store-failed"), Some(RETRY_FAILED))
+            (StatusCode::SERVICE_UNAVAILABLE, Some(Code::ReplicationStoreFailed), Some(RETRY_FAILED))
         }
-        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication-refused"), None),
+        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some(Code::ReplicationRefused), None),
         _ => (StatusCode::OK, None, None),
     };
     let body = json!({

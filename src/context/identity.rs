@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 pub use header::sign;
 pub use keys::{IdentityKeys, KeyFault};
 
+use crate::code::Code;
 use crate::admit::Claims;
 use crate::mac::{MacKey, to_hex};
 pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
@@ -74,19 +75,19 @@ pub enum IdentityFault {
 impl IdentityFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::NoKey => "identity-no-key",
-            Self::Unsigned => "identity-unsigned",
-            Self::Malformed => "identity-malformed",
-            Self::Signature => "identity-signature",
-            Self::Expired => "identity-expired",
-            Self::NotYet => "identity-not-yet",
-            Self::Algorithm => "identity-algorithm",
-            Self::Header => "identity-header",
-            Self::Issuer => "identity-issuer",
-            Self::Audience => "identity-audience",
-            Self::UserId => "identity-user-id",
+            Self::NoKey => Code::IdentityNoKey,
+            Self::Unsigned => Code::IdentityUnsigned,
+            Self::Malformed => Code::IdentityMalformed,
+            Self::Signature => Code::IdentitySignature,
+            Self::Expired => Code::IdentityExpired,
+            Self::NotYet => Code::IdentityNotYet,
+            Self::Algorithm => Code::IdentityAlgorithm,
+            Self::Header => Code::IdentityHeader,
+            Self::Issuer => Code::IdentityIssuer,
+            Self::Audience => Code::IdentityAudience,
+            Self::UserId => Code::IdentityUserId,
         }
     }
 }

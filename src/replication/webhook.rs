@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use time::OffsetDateTime;
 
+use crate::code::Code;
 use crate::mac::MacKey;
 
 /// Names the message.
@@ -94,12 +95,12 @@ pub enum WebhookFault {
 impl WebhookFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::Headers => "replication-headers",
-            Self::TooOld => "replication-too-old",
-            Self::TooNew => "replication-too-new",
-            Self::Signature => "replication-signature",
+            Self::Headers => Code::ReplicationHeaders,
+            Self::TooOld => Code::ReplicationTooOld,
+            Self::TooNew => Code::ReplicationTooNew,
+            Self::Signature => Code::ReplicationSignature,
         }
     }
 

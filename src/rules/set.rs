@@ -173,6 +173,16 @@ impl RuleSet {
         set
     }
 
+    /// The faults found since the last call in what requests came near.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        self.routes.take_faults()
+    }
+
+    /// Compiles `count` rules from some place in the list on, so that their mistakes are found.
+    pub fn look_over(&self, place: usize, count: usize) {
+        self.routes.look_over(place, count);
+    }
+
     /// Segments, for `$inGroup`.
     pub fn groups(&self) -> &Groups {
         &self.definitions.groups

@@ -11,18 +11,10 @@ use super::join::joined;
 use super::record::{Record, millis};
 use super::storage::Known;
 use super::write_back::WriteBack;
+pub use crate::rules::stored::OnMiss;
+use crate::code::Code;
 use crate::platform::{Kv, Platform, StoreError};
 use crate::rules::settings::session::SessionSettings;
-
-/// What a route does where the record at the edge isn't fresh; `on_miss`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnMiss {
-    /// Ask the central backend, within the budget.
-    #[default]
-    Ask,
-    /// Ask nobody: the request goes on marked `Edge-Session: miss`, and the origin personalizes.
-    Origin,
-}
 
 /// How good a session is. From the best to the worst, as far as there is a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,20 +80,20 @@ pub enum SessionFault {
 impl SessionFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::NoStore => "session-no-store",
-            Self::Throttled => "session-store-throttled",
-            Self::Store => "session-store-failed",
-            Self::Broken => "session-record-broken",
-            Self::Budget => "session-budget-spent",
-            Self::BreakerOpen => "session-api-breaker-open",
-            Self::NoBackend => "session-api-no-backend",
-            Self::Unreachable => "session-api-unreachable",
-            Self::TimedOut => "session-api-timed-out",
-            Self::Status => "session-api-status",
-            Self::TooLarge => "session-api-too-large",
-            Self::Malformed => "session-api-malformed",
+            Self::NoStore => Code::SessionNoStore,
+            Self::Throttled => Code::SessionStoreThrottled,
+            Self::Store => Code::SessionStoreFailed,
+            Self::Broken => Code::SessionRecordBroken,
+            Self::Budget => Code::SessionBudgetSpent,
+            Self::BreakerOpen => Code::SessionApiBreakerOpen,
+            Self::NoBackend => Code::SessionApiNoBackend,
+            Self::Unreachable => Code::SessionApiUnreachable,
+            Self::TimedOut => Code::SessionApiTimedOut,
+            Self::Status => Code::SessionApiStatus,
+            Self::TooLarge => Code::SessionApiTooLarge,
+            Self::Malformed => Code::SessionApiMalformed,
         }
     }
 
