@@ -22,14 +22,15 @@ pub mod wire;
 
 // What they share.
 pub mod attributes;
-pub mod condition;
 pub mod explain;
-pub mod growthbook;
 mod hex;
-pub mod json_place;
-mod json_words;
 pub mod mac;
 pub mod platform;
 pub mod replication;
 pub mod service;
 pub mod session;
+
+// A crate of its own, which knows nothing of this one.
+pub use ::growthbook;
+pub(crate) use ::growthbook::json_words;
+pub use ::growthbook::{condition, json_place};

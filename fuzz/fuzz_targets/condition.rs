@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use edge_personalizer::condition::{Condition, Groups, lint};
+use growthbook::condition::{Condition, Groups, lint};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

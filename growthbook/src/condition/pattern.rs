@@ -26,6 +26,7 @@ impl Pattern {
     }
 
     /// Why a pattern never matches.
+    #[cfg(feature = "tools")]
     pub(crate) fn check(source: &str) -> Result<(), String> {
         Self::compile(source, false).map(drop).map_err(|error| error.to_string())
     }

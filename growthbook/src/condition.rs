@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 mod fault;
 mod javascript;
+#[cfg(feature = "tools")]
 mod lint;
 mod members;
 mod operator;
@@ -21,6 +22,7 @@ mod version;
 
 pub use fault::Fault;
 pub use javascript::number_to_string;
+#[cfg(feature = "tools")]
 pub use lint::lint;
 pub use members::Groups;
 

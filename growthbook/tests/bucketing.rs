@@ -2,8 +2,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may stop at a surprise, its helpers included")]
 
-use edge_personalizer::condition::Value;
-use edge_personalizer::growthbook::{
+use growthbook::condition::Value;
+use growthbook::{
     Bucket, Context, Definitions, Evaluator, HashVersion, Interval, Seed, bucket_ranges, in_range, reweight,
 };
 use serde_json::json;

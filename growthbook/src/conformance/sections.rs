@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::Outcome;
 use super::compare::cut;
 use crate::condition::{Condition, Groups, Value};
-use crate::growthbook::{
+use crate::{
     BanditLeaf, Context, Definition, Definitions, Evaluator, Experiment, ExperimentResult, FeatureResult, Fractions,
     StickyBuckets, StickyDocument, bucket_ranges, choose_variation, decrypt, equal_weights, hash, in_namespace,
     query_override,

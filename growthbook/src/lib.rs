@@ -9,18 +9,23 @@
 
 mod bandit;
 mod compiled;
-#[cfg(not(target_arch = "wasm32"))]
+pub mod condition;
+#[cfg(feature = "tools")]
 pub mod conformance;
 mod decrypt;
 mod evaluate;
 mod experiment;
 mod hash;
+pub mod json_place;
+pub mod json_words;
+#[cfg(feature = "tools")]
 mod lint;
 mod payload;
 mod query_override;
 mod range;
 mod redirect;
 mod result;
+#[cfg(feature = "tools")]
 mod reweight;
 mod schedule;
 mod sticky;
@@ -35,6 +40,7 @@ pub use compiled::{Experiment, Feature};
 pub use decrypt::{Undecryptable, decrypt};
 pub use evaluate::{Context, Evaluator};
 pub use hash::{Bucket, HashVersion, Seed, hash};
+#[cfg(feature = "tools")]
 pub use lint::{lint_experiment, lint_feature};
 pub use payload::Definitions;
 pub use query_override::query_override;
@@ -43,11 +49,17 @@ pub use range::{
 };
 pub use redirect::Redirect;
 pub use result::{BanditLeaf, Effects, ExperimentResult, Exposure, FeatureResult, RuleId, Source};
+#[cfg(feature = "tools")]
 pub use reweight::{Piece, Reweighted, reweight, reweight_pieces};
 pub use schedule::{Moment, Schedule};
 pub use sticky::{StickyBuckets, StickyDocument};
 pub use table::{Definition, DefinitionSource, Table};
 pub use trace::{Exclusion, Step, Trace};
+
+/// The README's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests;

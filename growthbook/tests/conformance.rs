@@ -5,12 +5,12 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use edge_personalizer::growthbook::conformance;
+use growthbook::conformance;
 
 /// The specification's own file, beside the project where it is present.
-const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/conformance/growthbook-cases.json");
+const SPECIFICATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance/growthbook-cases.json");
 /// The project's own cases.
-const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/growthbook-own-cases.json");
+const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/own-cases.json");
 
 fn run(path: &str) -> conformance::Report {
     let report = conformance::run(&serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap());
