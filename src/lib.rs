@@ -8,7 +8,6 @@
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
 // The steps, in their order.
-pub mod adapt;
 pub mod admit;
 pub mod context;
 pub mod decide;
@@ -34,3 +33,5 @@ pub mod session;
 pub use ::growthbook;
 pub(crate) use ::growthbook::json_words;
 pub use ::growthbook::{condition, json_place};
+
+pub use transform::media as adapt;

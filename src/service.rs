@@ -20,12 +20,13 @@ use crate::plan::fallback::FallbackPlan;
 use crate::plan::{self, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, personal};
 use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
 use crate::record;
-use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
+use crate::respond::body::{BodyFault, read_whole, send_stream, send_whole, treat};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::cache::Notes;
 use crate::rules::settings::Settings;
 use crate::rules::{RuleCache, RuleSet, Rules};
-use crate::transform::headers::{csp_nonce, fit_version};
+use crate::transform::body::{BodyMode, Way};
+use crate::transform::headers::fit_version;
 use crate::wire::cookies::Cookies;
 use payload::Payloads;
 use visit::{Sent, Visit};
@@ -170,18 +171,32 @@ fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut 
         origin: Some(fetched.first_byte),
     };
     let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
-    let code = match (treatment, &plan.body) {
-        (Treatment::Html(charset), Some(body)) => send_html(visit.platform, body, charset, &limits, response),
-        (Treatment::Json, Some(body)) => send_edited(visit.platform, &limits, response, |bytes| body.edit_json(bytes)),
-        (Treatment::Playlist(hls), _) => {
-            send_edited(visit.platform, &limits, response, |bytes| filter_playlist(hls, bytes))
+    let way = treatment.and_then(|mode| Some((mode, plan.body.as_ref()?.way(mode)?)));
+    let started = visit.platform.vcpu_ms();
+    let budget_left = || {
+        let used = visit.platform.vcpu_ms().zip(started).map(|(now, then)| now.saturating_sub(then));
+        used.is_none_or(|used| used < limits.vcpu_ms)
+    };
+    let outcome = match way {
+        Some((mode, Way::Stream(streams))) => send_stream(visit.platform, streams, mode, &budget_left, response),
+        Some((_, Way::Whole(edits))) => {
+            let Response { status, headers, body } = response;
+            let head = Response { status, headers, body: () };
+            match read_whole(body, limits.json_bytes) {
+                Ok(whole) => send_whole(visit.platform, edits, head, whole),
+                Err(fault) => {
+                    // Unfinished: the client's connection is cut.
+                    drop(visit.platform.respond_streaming(head));
+                    Err(fault)
+                }
+            }
         }
-        (Treatment::Untouched, _) | (_, None) => {
+        None => {
             visit.platform.respond(response);
-            None
+            Ok(())
         }
     };
-    visit.codes.extend(code);
+    visit.codes.extend(outcome.err().map(BodyFault::code));
     visit.record(rules, &sent);
 }
 
@@ -193,16 +208,13 @@ fn fit_body<P: Platform>(
     privacy: Privacy,
     exchange: &Exchange,
     response: &mut Response<P::Body>,
-) -> Treatment {
+) -> Option<BodyMode> {
     let head = &visit.head;
-    let mut treatment = Treatment::Untouched;
+    let mut treatment = None;
     if let Some(body) = body {
-        let (found, code) = treat(body, &head.method, &head.headers, response);
+        let (found, fault) = treat(body, &head.method, &head.headers, response);
         treatment = found;
-        visit.codes.extend(code);
-        if let Treatment::Html(_) = treatment {
-            body.html.adopt_nonce(csp_nonce(&response.headers));
-        }
+        visit.codes.extend(fault.map(BodyFault::code));
     } else if privacy != Privacy::Transparent
         && response.headers.contains_key(http::header::ETAG)
         && let Some(version) = exchange.version(head)
@@ -215,7 +227,7 @@ fn fit_body<P: Platform>(
         response.status = http::StatusCode::NOT_MODIFIED;
         conditional::to_not_modified(&mut response.headers);
         response.body = P::Body::from(Vec::new());
-        return Treatment::Untouched;
+        return None;
     }
     treatment
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, header};
 
-use super::body::BodyPlan;
+use super::body;
 use super::exchange::{Sharing, Target};
 use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
@@ -73,7 +73,7 @@ impl PersonalizedRequest<'_> {
         let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
         headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
         let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
-        let body = BodyPlan::of(rules, route, context, values.decision, &variant, asked);
+        let body = body::plan(rules, route, context, values.decision, &variant, asked).plan;
         if let Some(body) = &body {
             body.prepare(&mut headers);
         }
