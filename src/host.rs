@@ -180,7 +180,14 @@ impl Write for FastlyStream {
     }
 }
 
-impl ClientStream for FastlyStream {
+impl ClientStream<Body> for FastlyStream {
+    fn append(&mut self, body: Body) -> std::io::Result<()> {
+        // The SDK's call panics where it can't flush what it holds.
+        self.0.flush()?;
+        self.0.append(body);
+        Ok(())
+    }
+
     fn finish(self) -> std::io::Result<()> {
         self.0.finish()
     }
@@ -347,7 +354,9 @@ impl Platform for Fastly<'_> {
     }
 
     fn respond_streaming(&self, response: Response<()>) -> FastlyStream {
-        FastlyStream(client::head(&response, self.is_head).stream_to_client(BodyHandle::new()).into())
+        // An untouched body keeps its length; by itself, the platform would drop it for a stream.
+        let keeps_framing = self.is_head || response.headers.contains_key(http::header::CONTENT_LENGTH);
+        FastlyStream(client::head(&response, keeps_framing).stream_to_client(BodyHandle::new()).into())
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {

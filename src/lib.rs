@@ -34,3 +34,4 @@ pub mod session;
 pub use ::growthbook;
 pub(crate) use ::growthbook::json_words;
 pub use ::growthbook::{condition, json_place};
+

@@ -205,7 +205,14 @@ pub struct Response<B> {
 
 /// A body on its way to the client, chunk by chunk. Dropped unfinished, the client's connection is cut, so that a
 /// truncated answer can't pass for a whole one.
-pub trait ClientStream: Write {
+pub trait ClientStream<B>: Write {
+    /// Adds the rest of a body, which the host hands on: not a byte goes through the guest.
+    ///
+    /// # Errors
+    ///
+    /// The client went away, as far as is known by now.
+    fn append(&mut self, body: B) -> std::io::Result<()>;
+
     /// Ends the body.
     ///
     /// # Errors
@@ -219,7 +226,7 @@ pub trait Platform {
     /// A body that the host holds.
     type Body: Read + From<Vec<u8>>;
     /// A body on its way to the client.
-    type ClientStream: ClientStream;
+    type ClientStream: ClientStream<Self::Body>;
     /// A KV look-up under way.
     type PendingKv;
     /// A backend request under way.
