@@ -1,4 +1,4 @@
-//! Feature flags and experiments: the GrowthBook SDK specification, version 0.8.0, evaluated at the edge.
+//! Feature flags and experiments: the GrowthBook SDK specification, version 0.8.0.
 //!
 //! A definition goes through three stages. As **stored** it is JSON in the shapes of [`stored`], which are GrowthBook's SDK
 //! payload. **Compiled** ([`Feature`], [`Experiment`], [`Bandit`]) its conditions, patterns, seeds and ranges are prepared; a [`Table`] does that for one

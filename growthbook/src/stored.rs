@@ -150,7 +150,7 @@ pub struct Experiment {
 }
 
 impl Rule {
-    /// The experiment of the rule, as it is reported: the bandit's variations count as variations.
+    /// The experiment of the rule, as it is reported: a bandit's variations stand in place of the others.
     #[must_use]
     pub fn into_experiment(self) -> Experiment {
         Experiment {
