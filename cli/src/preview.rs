@@ -1,4 +1,4 @@
-//! `personalizer preview`: a signed link that shows chosen variations and a chosen region to whoever opens it.
+//! `personalizer preview`: a signed link that shows chosen variations and a chosen region.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
