@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::hex::hex;
+use base16ct::lower::encode_string as hex;
+
 use crate::plan::Exchange;
 use crate::plan::fallback::FallbackPlan;
 use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};

@@ -25,7 +25,6 @@ pub mod attributes;
 pub mod condition;
 pub mod explain;
 pub mod growthbook;
-mod hex;
 pub mod json_place;
 mod json_words;
 pub mod mac;

@@ -299,7 +299,7 @@ impl Platform for Memory {
         if takes > budget {
             return Err(SendError::TimedOut);
         }
-        answer.map(|(status, headers, body)| Response { status, headers, body: body.into() })
+        answer.and_then(|(status, headers, body)| Response { status, headers, body: body.into() }.final_one())
     }
 
     fn respond(&self, response: Response<MemoryBody>) {
