@@ -23,7 +23,6 @@ pub mod wire;
 pub mod attributes;
 pub mod code;
 pub mod explain;
-mod hex;
 pub mod mac;
 pub mod platform;
 pub mod replication;

@@ -15,7 +15,7 @@ pub use keys::{IdentityKeys, KeyFault};
 
 use crate::code::Code;
 use crate::admit::Claims;
-use crate::mac::{MacKey, to_hex};
+use crate::mac::MacKey;
 pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
 pub use crate::session::subject::UserId;
 use crate::wire::cookies::Cookies;
@@ -144,7 +144,7 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 #[must_use]
 pub fn pseudonym(key: &MacKey, kind: &str, id: &str) -> String {
     let tag = key.tag(&[b"edge-personalizer log id ", kind.as_bytes(), b" ", id.as_bytes()]);
-    to_hex(tag.get(..PSEUDONYM_BYTES).unwrap_or_default())
+    base16ct::lower::encode_string(tag.get(..PSEUDONYM_BYTES).unwrap_or_default())
 }
 
 #[cfg(test)]
