@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
 use crate::condition::{Attributes, Value};
+use crate::growthbook::StickyDocument;
 use crate::platform::{Device, Geo};
 use crate::rules::settings::RegionOverride;
 use crate::rules::{Region, RuleSet};
@@ -32,7 +33,6 @@ use device::DeviceFacts;
 use network::NetworkFacts;
 use person::Person;
 use preview::PreviewClaims;
-use sticky::StickyDocuments;
 
 /// Every attribute that conditions can read, by name (design.md section 3.4). Any other name is one that nobody has.
 pub const ATTRIBUTES: [&str; 27] = [
@@ -116,7 +116,7 @@ pub struct Context {
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
     /// What the visitor's cookie remembers of arms.
-    pub sticky: StickyDocuments,
+    pub sticky: Vec<StickyDocument>,
     /// The session, and how good it is.
     pub session: Outcome,
     session_json: Option<Json>,
@@ -153,7 +153,12 @@ impl Context {
             network,
             person: Person::nobody(),
             preview,
-            sticky: rules.settings.sticky.read(&Cookies::of(&head.headers)),
+            sticky: rules
+                .settings
+                .sticky
+                .as_ref()
+                .map(|sticky| sticky.read(&Cookies::of(&head.headers)))
+                .unwrap_or_default(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
-use crate::context::identity::{Identity, UserId};
+use crate::context::identity::{Identity, Proof, UserId};
 use crate::context::person::{Evidence, Person};
 use crate::context::preview::{Preview, PreviewClaims};
 use crate::context::{Context, Platformed, RegionReason};
@@ -224,7 +224,7 @@ fn context(
     let evidence = Evidence::of(head, &context, if needs.keeps { random } else { 0 });
     let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut Rc::default);
     if let Some(user) = user.filter(|_| person.permissions.identify) {
-        person.identity = Identity::Proven(user);
+        person.identity = Identity::Proven(Proof::of(user));
     }
     context.with_person(person)
 }

@@ -117,6 +117,7 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
         // Ids go into logs as pseudonyms, or not at all.
         visit.codes.extend(visit.log_key.is_none().then_some("exposure-no-key"));
     }
+    visit.codes.extend(sandbox.kept.keys.take_code());
     visit.context = Some(context);
     visit.decision = decision;
     match plan {

@@ -11,7 +11,9 @@ use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
+use crate::rules::settings::sticky::StickySettings;
 use crate::transform::headers::{Version, prepare_conditions};
+use crate::wire::cookies::{Cookies, pair_name};
 use crate::wire::headers::accepts_encoding;
 
 /// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
@@ -154,8 +156,8 @@ fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
             headers.append(name.clone(), value.clone());
         }
     }
-    let named = cookie_pairs(&head.headers).filter(|pair| {
-        let name = cookie_name(pair);
+    let named = Cookies::of(&head.headers).pairs().filter(|pair| {
+        let name = pair_name(pair);
         cache.key_cookies.iter().any(|key| key.as_bytes() == name)
     });
     set_cookie_pairs(&mut headers, named.collect());
@@ -165,22 +167,15 @@ fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
 /// The client's own headers, without the edge's own cookies: a visitor's id must not keep the origin's pages out of the cache.
 fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
     let mut headers = head.headers.clone();
-    let own = [settings.visitor.cookie.as_str(), settings.sticky.cookie.as_str(), preview::COOKIE];
-    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == cookie_name(pair));
-    if cookie_pairs(&head.headers).any(is_own) {
+    // Where nothing is remembered now, a cookie from before still names its visitor.
+    let sticky = settings.sticky.as_ref().map_or(StickySettings::COOKIE, |sticky| sticky.cookie.as_str());
+    let own = [settings.visitor.cookie.as_str(), sticky, preview::COOKIE];
+    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == pair_name(pair));
+    if Cookies::of(&head.headers).pairs().any(is_own) {
         headers.remove(header::COOKIE);
-        set_cookie_pairs(&mut headers, cookie_pairs(&head.headers).filter(|pair| !is_own(pair)).collect());
+        set_cookie_pairs(&mut headers, Cookies::of(&head.headers).pairs().filter(|pair| !is_own(pair)).collect());
     }
     headers
-}
-
-fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let cookies = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
-    cookies.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
-}
-
-fn cookie_name(pair: &[u8]) -> &[u8] {
-    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {
