@@ -25,6 +25,7 @@ use crate::admit::RequestHead;
 use crate::attributes::FactSet;
 use crate::code::Code;
 use crate::condition::{Attributes, Value};
+use crate::growthbook::StickyDocument;
 use crate::platform::Geo;
 use crate::rules::settings::RegionOverride;
 use crate::rules::stored::OnMiss;
@@ -39,7 +40,6 @@ use own::OwnValues;
 use person::{Evidence, Person};
 use preview::PreviewClaims;
 pub use source::{FactSource, Kept, Live};
-use sticky::StickyDocuments;
 
 /// Why the visitor is in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -98,7 +98,7 @@ pub struct Context {
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
     /// What the visitor's cookie remembers of arms.
-    pub sticky: StickyDocuments,
+    pub sticky: Vec<StickyDocument>,
     /// The session, and how good it is.
     pub session: Outcome,
     session_json: Option<Json>,
@@ -141,7 +141,11 @@ impl Context {
             geo,
             person: Person::nobody(),
             preview,
-            sticky: settings.sticky.read(&Cookies::of(&head.headers)),
+            sticky: settings
+                .sticky
+                .as_ref()
+                .map(|sticky| sticky.read(&Cookies::of(&head.headers)))
+                .unwrap_or_default(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,

@@ -15,6 +15,7 @@
 //! | status | meaning |
 //! | --- | --- |
 //! | 200 | every item is stored, or was already |
+//! | 400 | the body broke off; send it again |
 //! | 401 | the signature doesn't count; nothing was read |
 //! | 413 | too many bytes or items; send smaller batches |
 //! | 415 | another content type than NDJSON or JSON, or a compressed body |
@@ -25,6 +26,8 @@
 mod apply;
 mod items;
 pub mod webhook;
+
+use std::io::Read;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -92,26 +95,38 @@ impl Answer {
     }
 }
 
-/// Answers a request to replicate sessions. `body` is what was read of it, at most one byte more than
-/// [`max_bytes`](ReplicationSettings::max_bytes); `now` is the wall clock.
+/// Answers a request to replicate sessions; `now` is the wall clock. Of `body` nothing is read before the headers have shown a signature
+/// of this time, and never more than [`max_bytes`](ReplicationSettings::max_bytes) and one.
 pub fn handle<P: Platform>(
     platform: &P,
     headers: &HeaderMap,
-    body: &[u8],
+    body: impl Read,
     settings: &ReplicationSettings,
     session: &SessionSettings,
     now: OffsetDateTime,
 ) -> Answer {
-    if body.len() > settings.max_bytes() {
-        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
-        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooLarge, &reason);
-    }
+    let unauthorized = |fault: WebhookFault| Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    let announced = match webhook::announced(headers, settings.tolerance, now) {
+        Ok(announced) => announced,
+        Err(fault) => return unauthorized(fault),
+    };
     let secrets = match secrets(platform) {
         Ok(secrets) => secrets,
         Err(answer) => return *answer,
     };
-    if let Err(fault) = webhook::verify(headers, body, &secrets, settings.tolerance, now) {
-        return Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    // One byte more than is allowed tells that there is more.
+    let limit = u64::try_from(settings.max_bytes()).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    if body.take(limit).read_to_end(&mut bytes).is_err() {
+        return Answer::refusal(StatusCode::BAD_REQUEST, Code::ReplicationBrokenOff, "the body broke off; send it again");
+    }
+    if bytes.len() > settings.max_bytes() {
+        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooLarge, &reason);
+    }
+    let body = bytes.as_slice();
+    if let Err(fault) = announced.verify(body, &secrets) {
+        return unauthorized(fault);
     }
     let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {

@@ -125,8 +125,8 @@ impl RuleSet {
         let consent = match unchanged("settings") {
             Some(set) => Rc::clone(&set.consent),
             None => {
-                let (consent, messages) = ConsentRules::compile(&settings.consent);
-                faults.extend(messages.into_iter().map(|message| Fault::new("settings", "/consent", message)));
+                let (consent, mut unusable) = ConsentRules::compile(&settings.consent);
+                faults.append(&mut unusable);
                 Rc::new(consent)
             }
         };
