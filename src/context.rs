@@ -34,7 +34,7 @@ use crate::session::{self, Outcome};
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs as query_pairs;
 use device::DeviceFacts;
-use identity::Identity;
+use identity::{Identity, Proof};
 use network::NetworkFacts;
 use own::OwnValues;
 use person::{Evidence, Person};
@@ -169,10 +169,11 @@ impl Context {
         let random = if needs.keeps { source.visitor_bits() } else { 0 };
         let proven = source.proven();
         let mut keys = || source.identity_keys();
-        let evidence = Evidence::of(head, self, random);
+        let wanted = rules.own.claims();
+        let evidence = Evidence::of(head, self, random, &wanted);
         let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut keys);
         if let Some(user) = proven.filter(|_| person.permissions.identify) {
-            person.identity = Identity::Proven(user);
+            person.identity = Identity::Proven(Proof::of(user));
         }
         self.user_id = person.user().map(|user| user.as_str().to_owned());
         self.visitor_id = person.visitor.map(|visitor| visitor.to_string());

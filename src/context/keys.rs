@@ -13,9 +13,6 @@ use crate::platform::Platform;
 const RECHECK: Duration = Duration::from_secs(60);
 /// How long until it is asked for again where the store failed.
 const RETRY: Duration = Duration::from_secs(2);
-/// The code for the log where the secret store could not answer: the last keys that it gave count on.
-pub const SECRET_STORE: &str = Code::SecretStore;
-
 /// The keys that a sandbox keeps. They are the service's, no visitor's.
 #[derive(Default)]
 pub struct Keys {
@@ -41,9 +38,9 @@ impl Keys {
         self.preview.get(platform, "preview", preview::keys, &mut self.failed)
     }
 
-    /// [`SECRET_STORE`] where the store failed since this was asked last: for the log of the request that met the failure.
-    pub fn take_code(&mut self) -> Option<&'static str> {
-        std::mem::take(&mut self.failed).then_some(SECRET_STORE)
+    /// [`Code::SecretStore`] where the store failed since this was asked last: for the log of the request that met the failure.
+    pub fn take_code(&mut self) -> Option<Code> {
+        std::mem::take(&mut self.failed).then_some(Code::SecretStore)
     }
 }
 

@@ -64,7 +64,8 @@ pub struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// What the request and the facts about it say. `random`: bits of a new visitor's id, 0 where none may be made.
-    pub fn of(head: &'a RequestHead, context: &'a Context, random: u128) -> Self {
+    /// `wanted`: claims of the token that somebody asks for.
+    pub fn of(head: &'a RequestHead, context: &'a Context, random: u128, wanted: &'a [String]) -> Self {
         Self {
             headers: &head.headers,
             claims: &head.claims,
@@ -73,7 +74,7 @@ impl<'a> Evidence<'a> {
             preview: context.preview.is_some(),
             now: context.now,
             random,
-            wanted: &[],
+            wanted,
         }
     }
 }
@@ -131,8 +132,8 @@ impl Person {
     }
 
     /// A claim of the token that proved the user.
-    pub fn claim(&self, _name: &str) -> Option<&serde_json::Value> {
-        None
+    pub fn claim(&self, name: &str) -> Option<&serde_json::Value> {
+        self.identity.claim(name)
     }
 
     /// The user, where proven.
