@@ -134,6 +134,8 @@ codes! {
     SessionApiStatus = "session-api-status",
     /// The session API's answer is too long.
     SessionApiTooLarge = "session-api-too-large",
+    /// The session API's answer broke off.
+    SessionApiBrokenOff = "session-api-broken-off",
     /// The session API's answer is no record.
     SessionApiMalformed = "session-api-malformed",
     /// What the session API said could not be stored.
@@ -158,6 +160,8 @@ codes! {
     ReplicationContentType = "replication-content-type",
     /// A batch is compressed.
     ReplicationContentEncoding = "replication-content-encoding",
+    /// A batch's body broke off.
+    ReplicationBrokenOff = "replication-broken-off",
     /// A batch can't be read.
     ReplicationMalformed = "replication-malformed",
     /// Items of a batch can never be stored.

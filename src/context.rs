@@ -23,7 +23,9 @@ use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
 use crate::attributes::FactSet;
+use crate::code::Code;
 use crate::condition::{Attributes, Value};
+use crate::growthbook::StickyDocument;
 use crate::platform::Geo;
 use crate::rules::settings::RegionOverride;
 use crate::rules::stored::OnMiss;
@@ -32,13 +34,12 @@ use crate::session::{self, Outcome};
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs as query_pairs;
 use device::DeviceFacts;
-use identity::Identity;
+use identity::{Identity, Proof};
 use network::NetworkFacts;
 use own::OwnValues;
 use person::{Evidence, Person};
 use preview::PreviewClaims;
 pub use source::{FactSource, Kept, Live};
-use sticky::StickyDocuments;
 
 /// Why the visitor is in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -97,7 +98,7 @@ pub struct Context {
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
     /// What the visitor's cookie remembers of arms.
-    pub sticky: StickyDocuments,
+    pub sticky: Vec<StickyDocument>,
     /// The session, and how good it is.
     pub session: Outcome,
     session_json: Option<Json>,
@@ -107,6 +108,8 @@ pub struct Context {
     user_id: Option<String>,
     visitor_id: Option<String>,
     own: OwnValues,
+    /// Codes of what went wrong while the facts were gathered.
+    pub codes: Vec<Code>,
 }
 
 impl Context {
@@ -138,7 +141,11 @@ impl Context {
             geo,
             person: Person::nobody(),
             preview,
-            sticky: settings.sticky.read(&Cookies::of(&head.headers)),
+            sticky: settings
+                .sticky
+                .as_ref()
+                .map(|sticky| sticky.read(&Cookies::of(&head.headers)))
+                .unwrap_or_default(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,
@@ -147,6 +154,7 @@ impl Context {
             user_id: None,
             visitor_id: None,
             own: OwnValues::default(),
+            codes: Vec::new(),
         };
         if needs.person {
             context.identify(source, head, rules, needs);
@@ -161,10 +169,11 @@ impl Context {
         let random = if needs.keeps { source.visitor_bits() } else { 0 };
         let proven = source.proven();
         let mut keys = || source.identity_keys();
-        let evidence = Evidence::of(head, self, random);
+        let wanted = rules.own.claims();
+        let evidence = Evidence::of(head, self, random, &wanted);
         let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut keys);
         if let Some(user) = proven.filter(|_| person.permissions.identify) {
-            person.identity = Identity::Proven(user);
+            person.identity = Identity::Proven(Proof::of(user));
         }
         self.user_id = person.user().map(|user| user.as_str().to_owned());
         self.visitor_id = person.visitor.map(|visitor| visitor.to_string());

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use base16ct::lower::encode_string as hex;
+
 use crate::code::Code;
-use crate::hex::hex;
 use crate::plan::Exchange;
 use crate::plan::fallback::FallbackPlan;
 use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};

@@ -84,8 +84,9 @@ fn collect<'h>(headers: impl Iterator<Item = (&'h http::HeaderName, &'h HeaderVa
     map
 }
 
-fn received(response: &mut fastly::Response) -> Response<Body> {
+fn received(response: &mut fastly::Response) -> Result<Response<Body>, SendError> {
     Response { status: response.get_status(), headers: collect(response.get_headers()), body: response.take_body() }
+        .final_one()
 }
 
 /// Before the cache stores an answer. An error here has it serve the stale one.
@@ -180,7 +181,14 @@ impl Write for FastlyStream {
     }
 }
 
-impl ClientStream for FastlyStream {
+impl ClientStream<Body> for FastlyStream {
+    fn append(&mut self, body: Body) -> std::io::Result<()> {
+        // The SDK's call panics where it can't flush what it holds.
+        self.0.flush()?;
+        self.0.append(body);
+        Ok(())
+    }
+
     fn finish(self) -> std::io::Result<()> {
         self.0.finish()
     }
@@ -314,7 +322,7 @@ impl Platform for Fastly<'_> {
         let (request, backend) = to_request(request, self.sandbox.has_cache)?;
         let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
         let mut answer = request.send(backend).map_err(|error| send_error(&error))?;
-        let response = received(&mut answer);
+        let response = received(&mut answer)?;
         self.answered.borrow_mut().push(answer);
         Ok(response)
     }
@@ -330,7 +338,7 @@ impl Platform for Fastly<'_> {
         loop {
             pending = match pending.poll() {
                 PollResult::Done(done) => {
-                    return done.map(|mut answer| received(&mut answer)).map_err(|error| send_error(&error));
+                    return received(&mut done.map_err(|error| send_error(&error))?);
                 }
                 PollResult::Pending(pending) => pending,
             };
@@ -347,7 +355,9 @@ impl Platform for Fastly<'_> {
     }
 
     fn respond_streaming(&self, response: Response<()>) -> FastlyStream {
-        FastlyStream(client::head(&response, self.is_head).stream_to_client(BodyHandle::new()).into())
+        // An untouched body keeps its length; by itself, the platform would drop it for a stream.
+        let keeps_framing = self.is_head || response.headers.contains_key(http::header::CONTENT_LENGTH);
+        FastlyStream(client::head(&response, keeps_framing).stream_to_client(BodyHandle::new()).into())
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {

@@ -8,7 +8,6 @@
 //! Rust that runs, and is tested, on any machine. `docs/LIFECYCLE.md` tells the story with the reasons.
 
 // The steps, in their order.
-pub mod adapt;
 pub mod admit;
 pub mod context;
 pub mod decide;
@@ -24,7 +23,6 @@ pub mod wire;
 pub mod attributes;
 pub mod code;
 pub mod explain;
-mod hex;
 pub mod mac;
 pub mod platform;
 pub mod replication;
@@ -35,3 +33,4 @@ pub mod session;
 pub use ::growthbook;
 pub(crate) use ::growthbook::json_words;
 pub use ::growthbook::{condition, json_place};
+

@@ -58,20 +58,6 @@ pub struct Terms {
 }
 
 /// What is asked or answered.
-    pub action: Action,
-    /// What the answer says of itself.
-    pub privacy: Privacy,
-    /// `Set-Cookie` lines about the visitor's id (it is new, or the visitor wants none) and the preview.
-    pub cookies: Vec<HeaderValue>,
-    /// Whether a signed preview shapes the answer: it counts for nobody, and nobody keeps it.
-    pub is_preview: bool,
-    /// The `Set-Cookie` line of remembered variations: for an answer that is shown as it was decided.
-    pub remembered: Option<HeaderValue>,
-    /// Codes of what could not be done as the rules say.
-    pub codes: Vec<Code>,
-}
-
-/// What is asked or answered.
 #[derive(Debug)]
 pub enum Action {
     /// Ask a backend.

@@ -203,9 +203,28 @@ pub struct Response<B> {
     pub body: B,
 }
 
+impl<B> Response<B> {
+    /// The answer of a backend, where it can be one to the client.
+    ///
+    /// # Errors
+    ///
+    /// An interim status (1xx). The edge asked for no other protocol (`Upgrade` ends here), so there is nothing to switch to with
+    /// 101, and the platform refuses to send such a status to a client.
+    pub fn final_one(self) -> Result<Self, SendError> {
+        if self.status.is_informational() { Err(SendError::Failed) } else { Ok(self) }
+    }
+}
+
 /// A body on its way to the client, chunk by chunk. Dropped unfinished, the client's connection is cut, so that a
 /// truncated answer can't pass for a whole one.
-pub trait ClientStream: Write {
+pub trait ClientStream<B>: Write {
+    /// Adds the rest of a body, which the host hands on: not a byte goes through the guest.
+    ///
+    /// # Errors
+    ///
+    /// The client went away, as far as is known by now.
+    fn append(&mut self, body: B) -> std::io::Result<()>;
+
     /// Ends the body.
     ///
     /// # Errors
@@ -219,7 +238,7 @@ pub trait Platform {
     /// A body that the host holds.
     type Body: Read + From<Vec<u8>>;
     /// A body on its way to the client.
-    type ClientStream: ClientStream;
+    type ClientStream: ClientStream<Self::Body>;
     /// A KV look-up under way.
     type PendingKv;
     /// A backend request under way.

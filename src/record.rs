@@ -4,7 +4,6 @@ mod visit;
 
 use std::collections::BTreeMap;
 
-use http::HeaderMap;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 

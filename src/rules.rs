@@ -26,7 +26,7 @@ pub mod settings;
 pub mod stored;
 pub mod template;
 
-pub use cache::{Arm, RuleCache, Rules, Served};
+pub use cache::{Notes, Role, RuleCache, Rules, Served};
 pub use fault::Fault;
 pub use regions::Region;
 pub use route::Route;

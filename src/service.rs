@@ -14,7 +14,7 @@ use crate::platform::{ClientRequest, Kv, Platform};
 use crate::record::{self, Visit};
 use crate::respond;
 use crate::rules::settings::Settings;
-use crate::rules::{Notes, RuleCache, RuleSet, Rules, Served};
+use crate::rules::{Notes, RuleCache, Rules, Served};
 use crate::wire::cookies::Cookies;
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.

@@ -1,13 +1,17 @@
 //! What happens to a body on its way to the visitor: HTML rewritten while it streams, JSON edited in place, and the
 //! headers that follow from it. Pure: rules and facts go in, bytes come out.
 
+pub mod body;
 pub mod charset;
 pub mod escape;
 pub mod facts;
 pub mod headers;
 pub mod html;
 pub mod json;
+pub mod media;
+pub mod reads;
 pub mod template;
+pub mod when;
 
 pub use crate::condition::Fault;
 
@@ -28,6 +32,6 @@ pub(crate) fn misread(error: &serde_json::Error) -> String {
     if message.starts_with("expected ") {
         format!("{message}, but found something else")
     } else {
-        crate::rules::fault::house_wording(&message)
+        crate::json_words::house_wording(&message)
     }
 }

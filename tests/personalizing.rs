@@ -27,7 +27,7 @@ fn every_example_compiles() {
     for example in examples {
         let stored: edge_personalizer::rules::stored::Route = serde_json::from_value(example).unwrap();
         let mut templates = Templates::new(names.map(|name| (name.to_owned(), "x".to_owned())));
-        let (_, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), &mut templates);
+        let (_, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), None, &mut templates);
         assert!(faults.is_empty(), "{faults:?}");
         Route::compile(stored, "routes/routes/0").unwrap();
     }

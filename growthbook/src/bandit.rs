@@ -1,8 +1,9 @@
 //! Contextual bandits: experiments whose weights depend on who is asking.
 
 use super::stored;
-use super::table::{Definition, read};
+use super::table::Definition;
 use crate::condition::{Attributes, Compiler, Condition, Fault, Groups};
+use crate::read_json;
 
 /// A contextual bandit, ready to be evaluated.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ pub(super) struct Leaf {
 
 impl Definition for Bandit {
     fn compile(_key: &str, json: &str) -> Result<Self, Fault> {
-        let stored: stored::Bandit = read(json)?;
+        let stored: stored::Bandit = read_json(json)?;
         let mut compiler = Compiler::default();
         let contexts = stored.contexts.unwrap_or_default().into_iter().enumerate();
         let leaves = contexts

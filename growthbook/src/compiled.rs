@@ -7,9 +7,10 @@ use super::range::{Fractions, Interval, bucket_ranges};
 use super::reads::Reads;
 use super::schedule::Schedule;
 use super::stored;
-use super::table::{Definition, read};
+use super::table::Definition;
 use super::target::Targets;
 use crate::condition::{Compiler, Condition, Fault};
+use crate::read_json;
 
 /// The attribute that is hashed unless a rule says otherwise.
 const DEFAULT_ATTRIBUTE: &str = "id";
@@ -104,7 +105,7 @@ pub struct Experiment {
     pub(super) condition: Condition,
     /// `None` for a hash version that doesn't exist: nobody takes part.
     pub(super) hashing: Option<Hashing>,
-    /// All who are included get this arm; the inner `None` is one that doesn't exist.
+    /// All who are included get this variation; the inner `None` is one that doesn't exist.
     pub(super) force: Option<Option<usize>>,
     pub(super) state: State,
     pub(super) persist_query: bool,
@@ -133,7 +134,7 @@ pub(super) enum State {
 
 impl Definition for Feature {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
-        let stored: stored::Feature = read(json)?;
+        let stored: stored::Feature = read_json(json)?;
         // A switched-off feature is worth its default even where its rules are what broke.
         let rules = stored.rules.filter(|_| stored.enabled != Some(false)).unwrap_or_default().into_iter().enumerate();
         let mut compiler = Compiler::default();
@@ -158,7 +159,7 @@ impl Definition for Feature {
 
 impl Definition for Experiment {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
-        let mut stored: stored::Rule = read(json)?;
+        let mut stored: stored::Rule = read_json(json)?;
         let force = stored.force.take().map(|index| index.as_u64().and_then(|index| usize::try_from(index).ok()));
         let mut compiler = Compiler::default();
         let compiled = Self::from_rule(key, stored, &mut compiler)?;
@@ -181,7 +182,7 @@ impl Feature {
         &self.reads
     }
 
-    /// Every value that the feature can have: its default, what rules force, the arms of its experiments. A value may come twice.
+    /// Every value that the feature can have: its default, what rules force, the variations of its experiments. A value may come twice.
     pub fn values(&self) -> impl Iterator<Item = &Json> {
         std::iter::once(&self.default_value).chain(self.rules.iter().flat_map(Rule::values))
     }
@@ -354,25 +355,25 @@ impl Experiment {
         &self.definition
     }
 
-    /// The arms' values.
+    /// The variations' values.
     #[must_use]
     pub fn variations(&self) -> &[Json] {
         self.definition.variations.as_deref().unwrap_or_default()
     }
 
-    /// How an arm is called in exposures and variants: its own key, or its index.
+    /// How a variation is called in exposures and variants: its own key, or its index.
     #[must_use]
     pub fn variation_key(&self, variation: usize) -> std::borrow::Cow<'_, str> {
         let own = self.meta(variation).and_then(|meta| meta.key.as_deref()).filter(|key| !key.is_empty());
         own.map_or_else(|| super::experiment::index_text(variation), std::borrow::Cow::Borrowed)
     }
 
-    /// More of an arm.
+    /// More of a variation.
     pub(super) fn meta(&self, variation: usize) -> Option<&stored::VariationMeta> {
         self.definition.meta.as_ref()?.get(variation)
     }
 
-    /// Whether an arm sends the visitor to another URL.
+    /// Whether a variation sends the visitor to another URL.
     #[must_use]
     pub fn redirects(&self) -> bool {
         self.targets.is_some() && self.variations().iter().any(|variation| variation.get("urlRedirect").is_some())

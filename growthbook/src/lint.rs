@@ -142,8 +142,9 @@ fn lint_split(rule: &Json) -> Vec<Fault> {
             );
             faults.push(Fault::new(message).under("weights"));
         } else if sum < 1.0 - TOLERANCE {
-            let message =
-                format!("expected weights with the sum 1, but found {sum}: the last buckets' visitors are in no arm");
+            let message = format!(
+                "expected weights with the sum 1, but found {sum}: the last buckets' visitors are in no variation"
+            );
             faults.push(Fault::new(message).under("weights"));
         }
     }

@@ -10,9 +10,9 @@ use super::url::Url;
 pub struct Redirect<'a> {
     /// Which of them decided.
     pub experiment: &'a Experiment,
-    /// With which arm.
+    /// With which variation.
     pub result: ExperimentResult<'a>,
-    /// Where the visitor is to go; `None` where the arm stays on the page, or where the target is a page the experiment runs on, which would
+    /// Where the visitor is to go; `None` where the variation stays on the page, or where the target is a page the experiment runs on, which would
     /// lead round in a circle.
     pub target: Option<String>,
 }

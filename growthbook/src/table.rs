@@ -13,8 +13,7 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::condition::{Fault, PatternBudget};
-use crate::json_place::pointer_at;
-use crate::json_words::house_wording;
+use crate::read_json;
 
 /// What a table holds: something compiled from its JSON.
 pub trait Definition: Sized {
@@ -298,20 +297,12 @@ fn faults_of<T: Definition>(compiled: &Result<T, Fault>) -> &[Fault] {
     }
 }
 
-/// Reads JSON into one of the stored shapes. The place of a fault is looked for only once there is one.
-pub(super) fn read<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error: serde_json::Error| {
-        let message = house_wording(&error.to_string());
-        Fault { pointer: pointer_at(json, error.line(), error.column()), message }
-    })
-}
-
 fn key_of(json: &str) -> Result<Box<str>, Fault> {
     #[derive(serde::Deserialize)]
     struct Keyed {
         key: Box<str>,
     }
-    read::<Keyed>(json).map(|keyed| keyed.key)
+    read_json::<Keyed>(json).map(|keyed| keyed.key)
 }
 
 /// Reads an object into its keys and the raw text of its values.

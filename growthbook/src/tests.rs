@@ -124,13 +124,13 @@ fn the_query_forces_only_where_that_is_allowed() {
     let definitions = definitions(&json!({ "f": { "rules": [{ "key": "e", "variations": ["a", "b"] }] } }));
     let attributes = json!({ "id": "1" });
     for (allowed, forced) in [(false, false), (true, true)] {
-        for arm in ["0", "1"] {
-            let url = format!("https://shop.example/?e={arm}");
+        for variation in ["0", "1"] {
+            let url = format!("https://shop.example/?e={variation}");
             let context = Context { url: &url, query_overrides: allowed, ..Context::new(&attributes, NOW) };
             let mut evaluator = Evaluator::new(&definitions, &context);
             let result = evaluator.feature("f").experiment.unwrap().1;
             assert_eq!(!result.hash_used, forced);
-            assert_eq!(evaluator.finish().exposures.is_empty(), forced, "a forced arm is no exposure");
+            assert_eq!(evaluator.finish().exposures.is_empty(), forced, "a forced variation is no exposure");
         }
     }
 }
@@ -210,7 +210,7 @@ fn a_decision_explains_itself() {
     let mut steps: Vec<String> = Vec::new();
     let bucket = Evaluator::explained(&definitions, &context, &mut steps).feature("f").experiment.unwrap().1.bucket;
     let bucket = bucket.unwrap().as_f64();
-    let arm = usize::from(bucket >= 0.5);
+    let variation = usize::from(bucket >= 0.5);
     assert_eq!(
         steps,
         [
@@ -219,9 +219,9 @@ fn a_decision_explains_itself() {
             "rule 1 is passed over: outside of the rollout".to_owned(),
             "feature gate:".to_owned(),
             "feature gate is true (defaultValue)".to_owned(),
-            format!("experiment e: arm {arm} by hash, bucket {bucket}"),
+            format!("experiment e: variation {variation} by hash, bucket {bucket}"),
             "rule 2 (ab) applies".to_owned(),
-            format!("feature f is \"{}\" (experiment)", ["a", "b"][arm]),
+            format!("feature f is \"{}\" (experiment)", ["a", "b"][variation]),
         ]
     );
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::Decision;
 use crate::attributes::FactSet;
 use crate::context::{Context, RouteFacts};
-use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, StickyBuckets, StickyDocument};
+use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, StickyBuckets};
 use crate::rules::RuleSet;
 use crate::rules::route::Route;
 use crate::rules::settings::{PreviewMode, RedirectMode};
@@ -115,7 +115,7 @@ pub fn evaluate(
         return;
     }
     let facts = context.on(route);
-    let sticky = sticky_buckets(context);
+    let sticky = sticky_buckets(rules, context);
     let arguments = arguments(rules, context, &facts, sticky.as_ref());
     let mut evaluator = match steps {
         Some(steps) => Evaluator::explained(definitions, &arguments, steps),
@@ -215,20 +215,10 @@ fn arguments<'a>(
     arguments
 }
 
-/// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered.
-fn sticky_buckets(context: &Context) -> Option<StickyBuckets> {
-    if !context.person.permissions.store {
-        return None;
-    }
-    let documents = context.sticky.iter().filter_map(|(key, assignments)| {
-        let (attribute_name, attribute_value) = key.split_once("||")?;
-        Some(StickyDocument {
-            attribute_name: attribute_name.to_owned(),
-            attribute_value: attribute_value.to_owned(),
-            assignments: assignments.clone(),
-        })
-    });
-    Some(StickyBuckets::belonging_to(context, documents))
+/// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered, or nobody asks for it.
+fn sticky_buckets(rules: &RuleSet, context: &Context) -> Option<StickyBuckets> {
+    let remembers = rules.settings.sticky.is_some() && context.person.permissions.store;
+    remembers.then(|| StickyBuckets::belonging_to(context, context.sticky.iter().cloned()))
 }
 
 fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {

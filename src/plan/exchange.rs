@@ -11,7 +11,9 @@ use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
+use crate::rules::settings::sticky::StickySettings;
 use crate::transform::headers::{Version, prepare_conditions};
+use crate::wire::cookies::{Cookies, pair_name};
 use crate::wire::headers::accepts_encoding;
 
 /// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
@@ -178,8 +180,8 @@ fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> 
         }
     }
     let own = own_cookies(settings);
-    let named = cookie_pairs(&head.headers).filter(|pair| {
-        let name = cookie_name(pair);
+    let named = Cookies::of(&head.headers).pairs().filter(|pair| {
+        let name = pair_name(pair);
         let is_own = own.iter().any(|own| own.as_bytes() == name);
         (!cookies.is_empty() && !is_own) || cache.key_cookies.iter().any(|key| key.as_bytes() == name)
     });
@@ -191,26 +193,18 @@ fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> 
 fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
     let mut headers = head.headers.clone();
     let own = own_cookies(settings);
-    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == cookie_name(pair));
-    if cookie_pairs(&head.headers).any(is_own) {
+    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == pair_name(pair));
+    if Cookies::of(&head.headers).pairs().any(is_own) {
         headers.remove(header::COOKIE);
-        set_cookie_pairs(&mut headers, cookie_pairs(&head.headers).filter(|pair| !is_own(pair)).collect());
+        set_cookie_pairs(&mut headers, Cookies::of(&head.headers).pairs().filter(|pair| !is_own(pair)).collect());
     }
     headers
 }
 
-/// The cookies that the edge itself sets.
+/// The cookies that the edge itself sets. Where nothing is remembered now, a cookie from before still names its visitor.
 fn own_cookies(settings: &Settings) -> [&str; 3] {
-    [settings.visitor.cookie.as_str(), settings.sticky.cookie.as_str(), preview::COOKIE]
-}
-
-fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let cookies = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
-    cookies.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
-}
-
-fn cookie_name(pair: &[u8]) -> &[u8] {
-    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+    let sticky = settings.sticky.as_ref().map_or(StickySettings::COOKIE, |sticky| sticky.cookie.as_str());
+    [settings.visitor.cookie.as_str(), sticky, preview::COOKIE]
 }
 
 fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {

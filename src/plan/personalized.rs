@@ -7,7 +7,7 @@ use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
 use super::variant::Variant;
 use super::{Action, FetchPlan, facts, Plan, Privacy, insert_filled, own_target, personal};
-use crate::adapt::accept_ch;
+use crate::transform::media::accept_ch;
 use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
 use crate::attributes::{DeviceClass, FactSet};
 use crate::code::Code;
@@ -194,7 +194,7 @@ impl PersonalizedRequest<'_> {
     fn is_same_for_all(&self) -> bool {
         let url = self.values.context.url.as_str();
         let leads_away = || self.rules.definitions.experiments.iter().any(|(_, of)| of.redirects_from(url));
-        self.candidate.route.is_same_for_all() && !self.values.decision.by_visitor && !leads_away()
+        self.candidate.route.is_same_for_all() && !self.values.decision.is_by_visitor() && !leads_away()
     }
 }
 

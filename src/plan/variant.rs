@@ -93,7 +93,7 @@ fn ascii(value: &str) -> String {
     if text.len() > MAX_VALUE {
         let digest = crate::plan::key::digest([value.as_bytes()]);
         text.truncate(MAX_VALUE - 32);
-        crate::hex::push(&mut text, digest.first_chunk::<16>().map_or(&[], |start| start));
+        text.push_str(&base16ct::lower::encode_string(digest.first_chunk::<16>().map_or(&[], |start| start)));
     }
     text
 }

@@ -17,17 +17,30 @@ use super::{
 
 /// A body in memory.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryBody(Cursor<Vec<u8>>);
+pub struct MemoryBody {
+    bytes: Cursor<Vec<u8>>,
+    /// Where it breaks off.
+    breaks_at: Option<usize>,
+    /// Bytes that went through the guest.
+    read: Rc<Cell<usize>>,
+}
 
 impl Read for MemoryBody {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
+        let at = usize::try_from(self.bytes.position()).unwrap_or(usize::MAX);
+        let most = self.breaks_at.map_or(buffer.len(), |end| end.saturating_sub(at).min(buffer.len()));
+        if most == 0 && !buffer.is_empty() {
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        let count = self.bytes.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.read.set(self.read.get() + count);
+        Ok(count)
     }
 }
 
 impl From<Vec<u8>> for MemoryBody {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Cursor::new(bytes))
+        Self { bytes: Cursor::new(bytes), ..Self::default() }
     }
 }
 
@@ -61,6 +74,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// Body.
     pub body: Vec<u8>,
+    /// How many of them never went through the guest.
+    pub appended: usize,
 }
 
 /// The host.
@@ -94,6 +109,12 @@ pub struct Memory {
     pub backends: RefCell<HashMap<String, Backend>>,
     /// How long a backend takes.
     pub backend_takes: Cell<Duration>,
+    /// Where bodies of backends break off, if they do.
+    pub body_breaks_at: Cell<Option<usize>>,
+    /// After how many bytes of a streamed body the client goes away, if it does.
+    pub client_leaves_at: Cell<Option<usize>>,
+    /// Bytes of backends' bodies that went through the guest.
+    pub body_read: Rc<Cell<usize>>,
     /// The wall clock.
     pub clock: Cell<Option<OffsetDateTime>>,
     /// Time since the start; stalls add to it.
@@ -150,12 +171,16 @@ impl Memory {
 /// The client's end of a streamed body.
 pub struct MemoryStream {
     head: Option<Received>,
+    leaves_at: Option<usize>,
     received: Rc<RefCell<Vec<Received>>>,
 }
 
 impl Write for MemoryStream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if let Some(head) = &mut self.head {
+            if self.leaves_at.is_some_and(|most| head.body.len() >= most) {
+                return Err(std::io::ErrorKind::BrokenPipe.into());
+            }
             head.body.extend_from_slice(bytes);
         }
         Ok(bytes.len())
@@ -166,7 +191,16 @@ impl Write for MemoryStream {
     }
 }
 
-impl ClientStream for MemoryStream {
+impl ClientStream<MemoryBody> for MemoryStream {
+    fn append(&mut self, mut body: MemoryBody) -> std::io::Result<()> {
+        // The host reads it, not the guest.
+        body.read = Rc::default();
+        if let Some(head) = &mut self.head {
+            head.appended += body.read_to_end(&mut head.body)?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> std::io::Result<()> {
         self.received.borrow_mut().extend(self.head.take());
         Ok(())
@@ -281,7 +315,7 @@ impl Platform for Memory {
     }
 
     fn send_start(&self, request: BackendRequest<MemoryBody>) -> Result<Self::PendingSend, SendError> {
-        let body = request.body.map(|body| body.0.into_inner()).unwrap_or_default();
+        let body = request.body.map(|body| body.bytes.into_inner()).unwrap_or_default();
         let BackendRequest { backend, method, url, headers, caching, .. } = request;
         let asked = Asked { backend, method, url, headers, body, caching };
         let backends = self.backends.borrow();
@@ -299,19 +333,27 @@ impl Platform for Memory {
         if takes > budget {
             return Err(SendError::TimedOut);
         }
-        answer.map(|(status, headers, body)| Response { status, headers, body: body.into() })
+        answer.and_then(|(status, headers, bytes)| {
+            let (breaks_at, read) = (self.body_breaks_at.get(), Rc::clone(&self.body_read));
+            let body = MemoryBody { bytes: Cursor::new(bytes), breaks_at, read };
+            Response { status, headers, body }.final_one()
+        })
     }
 
     fn respond(&self, response: Response<MemoryBody>) {
         let Response { status, headers, body } = response;
         self.answered.set(self.age.get());
-        self.received.borrow_mut().push(Received { status, headers, body: body.0.into_inner() });
+        self.received.borrow_mut().push(Received { status, headers, body: body.bytes.into_inner(), appended: 0 });
     }
 
     fn respond_streaming(&self, response: Response<()>) -> MemoryStream {
         let Response { status, headers, body: () } = response;
         self.answered.set(self.age.get());
-        MemoryStream { head: Some(Received { status, headers, body: Vec::new() }), received: Rc::clone(&self.received) }
+        MemoryStream {
+            head: Some(Received { status, headers, body: Vec::new(), appended: 0 }),
+            leaves_at: self.client_leaves_at.get(),
+            received: Rc::clone(&self.received),
+        }
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {

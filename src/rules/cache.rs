@@ -16,9 +16,11 @@ use super::fault::Fault;
 use super::pointer::Pointer;
 use super::revision::{ByHand, Revision};
 use super::set::RuleSet;
+use super::settings::Settings;
+use crate::code::Code;
 use crate::platform::StoreError;
 
-pub use served::{Arm, Rules, Served};
+pub use served::{Role, Rules, Served};
 
 /// What a request learned while it resolved its rules.
 #[derive(Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Notes {
     pub store_error: Option<StoreError>,
     /// Look-ups made in the config store.
     pub lookups: u32,
+    /// Codes of what else went wrong.
+    pub codes: Vec<Code>,
 }
 
 impl Notes {
@@ -77,7 +81,7 @@ impl RuleCache {
         kv: &mut KvGet<'_>,
         is_staging: bool,
         uptime: Duration,
-        unit: impl FnOnce(&RuleSet) -> Option<String>,
+        unit: impl FnOnce(&Settings) -> Option<String>,
     ) -> (Rules, Notes) {
         let mut notes = Notes::default();
         let mut stores = Stores { config: Reader::new(config, MAX_LOOKUPS), kv };
@@ -92,7 +96,7 @@ impl RuleCache {
 
     /// What served last, where nothing else can.
     fn last(&self) -> Rules {
-        let serve = |set: &Rc<RuleSet>| Rules::Set(Served { set: Rc::clone(set), arm: Arm::Last, shadow: None });
+        let serve = |set: &Rc<RuleSet>| Rules::Set(Served { set: Rc::clone(set), role: Role::Last, shadow: None });
         self.last.as_ref().map_or(Rules::Unusable, serve)
     }
 
@@ -135,7 +139,7 @@ impl RuleCache {
         pointer: &Pointer,
         stores: &mut Stores<'_, '_>,
         uptime: Duration,
-        unit: impl FnOnce(&RuleSet) -> Option<String>,
+        unit: impl FnOnce(&Settings) -> Option<String>,
         notes: &mut Notes,
     ) -> Rules {
         let mut stable = None;
@@ -145,17 +149,17 @@ impl RuleCache {
             if !within {
                 // Who the visitor is follows from the rules that everybody else gets.
                 stable = self.stable(pointer, stores, uptime, notes);
-                let unit = stable.as_ref().and_then(|(set, _)| unit(set));
+                let unit = stable.as_ref().and_then(|(set, _)| unit(&set.settings));
                 within = unit.is_some_and(|unit| share.has(&canary.revision, &unit));
             }
             if within && let Some(set) = self.revision(&canary.revision, pointer, stores, uptime, notes) {
-                return self.served(set, Arm::Canary, pointer, stores, uptime, notes);
+                return self.served(set, Role::Canary, pointer, stores, uptime, notes);
             }
         }
         match stable.or_else(|| self.stable(pointer, stores, uptime, notes)) {
-            Some((set, arm)) => {
+            Some((set, role)) => {
                 self.last = Some(Rc::clone(&set));
-                self.served(set, arm, pointer, stores, uptime, notes)
+                self.served(set, role, pointer, stores, uptime, notes)
             }
             None => self.last(),
         }
@@ -168,15 +172,15 @@ impl RuleCache {
         stores: &mut Stores<'_, '_>,
         uptime: Duration,
         notes: &mut Notes,
-    ) -> Option<(Rc<RuleSet>, Arm)> {
+    ) -> Option<(Rc<RuleSet>, Role)> {
         let Some(active) = pointer.revision.as_deref() else {
-            return self.bare.set(None, &mut stores.config, uptime, notes).map(|set| (set, Arm::Active));
+            return self.bare.set(None, &mut stores.config, uptime, notes).map(|set| (set, Role::Active));
         };
         if let Some(set) = self.revision(active, pointer, stores, uptime, notes) {
-            return Some((set, Arm::Active));
+            return Some((set, Role::Active));
         }
         let set = self.revision(pointer.previous.as_deref()?, pointer, stores, uptime, notes)?;
-        Some((set, Arm::Previous))
+        Some((set, Role::Previous))
     }
 
     fn revision(
@@ -198,7 +202,7 @@ impl RuleCache {
     fn served(
         &mut self,
         set: Rc<RuleSet>,
-        arm: Arm,
+        role: Role,
         pointer: &Pointer,
         stores: &mut Stores<'_, '_>,
         uptime: Duration,
@@ -206,6 +210,6 @@ impl RuleCache {
     ) -> Rules {
         let shadow = pointer.shadow.as_deref().filter(|name| set.revision.as_deref() != Some(name));
         let shadow = shadow.and_then(|name| self.revision(name, pointer, stores, uptime, notes));
-        Rules::Set(Served { set, arm, shadow })
+        Rules::Set(Served { set, role, shadow })
     }
 }

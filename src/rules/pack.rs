@@ -110,6 +110,11 @@ impl Pack {
             .map_while(|index| self.word(self.filed.row(index, WORD)?))
     }
 
+    /// The literal segments that paths of routes start with, each once.
+    pub fn anchors(&self) -> impl Iterator<Item = &str> {
+        (0..self.anchors.rows).filter_map(|index| self.text(self.anchors.row(index, ROW)?))
+    }
+
     /// The whole text of a dictionary other than `routes` and `features`.
     pub fn dictionary(&self, name: &str) -> Option<&str> {
         let rows = (0..self.dictionaries.rows).filter_map(|index| self.dictionaries.row(index, ROW));

@@ -106,6 +106,11 @@ impl Regions {
             .map(|(region, _)| region)
     }
 
+    /// The names of the attributes that the conditions look at; one may come more than once.
+    pub fn attributes_used(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter_map(|(_, when)| when.as_ref()).flat_map(Condition::attributes_used)
+    }
+
     /// The region called `id`.
     pub fn by_id(&self, id: &str) -> Option<&Region> {
         self.all().find(|region| region.id == id)

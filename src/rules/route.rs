@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::path::Pattern;
 use super::stored::{self, QueryPolicy, SessionUse};
 use super::template::Template;
-use crate::adapt::Adapt;
+use crate::transform::media::Adapt;
 use crate::attributes::FactSet;
 use crate::condition::Condition;
 use crate::transform::body::BodyRules;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::dictionary::part_name;
 use super::fault::{self, Fault};
 use super::pack::Pack;
-use super::path::{Captures, Pattern, anchors};
+use super::path::{Captures, Pattern, Reach, anchors};
 use super::route::{Beside, Route};
 use super::settings::attributes::OwnAttributes;
 use crate::transform::template::Templates;
@@ -58,6 +58,7 @@ pub struct Routes {
     packed: Option<packed::Packed>,
     by_anchor: HashMap<String, Vec<usize>, BuildHasherDefault<FnvHasher>>,
     beside: RoutesBeside,
+    reach: Reach,
     found_late: RefCell<Vec<Fault>>,
 }
 
@@ -123,6 +124,7 @@ impl Routes {
 
     fn file(&mut self, place: (usize, usize), text: &str, pattern: Pattern) {
         let slot = self.slots.len();
+        self.reach.extend_to(pattern.anchor());
         self.by_anchor.entry(pattern.anchor().to_owned()).or_default().push(slot);
         self.slots.push(Rc::new(Slot::new(place, text, pattern)));
     }
@@ -143,7 +145,7 @@ impl Routes {
 
     /// The slots whose path matches, with their places in the list.
     fn matching(&self, path: &str) -> Vec<(usize, Rc<Slot>, Captures)> {
-        anchors(path)
+        anchors(path, self.reach)
             .filter_map(|anchor| self.by_anchor.get(anchor))
             .flatten()
             .filter_map(|index| {
@@ -247,6 +249,17 @@ mod tests {
         assert_eq!(ids(&routes, "/p/42"), ["exact", "one", "two", "any", "all"]);
         assert_eq!(ids(&routes, "/p/43"), ["one", "two", "any", "all"]);
         assert_eq!(ids(&routes, "/q"), ["all"]);
+    }
+
+    #[test]
+    fn a_path_of_slashes_is_looked_up_as_deep_as_the_routes_are() {
+        let (routes, _) = read(&serde_json::json!({ "routes": [
+            { "id": "all", "path": "/*" }, { "id": "deep", "path": "/a/b/{c}/d" }, { "id": "odd", "path": "//x" } ] }));
+        let slashes = "/".repeat(8_000) + "a";
+        assert_eq!(anchors(&slashes, routes.reach).collect::<Vec<_>>(), ["", "/", "//"]);
+        assert_eq!(ids(&routes, &slashes), ["all"]);
+        assert_eq!(ids(&routes, "//x"), ["odd", "all"]);
+        assert_eq!(ids(&routes, "/a/b/1/d"), ["deep", "all"]);
     }
 
     #[test]

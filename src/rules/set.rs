@@ -125,8 +125,8 @@ impl RuleSet {
         let consent = match unchanged("settings") {
             Some(set) => Rc::clone(&set.consent),
             None => {
-                let (consent, messages) = ConsentRules::compile(&settings.consent);
-                faults.extend(messages.into_iter().map(|message| Fault::new("settings", "/consent", message)));
+                let (consent, mut unusable) = ConsentRules::compile(&settings.consent);
+                faults.append(&mut unusable);
                 Rc::new(consent)
             }
         };
@@ -171,6 +171,16 @@ impl RuleSet {
         let beside = RoutesBeside { templates: Rc::clone(&set.templates), own: Rc::clone(&set.own) };
         set.routes = Rc::new(Routes::from_pack(pack, beside));
         set
+    }
+
+    /// The faults found since the last call in what requests came near.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        self.routes.take_faults()
+    }
+
+    /// Compiles `count` rules from some place in the list on, so that their mistakes are found.
+    pub fn look_over(&self, place: usize, count: usize) {
+        self.routes.look_over(place, count);
     }
 
     /// Segments, for `$inGroup`.

@@ -1,7 +1,5 @@
 //! What the edge answers itself: refusals and reserved paths (design.md section 6).
 
-use std::io::Read;
-
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{Sandbox, explain};
@@ -112,15 +110,8 @@ fn sessions<P: Platform>(
         Rules::Set(served) => std::rc::Rc::clone(&served.set.settings),
         Rules::Off | Rules::Unusable => std::rc::Rc::new(Settings::default()),
     };
-    // One byte more than is allowed tells that there is more.
-    let limit = u64::try_from(settings.replication.max_bytes()).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    if body.take(limit).read_to_end(&mut bytes).is_err() {
-        let (headers, page) = error_page::page(StatusCode::BAD_REQUEST, &head.request_id);
-        return (StatusCode::BAD_REQUEST, headers, page);
-    }
     let (replication, session) = (&settings.replication, &settings.session);
-    let answer = replication::handle(platform, &head.headers, &bytes, replication, session, arrival.now);
+    let answer = replication::handle(platform, &head.headers, body, replication, session, arrival.now);
     let codes: Vec<Code> = answer.code.into_iter().collect();
     record::errors(platform, &record::timestamp(arrival.now), &head.request_id, None, &[], &codes);
     let headers = answer.headers();

@@ -76,7 +76,11 @@ impl Write for Stream {
     }
 }
 
-impl ClientStream for Stream {
+impl<B> ClientStream<B> for Stream {
+    fn append(&mut self, _body: B) -> io::Result<()> {
+        Ok(())
+    }
+
     fn finish(self) -> io::Result<()> {
         Ok(())
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::reads::Reads;
 use super::template::{Content, Kind, Template, Templates};
+use super::when::When;
 use super::{Fault, escape, fault, misread, pointer_token};
 
 mod edit;
@@ -99,16 +101,22 @@ pub(crate) enum Position {
 #[derive(Debug, Clone)]
 pub struct Operation {
     pointer: String,
-    when: Option<serde_json::Value>,
+    when: Option<When>,
+    reads: Reads,
     target: Target,
     once: bool,
     actions: Vec<Action>,
 }
 
 impl Operation {
-    /// The condition on which it applies, as stored.
-    pub fn when(&self) -> Option<&serde_json::Value> {
+    /// The condition on which it applies.
+    pub fn when(&self) -> Option<&When> {
         self.when.as_ref()
+    }
+
+    /// What its values are made of, its condition aside.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Where it stands: a JSON pointer into the route.
@@ -132,6 +140,22 @@ enum Action {
     RemoveClass(String),
     Mark { attribute: String, path: String, class: String },
     Json { id: String },
+}
+
+impl Action {
+    fn add_reads(&self, reads: &mut Reads) {
+        match self {
+            Action::Insert(_, template) | Action::SetAttribute(_, template) | Action::AddClass(template) => {
+                reads.extend(template.reads());
+            }
+            Action::Mark { path, .. } => reads.add_dotted(path),
+            Action::Json { .. } => {
+                reads.add_dotted("feature");
+                reads.add_dotted("experiment");
+            }
+            Action::RemoveAttribute(_) | Action::RemoveClass(_) => {}
+        }
+    }
 }
 
 /// A route's `html` list, compiled.
@@ -177,6 +201,16 @@ impl HtmlRules {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
+    }
+
+    /// What the operations and their conditions read.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::new();
+        for operation in &self.operations {
+            reads.extend(&operation.reads);
+            operation.when.iter().for_each(|when| reads.extend(when.reads()));
+        }
+        reads
     }
 
     /// Whether a `json` operation wants the decisions.
@@ -255,7 +289,11 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
             return Err(fault(at("select"), "expected a selector, but found none"));
         }
     };
-    Ok(Operation { pointer: pointer.to_owned(), when: stored.when, target, once: stored.once, actions })
+    let when = stored.when.as_ref().map(When::compile).transpose();
+    let when = when.map_err(|fault| Fault { pointer: format!("{pointer}/when{}", fault.pointer), ..fault })?;
+    let mut reads = Reads::new();
+    actions.iter().for_each(|action| action.add_reads(&mut reads));
+    Ok(Operation { pointer: pointer.to_owned(), when, reads, target, once: stored.once, actions })
 }
 
 fn fragment(content: &Content, templates: &mut Templates) -> Result<Template, String> {

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::facts::Facts;
+use super::reads::Reads;
 use super::template::{Content, Kind, Template, Templates};
 use super::{Fault, escape, fault, misread};
 
@@ -15,7 +16,7 @@ mod span;
 mod stored;
 
 use pointer::Pointer;
-use rerank::CompiledRerank;
+use rerank::{CompiledRerank, Order};
 pub use stored::{JsonOperations, JsonSet, Rerank};
 
 /// Values set on one answer: each copies it once.
@@ -40,6 +41,14 @@ enum Source {
     },
     /// JSON text.
     Literal(String),
+}
+
+/// The values of one request's edits, resolved before its answer comes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JsonValues {
+    order: Option<Order>,
+    /// JSON text, one an edit; `None` where there is none to set.
+    set: Vec<Option<String>>,
 }
 
 /// What could not be done to an answer, beside what could.
@@ -98,7 +107,63 @@ impl JsonRules {
         self.rerank.is_none() && self.set.is_empty()
     }
 
-    /// Edits an answer. An edit whose value can't be rendered is left out and named in `faults`.
+    /// What the edits read.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::new();
+        self.rerank.iter().for_each(|rerank| rerank.add_reads(&mut reads));
+        for (_, source, _) in &self.set {
+            match source {
+                Source::Template(template) => reads.extend(template.reads()),
+                Source::Fact { path, .. } => reads.add_dotted(path),
+                Source::Literal(_) => {}
+            }
+        }
+        reads
+    }
+
+    /// Resolves the values of one request. An edit whose value can't be rendered is left out and named.
+    pub fn resolve(&self, templates: &Templates, facts: &Facts<'_>, faults: &mut Vec<Fault>) -> JsonValues {
+        let set = self.set.iter().map(|(_, source, pointer)| match source.json(templates, facts) {
+            Ok(json) => json,
+            Err(message) => {
+                faults.push(fault(pointer, message));
+                None
+            }
+        });
+        JsonValues { set: set.collect(), order: self.rerank.as_ref().and_then(|rerank| rerank.order(facts)) }
+    }
+
+    /// Edits an answer with the values resolved for its request.
+    ///
+    /// # Errors
+    ///
+    /// The answer isn't JSON (RFC 8259) in UTF-8: send it on as it came.
+    pub fn edit(&self, body: &[u8], values: &JsonValues) -> Result<(Vec<u8>, JsonOutcome), String> {
+        let text = std::str::from_utf8(body).map_err(|_| "expected UTF-8, but found other bytes".to_owned())?;
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| format!("expected JSON, but found a mistake: {error}"))?;
+
+        let mut outcome = JsonOutcome::default();
+        let mut text = text.to_owned();
+        let order = self.rerank.as_ref().zip(values.order.as_ref());
+        if let Some(reranked) = order.and_then(|(rerank, order)| rerank.apply(&text, order)) {
+            text = reranked;
+            outcome.edited += 1;
+        }
+        for ((place, _, pointer), json) in self.set.iter().zip(&values.set) {
+            let Some(json) = json else { continue };
+            match set(&text, place, json) {
+                Some(changed) => {
+                    text = changed;
+                    outcome.edited += 1;
+                }
+                None => outcome.absent.push(pointer.clone()),
+            }
+        }
+        Ok((text.into_bytes(), outcome))
+    }
+
+    /// Resolves the values and edits an answer.
     ///
     /// # Errors
     ///
@@ -110,30 +175,14 @@ impl JsonRules {
         facts: &Facts<'_>,
         faults: &mut Vec<Fault>,
     ) -> Result<(Vec<u8>, JsonOutcome), String> {
-        let text = std::str::from_utf8(body).map_err(|_| "expected UTF-8, but found other bytes".to_owned())?;
-        serde_json::from_str::<IgnoredAny>(text)
-            .map_err(|error| format!("expected JSON, but found a mistake: {error}"))?;
+        self.edit(body, &self.resolve(templates, facts, faults))
+    }
+}
 
-        let mut outcome = JsonOutcome::default();
-        let mut text = text.to_owned();
-        if let Some(reranked) = self.rerank.as_ref().and_then(|rerank| rerank.apply(&text, facts)) {
-            text = reranked;
-            outcome.edited += 1;
-        }
-        for (place, source, pointer) in &self.set {
-            match source.json(templates, facts) {
-                Ok(Some(json)) => match set(&text, place, &json) {
-                    Some(changed) => {
-                        text = changed;
-                        outcome.edited += 1;
-                    }
-                    None => outcome.absent.push(pointer.clone()),
-                },
-                Ok(None) => {}
-                Err(message) => faults.push(fault(pointer, message)),
-            }
-        }
-        Ok((text.into_bytes(), outcome))
+impl JsonValues {
+    /// Bytes that differ where two requests' values differ: what an `ETag` must know of them.
+    pub fn fingerprint(&self) -> Vec<u8> {
+        format!("{:?}{:?}", self.set, self.order).into_bytes()
     }
 }
 

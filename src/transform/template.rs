@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
@@ -14,9 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::escape;
 use super::facts::Facts;
+use super::reads::Reads;
 
 mod html_state;
 mod place;
+mod reads;
+
+pub use reads::Variable;
 
 /// Steps and output of one rendering, in minijinja's units (an instruction, or some 64 bytes). A page's slots need
 /// hundreds; a tenth of a millisecond of CPU is what this allows.
@@ -60,6 +65,7 @@ pub struct Template {
     /// The output of a template without values: nothing is left to do.
     fixed: Option<String>,
     kind: Kind,
+    reads: Rc<Reads>,
 }
 
 /// All templates of a rule set, compiled once.
@@ -69,6 +75,12 @@ pub struct Templates {
     environment: OnceCell<Environment<'static>>,
     sources: HashMap<String, String>,
     compiled: HashMap<(Kind, String), Template>,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new([])
+    }
 }
 
 impl Templates {
@@ -132,13 +144,23 @@ impl Templates {
         let name = format!("{prefix}{}", self.compiled.len());
         let fixed = !["{{", "{%", "{#"].iter().any(|open| source.contains(open));
         if fixed {
-            return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone() });
+            return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone(), reads: Rc::default() });
         }
+        let (reads, _) = reads::of(source).map_err(|error| describe(&error))?;
         self.environment.get_or_init(Self::environment);
         if let Some(environment) = self.environment.get_mut() {
             environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
         }
-        Ok(Template { name, fixed: None, kind: kind.clone() })
+        Ok(Template { name, fixed: None, kind: kind.clone(), reads: Rc::new(reads) })
+    }
+
+    /// Each mention of a fact in content, in order: for the checker. Nothing where the content can't be used.
+    pub fn variables(&self, content: &Content) -> Vec<Variable> {
+        let source = match content {
+            Content::Inline(source) => Some(source),
+            Content::Named { template } => self.sources.get(template),
+        };
+        source.and_then(|source| reads::of(source).ok()).map(|(_, variables)| variables).unwrap_or_default()
     }
 
     /// Renders a template. Absent values are empty.
@@ -170,6 +192,11 @@ impl Template {
     /// Whether the output depends on the request.
     pub fn is_fixed(&self) -> bool {
         self.fixed.is_some()
+    }
+
+    /// What it reads, whichever way its branches go.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Arm, Notes, RuleCache, Rules};
+use super::{Role, Notes, RuleCache, Rules};
 use crate::platform::StoreError;
 use crate::rules::manifest::Manifest;
 use crate::rules::pack;
@@ -77,10 +77,10 @@ fn describe(rules: &Rules) -> String {
             let shadow = served.shadow.as_ref().and_then(|set| set.revision.clone());
             let shadow = shadow.map(|name| format!(" shadow {name}")).unwrap_or_default();
             let arm = match served.arm {
-                Arm::Active => "active",
-                Arm::Canary => "canary",
-                Arm::Previous => "previous",
-                Arm::Last => "last",
+                Role::Active => "active",
+                Role::Canary => "canary",
+                Role::Previous => "previous",
+                Role::Last => "last",
             };
             format!("{name} {arm}{shadow}")
         }

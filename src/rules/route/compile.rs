@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteFault, RouteReads, Schedule};
-use crate::adapt::Adapt;
+use crate::transform::media::Adapt;
 use crate::condition::Condition;
 use crate::rules::path::Pattern;
 use crate::attributes::FactSet;

@@ -164,6 +164,16 @@ impl OwnAttributes {
         if known.is_empty() { self.find(name).map_or(FactSet::NONE, |(place, _)| FactSet::own(place)) } else { known }
     }
 
+    /// The claims that they come from.
+    #[must_use]
+    pub fn claims(&self) -> Vec<String> {
+        let claim = |own: &OwnAttribute| match &own.origin {
+            Origin::Claim(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.0.iter().filter_map(claim).collect()
+    }
+
     /// Those for which `holds` says so.
     pub fn facts_where(&self, holds: impl Fn(&OwnAttribute) -> bool) -> FactSet {
         self.0.iter().enumerate().filter(|(_, own)| holds(own)).map(|(place, _)| FactSet::own(place)).collect()

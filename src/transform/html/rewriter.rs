@@ -142,6 +142,11 @@ impl<'p, S: FnMut(&[u8]) + 'p> HtmlRewriter<'p, S> {
         self.output.borrow_mut().flush();
     }
 
+    /// Whether nothing more will be changed, and all of the page so far is out: the rest may go on as it comes.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.stage, Stage::Passing)
+    }
+
     /// Ends the page, and says what became of it.
     pub fn end(mut self) -> Outcome {
         if let Stage::Fresh = self.stage {

@@ -1,7 +1,7 @@
 //! An array's elements in another order: their texts change places, everything between them stays.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::pointer::Pointer;
 use super::span::{self, Span};
 use super::stored::Rerank;
 use crate::transform::facts::{Facts, scalar};
+use crate::transform::reads::Reads;
 
 /// Members of a session's list that are looked at.
 const MAX_LISTED: usize = 1000;
@@ -27,6 +28,13 @@ pub(super) struct CompiledRerank {
     limit: usize,
     affinity_weight: f64,
     recent_weight: f64,
+}
+
+/// What one visitor's session says of the order: weights by category, and by id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Order {
+    affinity: BTreeMap<String, f64>,
+    recent: BTreeMap<String, f64>,
 }
 
 impl CompiledRerank {
@@ -54,13 +62,22 @@ impl CompiledRerank {
         })
     }
 
-    /// The text with the array in its new order; `None` where there is no array, or no reason to change it.
-    pub(super) fn apply(&self, text: &str, facts: &Facts<'_>) -> Option<String> {
+    /// What the order is made of.
+    pub(super) fn add_reads(&self, reads: &mut Reads) {
+        [&self.affinity, &self.recent].into_iter().flatten().for_each(|path| reads.add_dotted(path));
+    }
+
+    /// What the session says of the order; `None` where there is no reason to change it.
+    pub(super) fn order(&self, facts: &Facts<'_>) -> Option<Order> {
         let affinity = self.affinity.as_deref().and_then(|path| facts.get(path)).map(weights).unwrap_or_default();
         let recent = self.recent.as_deref().map(|path| recency(&facts.get_all(path))).unwrap_or_default();
-        if affinity.is_empty() && recent.is_empty() && self.pinned.is_empty() {
-            return None;
-        }
+        let is_any = !(affinity.is_empty() && recent.is_empty() && self.pinned.is_empty());
+        is_any.then_some(Order { affinity, recent })
+    }
+
+    /// The text with the array in its new order; `None` where there is no array.
+    pub(super) fn apply(&self, text: &str, order: &Order) -> Option<String> {
+        let Order { affinity, recent } = order;
         let pinned: HashMap<&str, usize> =
             self.pinned.iter().enumerate().rev().map(|(rank, id)| (id.as_str(), rank)).collect();
 
@@ -110,7 +127,7 @@ fn member(name: &str) -> Result<Pointer, String> {
 }
 
 /// Weights by category, the largest being 1.
-fn weights(affinity: &Value) -> HashMap<String, f64> {
+fn weights(affinity: &Value) -> BTreeMap<String, f64> {
     let weights: Vec<(String, f64)> = match affinity {
         Value::Object(members) => members
             .iter()
@@ -125,12 +142,12 @@ fn weights(affinity: &Value) -> HashMap<String, f64> {
 }
 
 /// Weights by id, the latest being 1. A list of objects counts by their `id`.
-fn recency(ids: &[&Value]) -> HashMap<String, f64> {
+fn recency(ids: &[&Value]) -> BTreeMap<String, f64> {
     ranks(ids.iter().map(|id| id.get("id").unwrap_or(id)))
 }
 
 /// 1 for the first, falling evenly towards 0. Of a repeated name the first place counts.
-fn ranks<'v>(names: impl Iterator<Item = &'v Value>) -> HashMap<String, f64> {
+fn ranks<'v>(names: impl Iterator<Item = &'v Value>) -> BTreeMap<String, f64> {
     let names: Vec<String> = names.take(MAX_LISTED).filter_map(scalar).collect();
     // At most MAX_LISTED: exact.
     #[allow(clippy::cast_precision_loss)]

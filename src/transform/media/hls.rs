@@ -31,15 +31,15 @@ impl StoredHls {
         Ok(self)
     }
 
-    pub(super) fn limits(&self, device: DeviceClass, network: NetworkClass) -> HlsLimits {
+    pub(in crate::transform) fn limits(&self, device: DeviceClass, network: NetworkClass) -> HlsLimits {
         HlsLimits { bandwidth: self.max_bandwidth.get(network), height: self.max_height.get(device) }
     }
 
-    pub(super) fn uses_device(&self) -> bool {
+    pub(in crate::transform) fn uses_device(&self) -> bool {
         !self.max_height.is_empty()
     }
 
-    pub(super) fn uses_network(&self) -> bool {
+    pub(in crate::transform) fn uses_network(&self) -> bool {
         !self.max_bandwidth.is_empty()
     }
 }

@@ -168,6 +168,11 @@ impl Adapt {
         self.hls.as_ref().map(|hls| hls.limits(device, network))
     }
 
+    /// What HLS master playlists are filtered by; `None` where they aren't to be touched.
+    pub fn playlists(&self) -> Option<StoredHls> {
+        self.hls
+    }
+
     /// Whether HLS playlists are filtered.
     pub fn filters_playlists(&self) -> bool {
         self.hls.is_some()
