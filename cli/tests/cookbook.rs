@@ -9,7 +9,7 @@ use std::fs;
 use std::net::IpAddr;
 
 use edge_personalizer::platform::memory::{Memory, MemoryBody};
-use edge_personalizer::platform::{ClientRequest, Endpoint, Geo, Kv};
+use edge_personalizer::platform::{ClientRequest, Endpoint, Geo, Kv, KvValue};
 use edge_personalizer::service::{Sandbox, handle};
 use guide::{DICTIONARIES, Piece, code, explained, pieces, words};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -156,7 +156,8 @@ fn served(recipe: &Recipe, words: &[String]) -> (String, String) {
             "session" => {
                 let record = recipe.session.as_ref().unwrap();
                 for number in [1, 3] {
-                    host.put(Kv::Sessions, &format!("visitor/{number:032x}"), record.as_bytes());
+                    let value = KvValue { bytes: record.clone().into_bytes(), generation: 1 };
+                    host.kv.borrow_mut().insert((Kv::Sessions, format!("visitor/{number:032x}")), value);
                 }
             }
             "header" => {
