@@ -36,7 +36,8 @@ pub struct DecisionLine<'a> {
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<&'a str>,
     /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
-    pub arm: Option<crate::rules::Arm>,
+    #[serde(rename = "arm")]
+    pub role: Option<crate::rules::Role>,
     /// Where the shadow's plan differs; `null` where there is no shadow, or no difference.
     pub shadow: Option<ShadowDifference>,
     /// The route; `null` where none matched.

@@ -1,7 +1,6 @@
 //! The service: walks the steps for one request. Nothing of one visitor survives into the next.
 
 mod explain;
-mod payload;
 mod reserved;
 mod shadow;
 mod visit;
@@ -18,23 +17,21 @@ use crate::fetch;
 use crate::plan::body::BodyPlan;
 use crate::plan::fallback::FallbackPlan;
 use crate::plan::{self, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, personal};
-use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
+use crate::platform::{Caching, ClientRequest, Kv, Platform, Response, StoreError};
 use crate::record;
 use crate::respond::body::{Treatment, filter_playlist, send_edited, send_html, treat};
 use crate::respond::{self, conditional, error_page};
 use crate::rules::cache::Notes;
 use crate::rules::settings::Settings;
-use crate::rules::{RuleCache, RuleSet, Rules};
+use crate::rules::{RuleCache, RuleSet, RuleStores, Rules};
 use crate::transform::headers::{csp_nonce, fit_version};
 use crate::wire::cookies::Cookies;
-use payload::Payloads;
 use visit::{Sent, Visit};
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     rules: RuleCache,
-    payloads: Payloads,
     kept: Kept,
     served: u64,
 }
@@ -53,14 +50,14 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     }
     let staging = platform.runtime().is_staging;
     let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, visit.started, Some(&visit.head));
+    visit.codes.extend(&notes.codes);
     visit.notes = notes;
     visit.rules_took = visit.elapsed();
     match rules {
         Rules::Set(served) => {
-            visit.arm = Some(served.arm);
+            visit.role = Some(served.role);
             visit.shadow = served.shadow;
-            let set = sandbox.payloads.extend(&mut visit, served.set);
-            personalize(&mut visit, sandbox, &set, request.body);
+            personalize(&mut visit, sandbox, &served.set, request.body);
         }
         Rules::Off | Rules::Unusable => {
             let plan = plan::passthrough(&visit.head, &Settings::default());
@@ -78,16 +75,30 @@ fn resolve<P: Platform>(
     uptime: Duration,
     head: Option<&RequestHead>,
 ) -> (Rules, Notes) {
-    let mut kv = |key: &str| {
-        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
-        Ok(found.map(|value| value.bytes))
-    };
-    let unit = |rules: &RuleSet| {
+    let unit = |settings: &Settings| {
         let head = head?;
-        let visitor = rules.settings.visitor.read(&Cookies::of(&head.headers));
+        let visitor = settings.visitor.read(&Cookies::of(&head.headers));
         visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
     };
-    rules.resolve(&mut |key| platform.config(key), &mut kv, is_staging, uptime, unit)
+    rules.resolve(&mut FromPlatform(platform), is_staging, uptime, unit)
+}
+
+/// The rules' stores, as the platform has them.
+struct FromPlatform<'p, P>(&'p P);
+
+impl<P: Platform> RuleStores for FromPlatform<'_, P> {
+    fn config(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        self.0.config(key)
+    }
+
+    fn kv(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.0.kv_start(Kv::Rules, key).and_then(|pending| self.0.kv_wait(pending))?;
+        Ok(found.map(|value| value.bytes))
+    }
+
+    fn secret(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.secret(name)
+    }
 }
 
 /// From the facts to the answer.
@@ -100,7 +111,7 @@ fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rul
     // A link may open on a page that no rule touches: the preview begins there all the same.
     visit.cookies.extend(preview.cookie());
     let candidates = rules.routes.candidates(&visit.head.normal_path);
-    visit.notes.faults.extend(rules.routes.take_faults());
+    visit.notes.faults.extend(rules.take_faults());
     let Some(needs) = decide::needs(rules, &candidates, &visit.head, visit.now) else {
         let plan = plan::passthrough(&visit.head, &rules.settings);
         return exchange(visit, Some(rules), plan, body);

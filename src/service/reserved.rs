@@ -69,7 +69,7 @@ fn rules<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (Rules, bo
     };
     // A probe can be the first to meet a faulty dictionary: it names it as any request would.
     let time = record::timestamp(visit.now);
-    record::errors(platform, &time, &visit.head.request_id, revision, &notes.faults, &[]);
+    record::errors(platform, &time, &visit.head.request_id, revision, &notes.faults, &notes.codes);
     (rules, notes.store_error.is_none())
 }
 

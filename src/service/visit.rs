@@ -18,7 +18,7 @@ use crate::plan::{Exchange, Privacy};
 use crate::platform::Platform;
 use crate::record::{self, DecisionLine, ExposureLine, VariantMap};
 use crate::rules::cache::Notes;
-use crate::rules::{Arm, RuleSet};
+use crate::rules::{Role, RuleSet};
 use crate::session::State;
 
 /// Share of sandboxes that look rules over: a hundred sandboxes find a mistake, and none pays much for it.
@@ -38,8 +38,8 @@ pub(super) struct Visit<'p, P: Platform> {
     is_cold: bool,
     pub rules_took: Duration,
     pub notes: Notes,
-    /// Which of the pointer's revisions serves.
-    pub arm: Option<Arm>,
+    /// The role of the revision that serves.
+    pub role: Option<Role>,
     /// Rules that are decided by as well, for the log alone.
     pub shadow: Option<Rc<RuleSet>>,
     pub context: Option<Context>,
@@ -78,7 +78,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             is_cold,
             rules_took: Duration::ZERO,
             notes: Notes::default(),
-            arm: None,
+            role: None,
             shadow: None,
             context: None,
             decision: Decision::default(),
@@ -175,7 +175,7 @@ impl<'p, P: Platform> Visit<'p, P> {
             pop: &runtime.pop,
             service_version: runtime.service_version,
             revision,
-            arm: self.arm,
+            role: self.role,
             shadow: self.shadow.as_deref().and_then(|shadow| shadow::compare(self, shadow, sent)),
             route: sent.route,
             method: self.head.method.as_str(),
@@ -209,9 +209,9 @@ impl<'p, P: Platform> Visit<'p, P> {
     /// compile others as well on their first request, so that a mistake is named before it is met.
     fn collect_faults(&mut self, rules: &RuleSet) {
         if self.is_cold && !rules.is_checked && record::is_sampled(&self.head.request_id, CHECKING) {
-            rules.routes.look_over(usize::try_from(self.now.unix_timestamp()).unwrap_or_default(), CHECKED);
+            rules.look_over(usize::try_from(self.now.unix_timestamp()).unwrap_or_default(), CHECKED);
         }
-        self.notes.faults.extend(rules.routes.take_faults());
+        self.notes.faults.extend(rules.take_faults());
     }
 
     /// Stores what the central backend said of sessions.
