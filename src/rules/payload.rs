@@ -152,8 +152,10 @@ impl Payload {
             vec![crate::condition::Fault::new(format!("expected a payload in UTF-8, but found {error}"))]
         })?;
         if has_other && let Err(faults) = Definitions::default().add_payload(text, key.as_deref()) {
-            // One step (`/features`) or none: a part as a whole, or all of it.
-            if faults.iter().any(|fault| fault.pointer.matches('/').count() <= 1) {
+            // Half a payload is none, wherever it breaks off. One step (`/features`) or none: a part as a whole, or all of it.
+            if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err()
+                || faults.iter().any(|fault| fault.pointer.matches('/').count() <= 1)
+            {
                 return Err(faults);
             }
         }
