@@ -10,11 +10,11 @@ use crate::context::preview::Preview;
 use crate::context::{Kept, Live};
 use crate::decide::{self, Considered, Decision};
 use crate::plan;
-use crate::platform::{ClientRequest, Kv, Platform};
+use crate::platform::{ClientRequest, Kv, Platform, StoreError};
 use crate::record::{self, Visit};
 use crate::respond;
 use crate::rules::settings::Settings;
-use crate::rules::{Notes, RuleCache, Rules, Served};
+use crate::rules::{Notes, RuleCache, RuleStores, Rules, Served};
 use crate::wire::cookies::Cookies;
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
@@ -58,12 +58,26 @@ fn resolve<P: Platform>(
     arrival: &Arrival,
     unit: impl FnOnce(&Settings) -> Option<String>,
 ) -> (Rules, Notes) {
-    let mut kv = |key: &str| {
-        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
-        Ok(found.map(|value| value.bytes))
-    };
     let is_staging = platform.runtime().is_staging;
-    rules.resolve(&mut |key| platform.config(key), &mut kv, is_staging, arrival.uptime, unit)
+    rules.resolve(&mut FromPlatform(platform), is_staging, arrival.uptime, unit)
+}
+
+/// The rules' stores, as the platform has them.
+struct FromPlatform<'p, P>(&'p P);
+
+impl<P: Platform> RuleStores for FromPlatform<'_, P> {
+    fn config(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        self.0.config(key)
+    }
+
+    fn kv(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.0.kv_start(Kv::Rules, key).and_then(|pending| self.0.kv_wait(pending))?;
+        Ok(found.map(|value| value.bytes))
+    }
+
+    fn secret(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.secret(name)
+    }
 }
 
 /// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it.

@@ -181,6 +181,10 @@ fn unpacked(pack: &Pack) -> anyhow::Result<Map<String, Value>> {
     let entries = (0..pack.count()).filter_map(|place| pack.entry(place));
     let features = entries.map(|(key, text)| Ok((key.to_owned(), serde_json::from_str(text)?)));
     let features = features.collect::<Result<Map<String, Value>, serde_json::Error>>()?;
-    dictionaries.insert("features".to_owned(), json!({ "features": features }));
+    // What stands beside the features is there already.
+    let beside = dictionaries.entry("features").or_insert_with(|| json!({}));
+    if let Some(members) = beside.as_object_mut() {
+        members.insert("features".to_owned(), Value::Object(features));
+    }
     Ok(dictionaries)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::rules::set::RuleSet;
 
-/// Which of the pointer's revisions serves.
+/// The role of the revision that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
