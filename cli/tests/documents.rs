@@ -187,3 +187,39 @@ fn the_record_of_the_guide_is_one_that_explain_takes() {
     let explanation: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(explanation["plan"]["route"], "home", "{stdout}");
 }
+
+/// The dependencies that the manifests of the repository name, but for its own packages.
+fn dependencies() -> BTreeSet<String> {
+    let (mut named, mut own, mut folders) = (BTreeSet::new(), BTreeSet::new(), vec![guide::repository()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let hidden = entry.file_name().to_string_lossy().starts_with('.') || entry.file_name() == "target";
+            if entry.file_type().unwrap().is_dir() && !hidden {
+                folders.push(entry.path());
+            } else if entry.file_name() == "Cargo.toml" {
+                let manifest: toml::Table = fs::read_to_string(entry.path()).unwrap().parse().unwrap();
+                own.extend(manifest.get("package").map(|package| package["name"].as_str().unwrap().to_owned()));
+                let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+                for table in targets.filter_map(toml::Value::as_table).chain([&manifest]) {
+                    for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+                        let listed = table.get(kind).and_then(toml::Value::as_table).into_iter().flatten();
+                        named.extend(listed.map(|(name, how)| {
+                            how.get("package").and_then(toml::Value::as_str).unwrap_or(name).to_owned()
+                        }));
+                    }
+                }
+            }
+        }
+    }
+    &named - &own
+}
+
+#[test]
+fn every_dependency_has_its_reason_and_no_reason_stands_without_one() {
+    let table = pieces(&guide::text("DEPENDENCIES.md")).into_iter().find_map(|piece| match piece {
+        Piece::Table { rows, .. } => Some(rows),
+        _ => None,
+    });
+    let named: BTreeSet<String> = table.unwrap().iter().flat_map(|row| guide::code(&row[0])).collect();
+    assert_eq!(named, dependencies());
+}
