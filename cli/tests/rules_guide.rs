@@ -10,6 +10,7 @@ use std::fs;
 use edge_personalizer::condition::{self, Condition, Groups};
 use edge_personalizer::rules::path::Pattern;
 use edge_personalizer::rules::pointer::Pointer;
+use edge_personalizer::rules::settings::attributes::OwnAttributes;
 use edge_personalizer::rules::template::{Place, Source, Template, Values};
 use edge_personalizer::wire::path::normal_form;
 use guide::{Piece, code, personalizer, pieces, words};
@@ -219,7 +220,7 @@ impl Values for Fixed {
 
 #[test]
 fn every_value_is_encoded_as_its_row_says() {
-    let template = Template::compile("{country}").unwrap();
+    let template = Template::compile("{country}", &OwnAttributes::default()).unwrap();
     let rows = table("where");
     assert_eq!(rows.len(), 6);
     for row in rows {
@@ -241,12 +242,12 @@ fn every_value_is_encoded_as_its_row_says() {
 fn every_placeholder_has_its_row_and_every_row_a_placeholder() {
     let named: Vec<String> = table("placeholder").iter().flat_map(|row| code(&row[0])).collect();
     for placeholder in &named {
-        Template::compile(placeholder).unwrap();
+        Template::compile(placeholder, &OwnAttributes::default()).unwrap();
     }
     let kinds: BTreeSet<&str> =
         named.iter().map(|name| name.trim_start_matches('{').split(['.', '}']).next().unwrap()).collect();
     // The compiler's own list, which it gives to who misspells one.
-    let message = Template::compile("{?}").unwrap_err();
+    let message = Template::compile("{?}", &OwnAttributes::default()).unwrap_err();
     let listed = message.strip_prefix("expected ").unwrap().split(", but").next().unwrap().replace(" or ", ", ");
     let known: BTreeSet<&str> = listed.split(", ").map(|name| name.split('.').next().unwrap()).collect();
     assert_eq!(kinds, known);
@@ -255,7 +256,7 @@ fn every_placeholder_has_its_row_and_every_row_a_placeholder() {
 #[test]
 fn every_attribute_has_its_row_and_every_row_an_attribute() {
     let named: Vec<String> = table("attribute").iter().flat_map(|row| code(&row[0])).collect();
-    assert_eq!(named, edge_personalizer::context::ATTRIBUTES);
+    assert_eq!(named, edge_personalizer::attributes::TABLE.map(|attribute| attribute.name));
     let source = source("context.rs");
     let arms = source.split("impl Attributes for Context").nth(1).unwrap().split('"').collect::<Vec<_>>();
     let read = arms.windows(2).filter(|pair| pair[1].starts_with(" =>")).map(|pair| pair[0].to_owned());
