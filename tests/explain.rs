@@ -157,11 +157,13 @@ fn an_explanation_agrees_with_the_service() {
                                 geo,
                                 device: None,
                                 user: None,
+                                identity_keys: Default::default(),
+                                session: edge_personalizer::explain::no_session(),
                                 preview_keys: Rc::default(),
                                 now: OffsetDateTime::UNIX_EPOCH,
                                 random: [for_visitor, for_id],
                             };
-                            let explanation = explain(&rules, described);
+                            let explanation = explain(&rules, None, described);
                             let plan = explanation.plan.as_ref().unwrap();
                             count += 1;
                             match host.asked.borrow().first() {
@@ -216,11 +218,13 @@ fn every_route_has_its_reason() {
         geo: Some(geo),
         device: None,
         user: None,
+        identity_keys: Default::default(),
+        session: edge_personalizer::explain::no_session(),
         preview_keys: Rc::default(),
         now,
         random: [1, 2],
     };
-    let explanation = explain(&rules(), described);
+    let explanation = explain(&rules(), None, described);
     let text = serde_json::to_value(&explanation).unwrap();
     assert_eq!(
         text["region"]["considered"],
@@ -253,11 +257,14 @@ fn a_previews_parameter_is_no_part_of_what_the_origin_is_asked() {
         let now = OffsetDateTime::UNIX_EPOCH;
         explain(
             &rules(),
+            None,
             Described {
                 request,
                 geo: None,
                 device: None,
                 user: None,
+                identity_keys: Default::default(),
+                session: edge_personalizer::explain::no_session(),
                 preview_keys: Rc::default(),
                 now,
                 random: [1, 2],

@@ -3,10 +3,10 @@
 
 mod support;
 
-use edge_personalizer::plan::body::BodyRules;
 use edge_personalizer::platform::Endpoint;
 use edge_personalizer::platform::memory::Memory;
-use edge_personalizer::rules::route::Route;
+use edge_personalizer::rules::route::{Beside, Route};
+use edge_personalizer::rules::settings::attributes::OwnAttributes;
 use edge_personalizer::transform::template::Templates;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -27,9 +27,9 @@ fn every_example_compiles() {
     for example in examples {
         let stored: edge_personalizer::rules::stored::Route = serde_json::from_value(example).unwrap();
         let mut templates = Templates::new(names.map(|name| (name.to_owned(), "x".to_owned())));
-        let (_, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), None, &mut templates);
+        let beside = &mut Beside { templates: &mut templates, own: &OwnAttributes::default() };
+        let (_, faults) = Route::compile(stored, "routes/routes/0", beside).unwrap();
         assert!(faults.is_empty(), "{faults:?}");
-        Route::compile(stored, "routes/routes/0").unwrap();
     }
 }
 

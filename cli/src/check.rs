@@ -14,7 +14,6 @@ mod routes;
 mod settings;
 mod sizes;
 mod splits;
-mod template_reads;
 mod templates;
 #[cfg(test)]
 mod tests;

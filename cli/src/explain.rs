@@ -49,10 +49,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let rules = compile(&dictionaries);
     let described = options.visitor.describe(url, &folder)?;
     let logged = described.logged.clone();
-    if described.session.is_some() {
-        output::note("--session: the record can be read, but this version does not use it yet");
-    }
-    let explanation = explain(&rules, described.described);
+    let explanation = explain(&rules, None, described.described);
     let differences = logged.map(|line| text::differences(&line, &explanation)).unwrap_or_default();
     match options.format {
         Format::Text => anstream::println!("{}", text::render(&explanation).trim_end()),

@@ -32,8 +32,10 @@ const MAY: &str = "purge this service (it needs the scope 'purge_select')";
   personalizer purge --feature hero --service SERVICE_ID --send
   personalizer purge --route products --revision r42 --soft --service SERVICE_ID --send
 
-A variant is DIMENSION=VALUE: region, country, language, device-type, network, or the key of a feature or an experiment. A feature or
-an experiment alone stands for all its values.
+A variant is DIMENSION=VALUE: region, country, language, device-type, network, an attribute of settings.attributes, or the key of a
+feature or an experiment. Where a feature or an experiment has the name of one of the others, its dimension is feature.KEY or
+experiment.KEY: --variant feature.country=FR is the feature 'country', --variant country=FR the visitor's country. A feature or an
+experiment alone stands for all its values.
 
 The API token comes from the environment variable FASTLY_API_TOKEN; the scope 'purge_select' is enough.")]
 pub struct Options {

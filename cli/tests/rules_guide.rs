@@ -253,4 +253,9 @@ fn every_attribute_has_its_row_with_type_values_and_whether_it_identifies() {
         }
     }
     assert_eq!(named, attributes::TABLE.map(|attribute| attribute.name));
+    // And the context gives each.
+    let source = fs::read_to_string(guide::repository().join("src/context.rs")).unwrap();
+    let arms = source.split("impl Attributes for Context").nth(1).unwrap().split('"').collect::<Vec<_>>();
+    let read = arms.windows(2).filter(|pair| pair[1].starts_with(" =>")).map(|pair| pair[0].to_owned());
+    assert_eq!(read.collect::<BTreeSet<_>>(), named.into_iter().collect());
 }

@@ -109,10 +109,10 @@ mod tests {
         assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, None));
         wait(&host, 60);
         host.secrets_fail.set(Some(StoreError::Failed));
-        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some("secret-store")));
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some(Code::SecretStore)));
         assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, None), "nobody asks again at once");
         wait(&host, 2);
-        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some("secret-store")));
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some(Code::SecretStore)));
         host.secrets_fail.set(None);
         host.secrets.borrow_mut().clear();
         wait(&host, 2);
@@ -128,7 +128,7 @@ mod tests {
         let host = host();
         host.secrets_fail.set(Some(StoreError::Throttled));
         let mut keys = Keys::default();
-        assert_eq!((keys.preview(&host).len(), keys.take_code()), (0, Some("secret-store")));
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (0, Some(Code::SecretStore)));
         host.secrets_fail.set(None);
         assert_eq!(keys.preview(&host).len(), 0);
         wait(&host, 2);

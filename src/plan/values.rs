@@ -127,8 +127,9 @@ impl PlanValues<'_> {
     }
 }
 
-/// Whether another dimension may have this name.
-fn is_taken(rules: &RuleSet, key: &str) -> bool {
+/// Whether another dimension than that of a feature or an experiment may have this name.
+#[must_use]
+pub fn is_taken(rules: &RuleSet, key: &str) -> bool {
     variant::CONTEXT_DIMENSIONS.contains(&key)
         || rules.own.find(key).is_some()
         || ["feature.", "experiment."].iter().any(|prefix| key.starts_with(prefix))

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::code::Code;
 use crate::session::fake::{Fake, START};
 use crate::session::stored::Stored;
 
@@ -116,7 +117,7 @@ fn what_is_not_signed_touches_nothing() {
         let answer = handle(&fake, headers, body, &settings.0, &settings.1, now);
         (answer.status.as_u16(), answer.code)
     };
-    assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some("replication-headers")));
+    assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some(Code::ReplicationHeaders)));
     let mut accepted = 0;
     for bit in 0..body.len() * 8 {
         let mut altered = body.clone().into_bytes();
@@ -125,9 +126,9 @@ fn what_is_not_signed_touches_nothing() {
     }
     assert_eq!(accepted, 0);
     let later = now + time::Duration::seconds(301);
-    assert_eq!(status(&headers, body.as_bytes(), later), (401, Some("replication-too-old")));
+    assert_eq!(status(&headers, body.as_bytes(), later), (401, Some(Code::ReplicationTooOld)));
     let earlier = now - time::Duration::seconds(301);
-    assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some("replication-too-new")));
+    assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some(Code::ReplicationTooNew)));
     assert_eq!(fake.reads.get() + fake.writes.get(), 0);
     assert_eq!(status(&headers, body.as_bytes(), now).0, 200);
 }
@@ -140,12 +141,12 @@ fn without_a_secret_nobody_gets_in() {
             fake.secrets.borrow_mut().insert(SECRET.to_owned(), secret.as_bytes().to_vec());
         }
         let answer = send(&fake, &[put("a", 0, json!({}))]);
-        assert_eq!((answer.status.as_u16(), answer.code), (503, Some("replication-no-secret")));
+        assert_eq!((answer.status.as_u16(), answer.code), (503, Some(Code::ReplicationNoSecret)));
         assert_eq!(answer.headers()["retry-after"], "5");
     }
     let fake = fake();
     fake.secret_error.set(Some(StoreError::Failed));
-    assert_eq!(send(&fake, &[]).code, Some("replication-no-secret-store"));
+    assert_eq!(send(&fake, &[]).code, Some(Code::ReplicationNoSecretStore));
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn sizes_and_types_are_bounded() {
     assert_eq!(send_as(&fake, "application/json", &large).status, StatusCode::PAYLOAD_TOO_LARGE);
     let many: Vec<Value> = (0..251).map(|n| put(&n.to_string(), 0, json!({}))).collect();
     let answer = send(&fake, &many);
-    assert_eq!((answer.status.as_u16(), answer.code), (413, Some("replication-too-many")));
+    assert_eq!((answer.status.as_u16(), answer.code), (413, Some(Code::ReplicationTooMany)));
     assert_eq!(send_as(&fake, "application/json", json!(many).to_string().as_bytes()).status.as_u16(), 413);
     for content_type in ["text/plain", "application/xml", "", "application/json; charset=latin-1", "application/jsonx"]
     {
@@ -186,7 +187,7 @@ fn a_body_that_is_no_list_is_refused_as_a_whole() {
     let fake = fake();
     for body in [&b"[1,"[..], b"\"x\"", b"", b"\xff", b"null"] {
         let answer = send_as(&fake, "application/json", body);
-        assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication-malformed")), "{body:?}");
+        assert_eq!((answer.status.as_u16(), answer.code), (422, Some(Code::ReplicationMalformed)), "{body:?}");
     }
     assert_eq!(send_as(&fake, "application/json", b"[]").status.as_u16(), 200);
     assert_eq!(send_as(&fake, "application/x-ndjson", b"\n\r\n").status.as_u16(), 200);
@@ -215,7 +216,7 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
     let mut lines: Vec<String> = bad.iter().map(|(line, _)| (*line).to_owned()).collect();
     lines.insert(0, put("good", 0, json!({ "cart": ["a"] })).to_string());
     let answer = send_as(&fake, "application/x-ndjson", lines.join("\r\n").as_bytes());
-    assert_eq!((answer.status.as_u16(), answer.code), (422, Some("replication-refused")));
+    assert_eq!((answer.status.as_u16(), answer.code), (422, Some(Code::ReplicationRefused)));
     assert_eq!(answer.counts, Counts { stored: 1, refused: bad.len(), ..Counts::default() });
     for (index, (line, reason)) in bad.iter().enumerate() {
         let result = &answer.body["results"][index + 1];
@@ -287,12 +288,12 @@ fn headers_and_time_are_looked_at_before_the_body_is_read() {
         (answer.status.as_u16(), answer.code.unwrap())
     };
     let good = signed(b"x", "application/json");
-    assert_eq!(code(&fake(), &HeaderMap::new(), now), (401, "replication-headers"));
-    assert_eq!(code(&fake(), &good, now + time::Duration::seconds(301)), (401, "replication-too-old"));
+    assert_eq!(code(&fake(), &HeaderMap::new(), now), (401, Code::ReplicationHeaders));
+    assert_eq!(code(&fake(), &good, now + time::Duration::seconds(301)), (401, Code::ReplicationTooOld));
     for signature in ["", "v1,", "v1,AAAA", "v2,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="] {
         let mut headers = good.clone();
         headers.insert(webhook::SIGNATURE_HEADER, signature.parse().unwrap());
-        assert_eq!(code(&fake(), &headers, now), (401, "replication-signature"), "{signature}");
+        assert_eq!(code(&fake(), &headers, now), (401, Code::ReplicationSignature), "{signature}");
     }
-    assert_eq!(code(&Fake::default(), &good, now), (503, "replication-no-secret"));
+    assert_eq!(code(&Fake::default(), &good, now), (503, Code::ReplicationNoSecret));
 }

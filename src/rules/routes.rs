@@ -237,7 +237,7 @@ mod tests {
 
     fn read(json: &serde_json::Value) -> (Routes, Vec<Fault>) {
         let mut faults = Vec::new();
-        let routes = Routes::read(&[json.to_string()], &mut faults);
+        let routes = Routes::read(&[json.to_string()], RoutesBeside::default(), &mut faults);
         (routes, faults)
     }
 
@@ -295,6 +295,7 @@ mod tests {
         let mut faults = Vec::new();
         let routes = Routes::read(
             &[r#"{"parts":2,"routes":[{"id":"a""#.to_owned(), r#"{"routes":[{"id":"b","path":"/b"}]}"#.to_owned()],
+            RoutesBeside::default(),
             &mut faults,
         );
         assert_eq!(faults.len(), 1);

@@ -1,9 +1,9 @@
-//! What rewrites pages and JSON: compiled at the edge when a request first comes near, here at once.
+//! What rewrites pages: templates that nothing uses, and visual changes that a stream can't make. Operations that can't be used are the
+//! compiler's own findings.
 
 use std::collections::BTreeSet;
 
-use edge_personalizer::decide::arms::VISUAL_PARTS;
-use edge_personalizer::plan::body;
+use edge_personalizer::decide::variations::VISUAL_PARTS;
 use edge_personalizer::transform::html::VisualChanges;
 use serde_json::Value;
 
@@ -11,13 +11,8 @@ use super::Checked;
 use super::compile::escape;
 
 impl Checked<'_> {
-    /// Operations and templates that can't be used, templates that nothing uses, visual changes that a stream can't make.
+    /// Templates that nothing uses, visual changes that a stream can't make.
     pub(super) fn bodies(&mut self) {
-        for (route, pointer) in self.routes() {
-            for fault in body::lint(self.rules, &route) {
-                self.fault("routes", format!("{pointer}{}", fault.pointer), fault.message);
-            }
-        }
         let mut used = BTreeSet::new();
         self.json("routes").into_iter().for_each(|routes| collect(routes, &mut used));
         let templates = self.json("templates").and_then(|json| json.get("templates")?.as_object());

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use edge_personalizer::context::ATTRIBUTES;
+use edge_personalizer::attributes::{self, Kind};
+use edge_personalizer::rules::RuleSet;
 use edge_personalizer::rules::route::CompiledAction;
+use edge_personalizer::rules::settings::attributes::OwnKind;
 use serde_json::Value;
 
 use super::Checked;
 use super::compile::{escape, nearest};
 use crate::countries;
 
-/// What is not known yet while a region is looked for: who asks, and the region itself.
-const AFTER_REGIONS: [&str; 7] = ["id", "userId", "visitorId", "loggedIn", "segments", "session", "region"];
-/// Attributes with few values, and those values.
-const CLOSED: [(&str, &[&str]); 3] = [
-    ("deviceType", &["mobile", "tablet", "desktop", "tv", "bot"]),
-    ("network", &["slow", "medium", "fast"]),
-    ("continent", &["AF", "AN", "AS", "EU", "NA", "OC", "SA"]),
-];
+/// What operations on a page read beside attributes.
+const SHOWN: [&str; 2] = ["feature", "experiment"];
 
 /// What only a personalized route reads.
 const PERSONALIZE: [&str; 8] = ["rewrite", "request_headers", "cache", "fallback", "html", "json", "adapt", "backend"];
@@ -67,20 +63,29 @@ impl Checked<'_> {
     }
 
     fn attributes(&mut self) {
-        let regions: BTreeSet<String> = self.rules.regions.all().map(|region| region.id.clone()).collect();
-        let languages = self.rules.settings.languages.clone();
+        let rules = self.rules;
+        let known: Vec<&str> = names_of(rules).collect();
+        let regions: BTreeSet<&str> = rules.regions.all().map(|region| region.id.as_str()).collect();
         for (dictionary, pointer, condition) in self.all_conditions() {
             let mut tested = Vec::new();
             collect(condition, &pointer, &mut tested);
             for Tested { pointer, name, operand } in tested {
-                if !ATTRIBUTES.contains(&name) {
-                    let hint = nearest(name, ATTRIBUTES).map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                // Who can't read the settings can't know which attributes they declare.
+                let may_be_declared = self.is_broken("settings");
+                if SHOWN.contains(&name) && pointer.starts_with("/routes/") && pointer.contains("/html/") {
+                    continue;
+                }
+                if !known.contains(&name) {
+                    if may_be_declared {
+                        continue;
+                    }
+                    let hint = nearest(name, known.iter().copied())
+                        .map(|name| format!(": is it '{name}'?"))
+                        .unwrap_or_default();
                     let message = format!("expected an attribute, but found '{name}', which no visitor has{hint}");
                     self.warn(dictionary, pointer, message);
-                } else if dictionary == "regions" && AFTER_REGIONS.contains(&name) {
-                    let message = format!(
-                        "expected a fact that is known before the region, but found '{name}', which is always absent here"
-                    );
+                } else if dictionary == "regions" && name == "region" {
+                    let message = "expected another attribute, but found 'region', which is what this looks for: it is always absent here";
                     self.warn(dictionary, pointer, message);
                 } else {
                     let mut values = Vec::new();
@@ -88,19 +93,20 @@ impl Checked<'_> {
                     for value in values {
                         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                         let expected = match name {
-                            "region" => (!regions.contains(&text) && !self.is_broken("regions")).then(|| {
+                            "region" => (!regions.contains(text.as_str()) && !self.is_broken("regions")).then(|| {
                                 format!(
                                     "the id of a region ({})",
-                                    regions.iter().cloned().collect::<Vec<_>>().join(", ")
+                                    regions.iter().copied().collect::<Vec<_>>().join(", ")
                                 )
                             }),
-                            "language" if self.is_broken("settings") => None,
-                            _ => closed_value(name, &text, &languages),
+                            "language" if may_be_declared => None,
+                            name if is_truth(rules, name) => (!value.is_boolean()).then(|| "true or false".to_owned()),
+                            _ => closed_value(rules, name, &text),
                         };
                         if let Some(expected) = expected {
                             let message = format!(
                                 "expected {expected}, but found '{text}', which no visitor has{}",
-                                meant(name, &text)
+                                meant(rules, name, &text)
                             );
                             self.warn(dictionary, pointer.clone(), message);
                         }
@@ -132,26 +138,6 @@ impl Checked<'_> {
                 };
                 self.warn("routes", format!("{pointer}/{key}"), message);
             }
-            let draws_session = route.html.iter().chain(&route.json).any(|operation| self.draws_session(operation));
-            if draws_session && !route.needs.session {
-                let message = "expected \"session\": {} on this route, but found none: a template reads the session, which is always empty here";
-                self.warn("routes", pointer, message);
-            }
-        }
-    }
-
-    /// Whether a template that the operation names draws from the session.
-    fn draws_session(&self, operation: &Value) -> bool {
-        match operation {
-            Value::Object(members) => members.iter().any(|(key, value)| match (key.as_str(), value) {
-                ("template", Value::String(name)) => {
-                    let source = self.json("templates").and_then(|json| json.get("templates")?.get(name)?.as_str());
-                    source.is_some_and(|source| source.contains("session."))
-                }
-                _ => self.draws_session(value),
-            }),
-            Value::Array(items) => items.iter().any(|item| self.draws_session(item)),
-            _ => false,
         }
     }
 }
@@ -195,11 +181,35 @@ fn compared<'c>(operand: &'c Value, found: &mut Vec<&'c Value>) {
     }
 }
 
-/// What the value of an attribute (or of a template's value of that name) looks like, where it is never `value`.
-pub(super) fn closed_value(name: &str, value: &str, languages: &[String]) -> Option<String> {
-    if let Some((_, known)) = CLOSED.iter().find(|(closed, _)| *closed == name) {
-        return (!known.contains(&value)).then(|| format!("one of {}", known.join(", ")));
+/// The names of all attributes: the service's own, and those that the settings declare.
+pub(super) fn names_of(rules: &RuleSet) -> impl Iterator<Item = &str> {
+    attributes::TABLE.iter().map(|attribute| attribute.name).chain(rules.own.iter().map(|own| own.name.as_str()))
+}
+
+/// All values that an attribute can have; empty where they are not closed.
+fn closed(rules: &RuleSet, name: &str) -> Vec<String> {
+    match (attributes::find(name), rules.own.find(name)) {
+        (Some(attribute), _) => attribute.values.iter().map(|value| (*value).to_owned()).collect(),
+        (None, Some((_, own))) if matches!(own.kind, OwnKind::Text | OwnKind::List) => own.values.clone(),
+        _ => Vec::new(),
     }
+}
+
+fn is_truth(rules: &RuleSet, name: &str) -> bool {
+    match (attributes::find(name), rules.own.find(name)) {
+        (Some(attribute), _) => attribute.kind == Kind::Truth,
+        (None, Some((_, own))) => own.kind == OwnKind::Truth,
+        (None, None) => false,
+    }
+}
+
+/// What the value of an attribute (or of a template's value of that name) looks like, where it is never `value`.
+pub(super) fn closed_value(rules: &RuleSet, name: &str, value: &str) -> Option<String> {
+    let known = closed(rules, name);
+    if !known.is_empty() {
+        return (!known.iter().any(|known| known == value)).then(|| format!("one of {}", known.join(", ")));
+    }
+    let languages = &rules.settings.languages;
     match name {
         "country" => (!countries::is_country(value)).then(|| "two capital letters (ISO 3166-1)".to_owned()),
         "language" if languages.is_empty() => Some("a language of settings.languages, which names none".to_owned()),
@@ -210,11 +220,11 @@ pub(super) fn closed_value(name: &str, value: &str, languages: &[String]) -> Opt
 }
 
 /// The value that was probably meant.
-fn meant(name: &str, value: &str) -> String {
-    let meant = match CLOSED.iter().find(|(closed, _)| *closed == name) {
-        Some((_, known)) => nearest(value, known.iter().copied()),
-        None if name == "country" => countries::meant(value),
-        None => None,
+fn meant(rules: &RuleSet, name: &str, value: &str) -> String {
+    let known = closed(rules, name);
+    let meant = match name {
+        "country" => countries::meant(value),
+        _ => nearest(value, known.iter().map(String::as_str)),
     };
     meant.map(|meant| format!(": is it '{meant}'?")).unwrap_or_default()
 }

@@ -1,7 +1,9 @@
 //! Settings that can't be used as they are, and settings that are for development.
 
-use edge_personalizer::context::cookies::{SetCookie, is_token};
+use edge_personalizer::rules::settings::sticky::StickySettings;
 use edge_personalizer::rules::settings::{PreviewMode, RegionOverride, Settings};
+use edge_personalizer::wire::cookies::{SetCookie, is_token};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Checked;
@@ -11,6 +13,9 @@ impl Checked<'_> {
     /// Names cookies that no browser takes, countries that are none, and what must not go to production.
     pub(super) fn settings(&mut self) {
         let Some(json) = self.json("settings") else { return };
+        // As written: the edge goes on without a cookie that can't be used.
+        let sticky: StickySettings =
+            json.get("sticky").and_then(|sticky| StickySettings::deserialize(sticky).ok()).unwrap_or_default();
         self.countries(json);
         let settings = std::rc::Rc::clone(&self.rules.settings);
         for (pointer, message) in open_settings(&settings) {
@@ -18,7 +23,7 @@ impl Checked<'_> {
         }
         let cookies = [
             ("visitor", &settings.visitor.cookie, settings.visitor.domain.as_deref(), settings.visitor.same_site),
-            ("sticky", &settings.sticky.cookie, settings.sticky.domain.as_deref(), settings.sticky.same_site),
+            ("sticky", &sticky.cookie, sticky.domain.as_deref(), sticky.same_site),
         ];
         for (name, cookie, domain, same_site) in cookies {
             if (SetCookie { name: cookie, value: "", domain, max_age: None, same_site }).render().is_some() {

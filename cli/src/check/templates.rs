@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use edge_personalizer::rules::RuleSet;
+use edge_personalizer::transform::template::{Content, Variable};
 use serde_json::Value;
 
 use super::Checked;
 use super::compile::{escape, nearest};
-use super::template_reads::{Read, reads};
 
-/// What a template may read: a name, and the members that it has; none where they are the site's own.
-const FACTS: [(&str, &[&str]); 11] = [
+/// What a template may read beside declared attributes: a name, and the members that it has; none where they are the site's own.
+const NAMES: [(&str, &[&str]); 11] = [
     ("region", &["id", "slug"]),
     ("country", &[]),
     ("language", &[]),
@@ -39,43 +40,63 @@ const FACTS: [(&str, &[&str]); 11] = [
 impl Checked<'_> {
     /// Names what templates read in vain.
     pub(super) fn template_reads(&mut self) {
-        let mut sources: Vec<(&'static str, String, String)> = Vec::new();
+        let mut sources: Vec<(&'static str, String, Content)> = Vec::new();
         let templates = self.json("templates").and_then(|json| json.get("templates")?.as_object());
-        for (name, source) in templates.into_iter().flatten() {
-            let source = source.as_str().unwrap_or_default().to_owned();
-            sources.push(("templates", format!("/templates/{}", escape(name)), source));
+        for name in templates.into_iter().flat_map(|templates| templates.keys()) {
+            let named = Content::Named { template: name.clone() };
+            sources.push(("templates", format!("/templates/{}", escape(name)), named));
         }
         for (index, route) in self.rules_of("routes", "routes").into_iter().enumerate() {
             let mut inline = Vec::new();
             for (number, operation) in route.get("html").and_then(Value::as_array).into_iter().flatten().enumerate() {
                 texts(operation, &format!("/routes/{index}/html/{number}"), &mut inline);
             }
-            sources.extend(inline.into_iter().map(|(pointer, text)| ("routes", pointer, text)));
+            for (number, set) in route.pointer("/json/set").and_then(Value::as_array).into_iter().flatten().enumerate()
+            {
+                let value = set.get("value").filter(|value| value.is_string());
+                value.iter().for_each(|value| {
+                    texts(value, &format!("/routes/{index}/json/set/{number}/value"), &mut inline);
+                });
+            }
+            sources.extend(inline.into_iter().map(|(pointer, text)| ("routes", pointer, Content::Inline(text))));
         }
         let known = Known::of(self);
-        for (dictionary, pointer, source) in sources {
-            for message in reads(&source).iter().flat_map(|read| known.faults(read)) {
-                self.warn(dictionary, pointer.clone(), message);
+        for (dictionary, pointer, content) in sources {
+            let variables = self.rules.templates.borrow().variables(&content);
+            let spans_lines = variables.iter().any(|variable| variable.line > 1);
+            let mut said = Vec::new();
+            for variable in &variables {
+                let Some(message) = known.fault(variable) else { continue };
+                let line = if spans_lines { format!(" (line {})", variable.line) } else { String::new() };
+                let message = message + &line;
+                if !said.contains(&message) {
+                    self.warn(dictionary, pointer.clone(), message.clone());
+                    said.push(message);
+                }
             }
         }
     }
 }
 
 /// Names that the rules define; `None` where that can't be known.
-struct Known {
+struct Known<'r> {
+    rules: &'r RuleSet,
+    /// Whether the settings can be read: they declare attributes, and say where more features come from.
+    has_settings: bool,
     features: Option<Vec<String>>,
     experiments: Option<Vec<String>>,
     regions: Option<[BTreeSet<String>; 2]>,
-    languages: Vec<String>,
 }
 
-impl Known {
-    fn of(checked: &Checked<'_>) -> Self {
+impl<'r> Known<'r> {
+    fn of(checked: &Checked<'r>) -> Self {
         let definitions = &checked.rules.definitions;
         let open = checked.rules.settings.growthbook.is_some() || checked.is_broken("settings");
         let unless = |dictionary: &str, keys: Vec<String>| (!open && !checked.is_broken(dictionary)).then_some(keys);
         let regions = || checked.rules.regions.all();
         Self {
+            rules: checked.rules,
+            has_settings: !checked.is_broken("settings"),
             features: unless("features", definitions.features.keys().map(str::to_owned).collect()),
             experiments: unless("experiments", definitions.experiments.keys().map(str::to_owned).collect()),
             regions: (!checked.is_broken("regions")).then(|| {
@@ -84,17 +105,20 @@ impl Known {
                     regions().map(|region| region.slug.clone()).collect(),
                 ]
             }),
-            languages: checked.rules.settings.languages.clone(),
         }
     }
 
-    fn faults(&self, read: &Read) -> Vec<String> {
+    fn fault(&self, read: &Variable) -> Option<String> {
         let written = read.path.join(".");
-        let Some(root) = read.path.first() else { return Vec::new() };
-        let Some((_, members)) = FACTS.iter().find(|(name, _)| name == root) else {
-            let names = FACTS.iter().map(|(name, _)| *name);
-            let hint = nearest(root, names).map(|name| written.replacen(root.as_str(), name, 1));
-            return vec![empty("a value that templates have", &written, hint)];
+        let root = read.path.first()?;
+        if self.rules.own.find(root).is_some() {
+            return self.compared(read);
+        }
+        let Some((_, members)) = NAMES.iter().find(|(name, _)| name == root) else {
+            let own = self.rules.own.iter().map(|own| own.name.as_str());
+            let hint = nearest(root, NAMES.iter().map(|(name, _)| *name).chain(own));
+            let hint = hint.map(|name| written.replacen(root.as_str(), name, 1));
+            return self.has_settings.then(|| empty("a value that templates have", &written, hint));
         };
         let Some(second) = read.path.get(1) else { return self.compared(read) };
         let keys = match root.as_str() {
@@ -103,37 +127,36 @@ impl Known {
             _ if members.is_empty() || members.contains(&second.as_str()) => return self.compared(read),
             _ => {
                 let hint = nearest(second, members.iter().copied()).map(|name| format!("{root}.{name}"));
-                return vec![empty(&format!("a part of {root} ({})", members.join(", ")), &written, hint)];
+                return Some(empty(&format!("a part of {root} ({})", members.join(", ")), &written, hint));
             }
         };
-        let Some(keys) = keys.filter(|keys| !keys.contains(second)) else { return Vec::new() };
+        let keys = keys.filter(|keys| !keys.contains(second))?;
         let hint = nearest(second, keys.iter().map(String::as_str)).map(|key| format!("{root}['{key}']"));
-        vec![empty(
+        Some(empty(
             &format!("{} that is defined", if root == "feature" { "a feature" } else { "an experiment" }),
             &format!("{root}['{second}']"),
             hint,
-        )]
+        ))
     }
 
-    /// Texts that the value never is.
-    fn compared(&self, read: &Read) -> Vec<String> {
+    /// A text that the value never is.
+    fn compared(&self, read: &Variable) -> Option<String> {
         let name = read.path.join(".");
+        let text = read.compared_with.as_ref()?;
         let empty = BTreeSet::new();
         let [ids, slugs] = self.regions.as_ref().map_or([&empty, &empty], |[ids, slugs]| [ids, slugs]);
-        let never = |text: &String| {
-            let expected = match name.as_str() {
-                "region.id" | "region.slug" => {
-                    let (what, known) = if name == "region.id" { ("id", ids) } else { ("slug", slugs) };
-                    if known.is_empty() || known.contains(text) {
-                        return None;
-                    }
-                    format!("the {what} of a region ({})", known.iter().cloned().collect::<Vec<_>>().join(", "))
+        let expected = match name.as_str() {
+            "region.id" | "region.slug" => {
+                let (what, known) = if name == "region.id" { ("id", ids) } else { ("slug", slugs) };
+                if known.is_empty() || known.contains(text) {
+                    return None;
                 }
-                _ => super::names::closed_value(&name, text, &self.languages)?,
-            };
-            Some(format!("expected {expected}, but found {name} compared with '{text}', which it never is"))
+                format!("the {what} of a region ({})", known.iter().cloned().collect::<Vec<_>>().join(", "))
+            }
+            _ if !self.has_settings => return None,
+            _ => super::names::closed_value(self.rules, &name, text)?,
         };
-        read.compared.iter().filter_map(never).collect()
+        Some(format!("expected {expected}, but found {name} compared with '{text}', which it never is"))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use edge_personalizer::adapt::Adapt;
-use edge_personalizer::context::device::DeviceClass;
-use edge_personalizer::context::network::NetworkClass;
+use edge_personalizer::attributes::{DeviceClass, NetworkClass, find};
+use edge_personalizer::plan::values::DEVICE_TYPE;
 use edge_personalizer::rules::Route;
 use edge_personalizer::rules::route::CompiledAction;
+use edge_personalizer::rules::settings::attributes::{OwnAttribute, OwnKind};
 use edge_personalizer::rules::template::Source;
+use edge_personalizer::transform::media::Adapt;
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,10 +17,6 @@ use super::Checked;
 
 /// Countries that a visitor may be in (ISO 3166-1 has 249), and none.
 const COUNTRIES: u64 = 250;
-/// mobile, tablet, desktop, tv, bot.
-const DEVICES: u64 = 5;
-/// slow, medium, fast.
-const NETWORKS: u64 = 3;
 
 /// One route's variants.
 #[derive(Debug, Clone, Serialize)]
@@ -28,7 +25,7 @@ pub struct RouteVariants {
     pub route: String,
     /// Dimension → how many values it can have.
     pub factors: BTreeMap<String, u64>,
-    /// Their product; `null` where a client's header or cookie adds any number.
+    /// Their product; `null` where a client's header or cookie, or an attribute whose values are not declared, adds any number.
     pub count: Option<u64>,
 }
 
@@ -45,6 +42,13 @@ impl RouteVariants {
     }
 }
 
+/// What makes up the variants of a route.
+struct Factors {
+    factors: BTreeMap<String, u64>,
+    /// Whether something has any number of values.
+    is_open: bool,
+}
+
 impl Checked<'_> {
     /// Counts, and warns above the budget of `settings.limits.max_variants`.
     pub(super) fn variants(&mut self) -> Vec<RouteVariants> {
@@ -54,14 +58,15 @@ impl Checked<'_> {
             if matches!(route.action, CompiledAction::Passthrough) {
                 continue;
             }
-            let mut factors = self.factors(&route);
-            let open = match &route.action {
-                CompiledAction::Personalize(personalize) => personalize
-                    .cache
-                    .as_ref()
-                    .is_some_and(|cache| !cache.key_headers.is_empty() || !cache.key_cookies.is_empty()),
-                _ => false,
-            };
+            let Factors { mut factors, is_open } = self.factors(&route);
+            let open = is_open
+                || match &route.action {
+                    CompiledAction::Personalize(personalize) => personalize
+                        .cache
+                        .as_ref()
+                        .is_some_and(|cache| !cache.key_headers.is_empty() || !cache.key_cookies.is_empty()),
+                    _ => false,
+                };
             if let Some(adapt) = &route.adapt {
                 let stored = self.json("routes").and_then(|json| json.pointer(&format!("{pointer}/adapt/image")));
                 let count = media(adapt, stored.unwrap_or(&Value::Null));
@@ -82,8 +87,8 @@ impl Checked<'_> {
         all
     }
 
-    fn factors(&self, route: &Route) -> BTreeMap<String, u64> {
-        let mut factors = BTreeMap::new();
+    fn factors(&self, route: &Route) -> Factors {
+        let (mut factors, mut is_open) = (BTreeMap::new(), false);
         for source in route.templates().iter().flat_map(|template| template.sources()) {
             let (dimension, count) = match source {
                 Source::RegionId | Source::RegionSlug => {
@@ -92,10 +97,21 @@ impl Checked<'_> {
                 }
                 Source::Country => ("country", COUNTRIES),
                 Source::Language => ("language", as_count(self.rules.settings.languages.len()).max(1)),
-                Source::DeviceType => ("device-type", DEVICES),
-                Source::Network => ("network", NETWORKS),
+                Source::DeviceType => (DEVICE_TYPE, values_of("deviceType")),
+                Source::Network => ("network", values_of("network")),
                 Source::Feature(key) => (key.as_str(), self.values_of_feature(key)),
                 Source::Experiment(key) => (key.as_str(), self.variations_of_experiment(key)),
+                Source::Own(name) => match self.rules.own.find(name) {
+                    Some((_, own)) if !own.identifies => match values_of_own(own) {
+                        Some(count) => (name.as_str(), count),
+                        None => {
+                            is_open = true;
+                            continue;
+                        }
+                    },
+                    // What is one visitor's own is no dimension.
+                    _ => continue,
+                },
                 Source::PathParameter(_) | Source::PathRest | Source::UserId | Source::Session(_) => continue,
             };
             factors.insert(dimension.to_owned(), count);
@@ -106,7 +122,7 @@ impl Checked<'_> {
         for key in &route.experiment_keys {
             factors.insert(key.clone(), self.variations_of_experiment(key));
         }
-        factors
+        Factors { factors, is_open }
     }
 
     /// Distinct values that a feature can have.
@@ -154,6 +170,20 @@ fn media(adapt: &Adapt, image: &Value) -> u64 {
         }
     }
     as_count(sets.len())
+}
+
+/// How many values an attribute of the service's own can have.
+fn values_of(name: &str) -> u64 {
+    as_count(find(name).map_or(1, |attribute| attribute.values.len()))
+}
+
+/// How many values a declared attribute can have, being absent included; `None` where the declaration doesn't say.
+fn values_of_own(own: &OwnAttribute) -> Option<u64> {
+    match own.kind {
+        OwnKind::Truth => Some(3),
+        OwnKind::Text if !own.values.is_empty() => Some(as_count(own.values.len()).saturating_add(1)),
+        _ => None,
+    }
 }
 
 fn as_count(length: usize) -> u64 {

@@ -9,12 +9,11 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use edge_personalizer::context::identity::UserId;
 use edge_personalizer::context::preview::keys;
-use edge_personalizer::explain::Described;
+use edge_personalizer::explain::{Described, SessionLookup, no_session};
 use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
-use edge_personalizer::session::Limits;
-use edge_personalizer::session::record::Record;
 use edge_personalizer::session::stored::{Broken, Stored};
+use edge_personalizer::session::{Outcome, Record, RecordLimits, State};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -61,7 +60,7 @@ pub struct Visitor {
     /// The fastly.toml with the geolocation; without it, the one beside or above the rules.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// A session record (JSON, as the store holds it): what the visitor looked at, and what is in the cart.
+    /// A session record (JSON, as the store holds it): what the visitor looked at, and what is in the cart. Without it there is none.
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
     /// A line of the log 'decisions' (- for standard input). It describes visitor and request, and the rules are compared with it.
@@ -71,10 +70,8 @@ pub struct Visitor {
 
 /// A description, and the log line that it came from.
 pub struct Description {
-    pub described: Described,
+    pub described: Described<'static>,
     pub logged: Option<Value>,
-    /// The session that was given.
-    pub session: Option<Record>,
 }
 
 impl Visitor {
@@ -123,11 +120,21 @@ impl Visitor {
         let preview_keys = Rc::new(secret.map(|secret| keys(&secret)).unwrap_or_default());
         // The same description gives the same explanation: no id of it leaves this machine.
         let random = [0x5eed, 0x1d];
-        Ok(Description {
-            described: Described { request, geo, device: None, user: user.transpose()?, preview_keys, now, random },
-            logged,
-            session: self.session.as_deref().map(read_session).transpose()?,
-        })
+        let session: SessionLookup<'static> = match self.session.as_deref().map(read_session).transpose()? {
+            Some(record) => Box::new(move |_, _, _| Outcome {
+                state: State::Fresh,
+                age: Some(0),
+                record: Some(record.clone()),
+                ..Outcome::none()
+            }),
+            None => no_session(),
+        };
+        let user = user.transpose()?;
+        // A proof in the request can't be checked here: --user takes its place.
+        let identity_keys = Rc::default();
+        let described =
+            Described { request, geo, device: None, user, identity_keys, session, preview_keys, now, random };
+        Ok(Description { described, logged })
     }
 
     fn host(&self) -> anyhow::Result<Option<String>> {
@@ -207,7 +214,7 @@ impl Visitor {
 /// A record as the store holds it (docs/SESSIONS.md).
 fn read_session(file: &Path) -> anyhow::Result<Record> {
     let bytes = fs::read(file).with_context(|| format!("{}: can't read it", file.display()))?;
-    match Stored::parse(&bytes, &Limits::default()) {
+    match Stored::parse(&bytes, &RecordLimits::default()) {
         Ok(stored) => Ok(stored.record()),
         Err(Broken::TooLarge) => {
             bail!("{}: expected a session record within the limits, but found a larger one", file.display())

@@ -48,10 +48,14 @@ fn visitor(text: &mut String, explanation: &Explanation) {
         );
         let _ = writeln!(
             text,
-            "  may be identified: {}; takes part in experiments: {}; known by: {}",
+            "  may be identified: {}; takes part in experiments: {}; known by: {}; session: {}",
             yes(visitor.may_be_identified),
             yes(visitor.may_be_bucketed),
-            visitor.unit.unwrap_or("nothing")
+            visitor.unit.unwrap_or("nothing"),
+            match visitor.session {
+                "none" => "not asked",
+                state => state,
+            }
         );
     }
     if let Some(region) = &explanation.region {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::bail;
-use edge_personalizer::context::device::DeviceClass;
-use edge_personalizer::decide::arms::as_text;
+use edge_personalizer::attributes;
+use edge_personalizer::decide::variations::as_text;
 use edge_personalizer::plan::split_target;
 use edge_personalizer::plan::surrogate;
-use edge_personalizer::plan::values::DEVICE_TYPE;
+use edge_personalizer::plan::values::{DEVICE_TYPE, is_taken};
 use edge_personalizer::plan::variant::Variant;
 use edge_personalizer::rules::pointer::is_revision_name;
 use edge_personalizer::rules::route::{CompiledAction, Route};
@@ -19,12 +19,6 @@ use crate::explain::compile;
 use crate::folder::Folder;
 use crate::folder::payload::PayloadOptions;
 use crate::output::note;
-
-/// The device classes that a variant can say.
-const DEVICES: [DeviceClass; 5] =
-    [DeviceClass::Mobile, DeviceClass::Tablet, DeviceClass::Desktop, DeviceClass::Tv, DeviceClass::Bot];
-/// The network classes that a variant can say.
-const NETWORKS: [&str; 3] = ["slow", "medium", "fast"];
 
 /// What the rules know.
 pub struct Names {
@@ -55,22 +49,38 @@ impl Names {
                 Ok(self.of_context(dimension, value))
             }
             "network" => {
-                self.known("--variant network", value, NETWORKS.into_iter())?;
+                self.known("--variant network", value, values_of("network"))?;
                 Ok(self.of_context(dimension, value))
             }
             "deviceType" | DEVICE_TYPE => {
-                self.known("--variant device-type", value, DEVICES.iter().map(|device| device.as_str()))?;
+                self.known("--variant device-type", value, values_of("deviceType"))?;
                 Ok(self.of_context(DEVICE_TYPE, value))
             }
-            key => {
-                let (features, experiments) = (self.feature_keys(), self.experiment_keys());
-                self.known("--variant", key, features.iter().chain(&experiments).copied())?;
-                let values = self.values(key);
-                self.known(&format!("--variant {key}"), value, values.iter().map(String::as_str))?;
-                self.warn_unless_carried(key);
-                Ok(variation(key, value))
+            declared if self.rules.own.find(declared).is_some() => {
+                let values = self.rules.own.find(declared).map_or(&[][..], |(_, own)| &own.values);
+                if !values.is_empty() {
+                    self.known(&format!("--variant {declared}"), value, values.iter().map(String::as_str))?;
+                }
+                Ok(self.of_context(declared, value))
             }
+            dimension => self.variation(dimension, value),
         }
+    }
+
+    /// One value of a feature or an experiment, by its key or by the dimension that it has where another takes its key.
+    fn variation(&self, dimension: &str, value: &str) -> anyhow::Result<Vec<String>> {
+        let mut all = self.definitions();
+        all.retain(|definition| definition.key == dimension || definition.dimension == dimension);
+        if all.is_empty() {
+            let every = self.definitions();
+            let named = every.iter().flat_map(|definition| [definition.key, &definition.dimension]);
+            self.known("--variant", dimension, named)?;
+            return Ok(name(dimension, value));
+        }
+        let values: BTreeSet<String> = all.iter().flat_map(|definition| self.values(definition)).collect();
+        self.known(&format!("--variant {dimension}"), value, values.iter().map(String::as_str))?;
+        self.warn_unless_carried(&all);
+        Ok(all.iter().flat_map(|definition| name(&definition.dimension, value)).collect())
     }
 
     /// A region.
@@ -81,14 +91,14 @@ impl Names {
 
     /// Every value of a feature.
     pub fn feature(&self, key: &str) -> anyhow::Result<Vec<String>> {
-        self.all_values("--feature", key, &self.feature_keys())
+        self.all_values("--feature", key, true)
     }
 
     /// Every variation of an experiment, whether it stands alone or in a feature's rule: then the feature's values are in the variant.
     pub fn experiment(&self, key: &str) -> anyhow::Result<Vec<String>> {
-        let alone = self.experiment_keys();
+        let alone: Vec<&str> = self.rules.definitions.experiments.keys().collect();
         if alone.contains(&key) {
-            return self.all_values("--experiment", key, &alone);
+            return self.all_values("--experiment", key, false);
         }
         let features = &self.rules.definitions.features;
         let runs = |feature: &&str| {
@@ -131,40 +141,60 @@ impl Names {
     }
 
     fn of_context(&self, dimension: &str, value: &str) -> Vec<String> {
-        self.warn_unless_carried(dimension);
-        let mut variant = Variant::default();
-        variant.add(dimension, value);
-        surrogate::variant(&variant).collect()
+        if !self.is_carried(|route| fills(route, dimension)) {
+            not_carried(dimension);
+        }
+        name(dimension, value)
     }
 
-    fn all_values(&self, option: &str, key: &str, known: &[&str]) -> anyhow::Result<Vec<String>> {
-        self.known(option, key, known.iter().copied())?;
-        let values = self.values(key);
-        if values.is_empty() {
+    fn all_values(&self, option: &str, key: &str, is_feature: bool) -> anyhow::Result<Vec<String>> {
+        let mut all = self.definitions();
+        all.retain(|definition| definition.is_feature == is_feature);
+        self.known(option, key, all.iter().map(|definition| definition.key))?;
+        all.retain(|definition| definition.key == key);
+        let keys = all.iter().flat_map(|definition| {
+            self.values(definition).into_iter().flat_map(|value| name(&definition.dimension, &value))
+        });
+        let keys: Vec<String> = keys.collect();
+        if keys.is_empty() {
             bail!(
                 "{option} {key}: expected a definition in the rules, for its values are in the keys, but found none that can be used"
             );
         }
-        self.warn_unless_carried(key);
-        Ok(values.iter().flat_map(|value| variation(key, value)).collect())
+        self.warn_unless_carried(&all);
+        Ok(keys)
     }
 
-    fn feature_keys(&self) -> Vec<&str> {
-        self.rules.definitions.features.keys().collect()
-    }
-
-    fn experiment_keys(&self) -> Vec<&str> {
-        self.rules.definitions.experiments.keys().collect()
+    /// Every feature and experiment with each dimension that it may have. An experiment with the key of a feature has another on routes
+    /// that show both.
+    fn definitions(&self) -> Vec<Defined<'_>> {
+        let definitions = &self.rules.definitions;
+        let mut all = Vec::new();
+        for key in definitions.features.keys() {
+            let dimension = if is_taken(&self.rules, key) { format!("feature.{key}") } else { key.to_owned() };
+            all.push(Defined { key, dimension, is_feature: true });
+        }
+        for key in definitions.experiments.keys() {
+            let taken = is_taken(&self.rules, key);
+            if !taken {
+                all.push(Defined { key, dimension: key.to_owned(), is_feature: false });
+            }
+            if taken || definitions.features.get(key).is_some() {
+                all.push(Defined { key, dimension: format!("experiment.{key}"), is_feature: false });
+            }
+        }
+        all
     }
 
     /// What a feature or an experiment can be in a variant. `null` is no value: it is in no key.
-    fn values(&self, key: &str) -> BTreeSet<String> {
+    fn values(&self, definition: &Defined<'_>) -> BTreeSet<String> {
         let definitions = &self.rules.definitions;
         let mut values = BTreeSet::new();
-        if let Some(Ok(feature)) = definitions.features.get(key) {
-            values.extend(feature.values().filter_map(as_text));
-        }
-        if let Some(Ok(experiment)) = definitions.experiments.get(key) {
+        if definition.is_feature {
+            if let Some(Ok(feature)) = definitions.features.get(definition.key) {
+                values.extend(feature.values().filter_map(as_text));
+            }
+        } else if let Some(Ok(experiment)) = definitions.experiments.get(definition.key) {
             let variations = experiment.variations().iter().enumerate();
             values.extend(variations.filter_map(|(index, variation)| match variation.get("urlRedirect") {
                 // A variation that leads to another URL is known by its path; one that stays leaves no trace.
@@ -190,41 +220,67 @@ impl Names {
     }
 
     /// A purge of a key that no answer has succeeds, and does nothing.
-    fn warn_unless_carried(&self, dimension: &str) {
-        let carried = self.rules.routes.all().any(|(route, _)| is_shared(&route) && self.carries(&route, dimension));
-        if !carried {
-            note(&format!("no route with 'cache' uses {dimension}: under these rules no stored answer has this key"));
+    fn warn_unless_carried(&self, definitions: &[Defined<'_>]) {
+        let Some(Defined { key, .. }) = definitions.first() else { return };
+        if !self.is_carried(|route| definitions.iter().any(|definition| self.carries(route, definition))) {
+            not_carried(key);
         }
     }
 
-    /// Whether a dimension may be in the variants of a route.
-    fn carries(&self, route: &Route, dimension: &str) -> bool {
-        let named = |keys: &[String]| keys.iter().any(|key| key == dimension);
+    fn is_carried(&self, carries: impl Fn(&Route) -> bool) -> bool {
+        self.rules.routes.all().any(|(route, _)| is_shared(&route) && carries(&route))
+    }
+
+    /// Whether a feature or an experiment may be in the variants of a route.
+    fn carries(&self, route: &Route, definition: &Defined<'_>) -> bool {
+        let named = |keys: &[String]| keys.iter().any(|key| key == definition.key);
+        if definition.is_feature {
+            return named(&route.feature_keys);
+        }
         // These find a page by its URL, without being named.
-        let by_url = match self.rules.definitions.experiments.get(dimension) {
+        let by_url = match self.rules.definitions.experiments.get(definition.key) {
             Some(Ok(experiment)) => experiment.redirects() || route.runs_visual_experiments(),
             _ => false,
         };
-        let fills = |source: &Source| match source {
-            Source::RegionId | Source::RegionSlug => dimension == "region",
-            Source::Country => dimension == "country",
-            Source::Language => dimension == "language",
-            Source::DeviceType => dimension == DEVICE_TYPE,
-            Source::Network => dimension == "network",
-            _ => false,
-        };
-        by_url
-            || named(&route.feature_keys)
-            || named(&route.experiment_keys)
-            || route.templates().iter().flat_map(|template| template.sources()).any(fills)
+        by_url || named(&route.experiment_keys)
     }
 }
 
-/// A feature's or an experiment's value, as the edge adds it to a variant.
-fn variation(key: &str, value: &str) -> Vec<String> {
+/// A feature or an experiment, and a dimension under which its values stand in variants.
+struct Defined<'r> {
+    key: &'r str,
+    dimension: String,
+    is_feature: bool,
+}
+
+fn not_carried(dimension: &str) {
+    note(&format!("no route with 'cache' uses {dimension}: under these rules no stored answer has this key"));
+}
+
+/// Whether a template of the route adds the dimension.
+fn fills(route: &Route, dimension: &str) -> bool {
+    let fills = |source: &Source| match source {
+        Source::RegionId | Source::RegionSlug => dimension == "region",
+        Source::Country => dimension == "country",
+        Source::Language => dimension == "language",
+        Source::DeviceType => dimension == DEVICE_TYPE,
+        Source::Network => dimension == "network",
+        Source::Own(name) => dimension == name,
+        _ => false,
+    };
+    route.templates().iter().flat_map(|template| template.sources()).any(fills)
+}
+
+/// The key of one value of one dimension, as the edge makes it.
+fn name(dimension: &str, value: &str) -> Vec<String> {
     let mut variant = Variant::default();
-    variant.add_arm(key, value);
+    variant.add(dimension, value);
     surrogate::variant(&variant).collect()
+}
+
+/// All values of one of the service's own attributes.
+fn values_of(attribute: &str) -> impl Iterator<Item = &'static str> {
+    attributes::find(attribute).into_iter().flat_map(|attribute| attribute.values.iter().copied())
 }
 
 fn is_shared(route: &Route) -> bool {

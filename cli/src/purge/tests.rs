@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_personalizer::explain::{Described, Sent, explain};
+use edge_personalizer::explain::{Described, Sent, explain, no_session};
 use edge_personalizer::platform::{ClientRequest, Geo};
 use edge_personalizer::rules::RuleSet;
 use edge_personalizer::rules::set::Texts;
@@ -94,11 +94,13 @@ impl Rules {
             geo: Some(geo),
             device: None,
             user: None,
+            identity_keys: Rc::default(),
+            session: no_session(),
             preview_keys: Rc::default(),
             now,
             random: [user, 1],
         };
-        match explain(&rules, described).plan.unwrap().asks.unwrap().cache {
+        match explain(&rules, None, described).plan.unwrap().asks.unwrap().cache {
             Sent::Shared { surrogate_keys, .. } => surrogate_keys.into_iter().collect(),
             _ => panic!("expected a shared answer"),
         }

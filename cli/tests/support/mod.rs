@@ -128,7 +128,7 @@ fn answer(store: &Memory, mut request: Request, world: &mut World) {
     }
     let settings = ReplicationSettings { max_items: world.most, ..ReplicationSettings::default() };
     let now = OffsetDateTime::now_utc();
-    let answer = handle(store, &headers, &body, &settings, &SessionSettings::default(), now);
+    let answer = handle(store, &headers, body.as_slice(), &settings, &SessionSettings::default(), now);
     store.kv_fails.borrow_mut().clear();
     let records = store.kv.borrow();
     world.records =

@@ -1,3 +1,4 @@
+use crate::code::Code;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -576,7 +577,7 @@ fn a_payload_that_can_not_be_read_is_tried_again_soon() {
     let mut world = payload_world();
     world.point(&json!({ "revision": "r1" }));
     let value = world.kv.remove("gb").unwrap();
-    assert_eq!(world.resolve_as(None).1.codes, ["growthbook-payload"]);
+    assert_eq!(world.resolve_as(None).1.codes, [Code::GrowthBookPayload]);
     world.kv.insert("gb".to_owned(), value);
     world.later();
     let (rules, notes) = world.resolve_as(None);
