@@ -50,7 +50,11 @@ fn recipes() -> Vec<Recipe> {
                 Piece::Block { info, text } => {
                     let name = info.strip_prefix("json ").unwrap_or_else(|| panic!("{}: {info}", recipe.title));
                     assert!(DICTIONARIES.contains(&name), "{}: {name}", recipe.title);
-                    assert!(recipe.dictionaries.insert(name.to_owned(), text).is_none(), "{}: {name} twice", recipe.title);
+                    assert!(
+                        recipe.dictionaries.insert(name.to_owned(), text).is_none(),
+                        "{}: {name} twice",
+                        recipe.title
+                    );
                 }
                 Piece::Table { head, rows } => recipe.tables.push((head, rows)),
                 Piece::Heading(_) | Piece::Marker(_) => {}
@@ -89,7 +93,8 @@ fn there_are_ten_recipes_and_each_says_what_it_is_for_and_what_the_visitor_gets(
 #[test]
 fn every_recipe_passes_the_check_without_a_warning() {
     for recipe in recipes() {
-        let (exit, stdout, stderr) = guide::personalizer(folder(&recipe).path(), &["check", "rules", "--deny-warnings"]);
+        let (exit, stdout, stderr) =
+            guide::personalizer(folder(&recipe).path(), &["check", "rules", "--deny-warnings"]);
         assert_eq!(exit, 0, "{}\n{stdout}{stderr}", recipe.title);
     }
 }
@@ -103,7 +108,8 @@ fn every_visitor_gets_what_the_recipe_states() {
             assert_eq!(head[0], "request", "{}", recipe.title);
             for row in rows {
                 let words = words(&code(&row[0])[0]);
-                let arguments = ["explain", "rules", "--format", "json"].into_iter().chain(words.iter().map(String::as_str));
+                let arguments =
+                    ["explain", "rules", "--format", "json"].into_iter().chain(words.iter().map(String::as_str));
                 let (exit, stdout, stderr) = guide::personalizer(folder.path(), &arguments.collect::<Vec<_>>());
                 assert_eq!(exit, 0, "{}: {}\n{stderr}", recipe.title, row[0]);
                 let explanation: Value = serde_json::from_str(&stdout).unwrap();

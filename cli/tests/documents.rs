@@ -83,7 +83,8 @@ fn command_lines(text: &str) -> Vec<String> {
         }
     }
     let commands = lines.iter().filter_map(|line| {
-        let line = line.split(" #").next()?.trim_start_matches("$ ").replace("cargo run -p personalizer -- ", "personalizer ");
+        let line =
+            line.split(" #").next()?.trim_start_matches("$ ").replace("cargo run -p personalizer -- ", "personalizer ");
         let at = line.find("personalizer ").filter(|at| *at == 0 || line.contains("| personalizer "))?;
         let command = line.get(at..)?.rsplit("| personalizer ").next()?;
         Some(command.trim_start_matches("personalizer ").split('>').next()?.trim().to_owned())
@@ -102,7 +103,9 @@ fn every_command_and_option_that_is_shown_exists() {
     for (path, text) in pages() {
         for line in command_lines(&text) {
             let words = guide::words(&line);
-            let Some(first) = words.first().filter(|word| !word.starts_with('-') && word.as_str() != "serve") else { continue };
+            let Some(first) = words.first().filter(|word| !word.starts_with('-') && word.as_str() != "serve") else {
+                continue;
+            };
             let depth = if first == "sessions" && words.len() > 1 { 2 } else { 1 };
             let command: Vec<&str> = words.iter().take(depth).map(String::as_str).collect();
             let text = helps.entry(command.join(" ")).or_insert_with(|| help(&command)).clone();
@@ -178,8 +181,20 @@ fn the_record_of_the_guide_is_one_that_explain_takes() {
     let folder = folder(&[("routes.json", route)]);
     fs::write(folder.path().join("session.json"), &examples[0]).unwrap();
     let arguments = [
-        "explain", "rules", "--format", "json", "--country", "US", "--header", "User-Agent: Mozilla/5.0", "--cookie",
-        "ep_vid=00000000000000000000000000000001", "--session", "session.json", "--at", "2026-11-27T12:00:01Z",
+        "explain",
+        "rules",
+        "--format",
+        "json",
+        "--country",
+        "US",
+        "--header",
+        "User-Agent: Mozilla/5.0",
+        "--cookie",
+        "ep_vid=00000000000000000000000000000001",
+        "--session",
+        "session.json",
+        "--at",
+        "2026-11-27T12:00:01Z",
         "https://shop.example/",
     ];
     let (exit, stdout, stderr) = personalizer(folder.path(), &arguments);
@@ -199,7 +214,8 @@ fn dependencies() -> BTreeSet<String> {
             } else if entry.file_name() == "Cargo.toml" {
                 let manifest: toml::Table = fs::read_to_string(entry.path()).unwrap().parse().unwrap();
                 own.extend(manifest.get("package").map(|package| package["name"].as_str().unwrap().to_owned()));
-                let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+                let targets =
+                    manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
                 for table in targets.filter_map(toml::Value::as_table).chain([&manifest]) {
                     for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
                         let listed = table.get(kind).and_then(toml::Value::as_table).into_iter().flatten();

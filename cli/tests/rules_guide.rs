@@ -248,7 +248,11 @@ fn every_attribute_has_its_row_with_type_values_and_whether_it_identifies() {
             assert_eq!(row[1], kind, "{name}");
             assert_eq!(row[2].starts_with("**Identifies.**"), known.identifies, "{name}");
             let values = code(&row[2]);
-            assert!(known.values.iter().all(|value| values.iter().any(|said| said == value)), "{name}: {:?}", known.values);
+            assert!(
+                known.values.iter().all(|value| values.iter().any(|said| said == value)),
+                "{name}: {:?}",
+                known.values
+            );
             named.push(name);
         }
     }
