@@ -7,21 +7,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use edge_personalizer::attributes::{self, Kind};
 use edge_personalizer::condition::{self, Condition, Groups};
 use edge_personalizer::rules::path::Pattern;
 use edge_personalizer::rules::pointer::Pointer;
 use edge_personalizer::rules::settings::attributes::OwnAttributes;
 use edge_personalizer::rules::template::{Place, Source, Template, Values};
 use edge_personalizer::wire::path::normal_form;
-use guide::{Piece, code, personalizer, pieces, words};
+use guide::{DICTIONARIES, MANIFEST, Piece, code, explained, personalizer, pieces, words};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The host of every request in the guide.
 const HOST: &str = "https://shop.example";
-const DICTIONARIES: [&str; 7] = ["settings", "regions", "routes", "features", "experiments", "segments", "templates"];
-const MANIFEST: &str = "[local_server.backends.origin]\nurl = \"http://127.0.0.1\"\n\
-    [local_server.backends.session_api]\nurl = \"http://127.0.0.1\"\n";
 
 fn guide() -> Vec<Piece> {
     pieces(&guide::text("RULES.md"))
@@ -116,7 +114,7 @@ fn every_stated_result_is_what_explain_says() {
                 let explanation = explain(&folder, &code(&row[0])[0]);
                 for (column, cell) in head.iter().zip(row).skip(1) {
                     let expected = code(cell).first().cloned().unwrap_or_else(|| cell.clone());
-                    assert_eq!(result(column, &explanation), expected, "{} of {}", column, row[0]);
+                    assert_eq!(explained(column, &explanation, HOST), expected, "{} of {}", column, row[0]);
                     asked += 1;
                 }
             }
@@ -134,30 +132,6 @@ fn explain(folder: &TempDir, request: &str) -> Value {
     let (exit, stdout, stderr) = personalizer(folder.path(), &arguments);
     assert_eq!(exit, 0, "{request}: {stderr}");
     serde_json::from_str(&stdout).unwrap()
-}
-
-/// What a column of a table says, taken from an explanation.
-fn result(column: &str, explanation: &Value) -> String {
-    let plan = &explanation["plan"];
-    let target =
-        |asked: &Value| asked["url"].as_str().map_or("none", |url| url.strip_prefix(HOST).unwrap_or(url)).to_owned();
-    match column {
-        "region" => explanation["region"]["id"].as_str().unwrap().to_owned(),
-        "route" => plan["route"].as_str().unwrap_or("none").to_owned(),
-        "asks for" => target(&plan["asks"]),
-        "falls back to" => target(&plan["falls_back_to"]),
-        "answers" => {
-            let answer = &plan["answers"];
-            let headers = answer["headers"].as_array().unwrap();
-            let location = headers.iter().find(|line| line[0] == "location").map(|line| &line[1]);
-            format!("{} {}", answer["status"], location.unwrap_or(&answer["body"]).as_str().unwrap())
-        }
-        "shown" => {
-            let shown = explanation["shown"].as_array().unwrap().iter();
-            shown.map(|step| format!("{}={}", step["key"].as_str().unwrap(), step["value"].as_str().unwrap())).collect()
-        }
-        other => panic!("a column that nobody knows: {other}"),
-    }
 }
 
 /// The rows of the table whose first head cell is `name`.
@@ -184,7 +158,7 @@ fn every_operator_does_what_its_row_says() {
             assert_eq!(compiled.matches(&attributes, &groups), expected, "{condition} for {attributes}");
         }
     }
-    let known = ["condition.rs", "condition/lint.rs"].map(source).join("\n");
+    let known = ["condition/operator.rs", "condition/lint.rs", "condition/compile.rs"].map(source).join("\n");
     let known: BTreeSet<String> = known.split('"').filter(|text| is_operator(text)).map(str::to_owned).collect();
     assert!(known.len() > 25, "{known:?}: where have the operators gone?");
     assert_eq!(named, known);
@@ -195,7 +169,7 @@ fn is_operator(text: &str) -> bool {
 }
 
 fn source(file: &str) -> String {
-    fs::read_to_string(guide::repository().join("src").join(file)).unwrap()
+    fs::read_to_string(guide::repository().join("growthbook/src").join(file)).unwrap()
 }
 
 #[test]
@@ -241,24 +215,42 @@ fn every_value_is_encoded_as_its_row_says() {
 #[test]
 fn every_placeholder_has_its_row_and_every_row_a_placeholder() {
     let named: Vec<String> = table("placeholder").iter().flat_map(|row| code(&row[0])).collect();
+    let declared = json!({ "customerGroup": { "cookie": "customer_group" } });
+    let own = OwnAttributes::compile(declared.as_object().unwrap(), &mut Vec::new());
     for placeholder in &named {
-        Template::compile(placeholder, &OwnAttributes::default()).unwrap();
+        Template::compile(placeholder, &own).unwrap();
     }
     let kinds: BTreeSet<&str> =
         named.iter().map(|name| name.trim_start_matches('{').split(['.', '}']).next().unwrap()).collect();
     // The compiler's own list, which it gives to who misspells one.
-    let message = Template::compile("{?}", &OwnAttributes::default()).unwrap_err();
+    let message = Template::compile("{?}", &own).unwrap_err();
     let listed = message.strip_prefix("expected ").unwrap().split(", but").next().unwrap().replace(" or ", ", ");
-    let known: BTreeSet<&str> = listed.split(", ").map(|name| name.split('.').next().unwrap()).collect();
-    assert_eq!(kinds, known);
+    let known = listed.split(", ").map(|name| match name {
+        "an attribute of settings.attributes" => "customerGroup",
+        name => name.split('.').next().unwrap(),
+    });
+    assert_eq!(kinds, known.collect());
 }
 
 #[test]
-fn every_attribute_has_its_row_and_every_row_an_attribute() {
-    let named: Vec<String> = table("attribute").iter().flat_map(|row| code(&row[0])).collect();
-    assert_eq!(named, edge_personalizer::attributes::TABLE.map(|attribute| attribute.name));
-    let source = source("context.rs");
-    let arms = source.split("impl Attributes for Context").nth(1).unwrap().split('"').collect::<Vec<_>>();
-    let read = arms.windows(2).filter(|pair| pair[1].starts_with(" =>")).map(|pair| pair[0].to_owned());
-    assert_eq!(read.collect::<BTreeSet<_>>(), named.into_iter().collect());
+fn every_attribute_has_its_row_with_type_values_and_whether_it_identifies() {
+    let mut named = Vec::new();
+    for row in table("attribute") {
+        for name in code(&row[0]) {
+            let known = attributes::find(&name).unwrap_or_else(|| panic!("{name}: an attribute that nobody has"));
+            let kind = match known.kind {
+                Kind::Text => "text",
+                Kind::Number => "number",
+                Kind::Truth => "true/false",
+                Kind::List => "list",
+                Kind::Object => "object",
+            };
+            assert_eq!(row[1], kind, "{name}");
+            assert_eq!(row[2].starts_with("**Identifies.**"), known.identifies, "{name}");
+            let values = code(&row[2]);
+            assert!(known.values.iter().all(|value| values.iter().any(|said| said == value)), "{name}: {:?}", known.values);
+            named.push(name);
+        }
+    }
+    assert_eq!(named, attributes::TABLE.map(|attribute| attribute.name));
 }

@@ -117,8 +117,7 @@ fn guide_keys() -> BTreeMap<String, Row> {
                     continue;
                 };
                 for row in rows {
-                    let name = code(&row[0]).first().unwrap().clone();
-                    for path in paths(&prefixes, &name) {
+                    for path in names(&row[0]).iter().flat_map(|name| paths(&prefixes, name)) {
                         let row = Row { kind: row[1].clone(), default: row[2].clone(), text: row[3].clone() };
                         assert!(rows_by_key.insert(path.clone(), row).is_none(), "{path} stands twice");
                     }
@@ -130,7 +129,14 @@ fn guide_keys() -> BTreeMap<String, Row> {
     rows_by_key
 }
 
-/// A row's keys. A marker of `settings.identity settings.consent` names what the table is about: its rows say the rest of the path.
+/// The keys of a row's first cell: `a.b`, `.c` stands for `a.b` and `a.c`.
+fn names(cell: &str) -> Vec<String> {
+    let written = code(cell);
+    let parent = written[0].rsplit_once('.').map_or("", |(parent, _)| parent).to_owned();
+    written.into_iter().map(|name| if name.starts_with('.') { format!("{parent}{name}") } else { name }).collect()
+}
+
+/// A row's keys with their full paths. A marker of `settings.identity settings.consent` names what the table is about: its rows say the rest of the path.
 fn paths(prefixes: &str, name: &str) -> Vec<String> {
     let prefixes: Vec<&str> = prefixes.split(' ').collect();
     let parts = prefixes.iter().filter(|prefix| prefix.starts_with("settings."));

@@ -1,9 +1,18 @@
 //! A guide in Markdown, read as far as its tests need it; and the program, run in a folder.
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
+
+/// The dictionaries, one file of rules each.
+pub const DICTIONARIES: [&str; 7] =
+    ["settings", "regions", "routes", "features", "experiments", "segments", "templates"];
+/// A manifest with the backends that examples name.
+pub const MANIFEST: &str = "[local_server.backends.origin]\nurl = \"http://127.0.0.1\"\n\
+    [local_server.backends.session_api]\nurl = \"http://127.0.0.1\"\n";
 
 /// A piece of a guide, in the order of the text.
 #[derive(Debug, Clone)]
@@ -85,4 +94,28 @@ pub fn personalizer(folder: &Path, arguments: &[&str]) -> (i32, String, String) 
     let output = Command::new(env!("CARGO_BIN_EXE_personalizer")).args(arguments).current_dir(folder).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// What a column of a table says, taken from an explanation of a request to `host`.
+pub fn explained(column: &str, explanation: &Value, host: &str) -> String {
+    let plan = &explanation["plan"];
+    let target =
+        |asked: &Value| asked["url"].as_str().map_or("none", |url| url.strip_prefix(host).unwrap_or(url)).to_owned();
+    match column {
+        "region" => explanation["region"]["id"].as_str().unwrap().to_owned(),
+        "route" => plan["route"].as_str().unwrap_or("none").to_owned(),
+        "asks for" => target(&plan["asks"]),
+        "falls back to" => target(&plan["falls_back_to"]),
+        "answers" => {
+            let answer = &plan["answers"];
+            let headers = answer["headers"].as_array().unwrap();
+            let location = headers.iter().find(|line| line[0] == "location").map(|line| &line[1]);
+            format!("{} {}", answer["status"], location.unwrap_or(&answer["body"]).as_str().unwrap())
+        }
+        "shown" => {
+            let shown = explanation["shown"].as_array().unwrap().iter();
+            shown.map(|step| format!("{}={}", step["key"].as_str().unwrap(), step["value"].as_str().unwrap())).collect()
+        }
+        other => panic!("a column that nobody knows: {other}"),
+    }
 }

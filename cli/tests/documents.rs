@@ -1,0 +1,189 @@
+//! The documents hold together: every link leads somewhere, every picture is there and described, every command and option that is
+//! shown exists, and the examples of JSON are what the program reads and writes.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+
+mod guide;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use edge_personalizer::record::ExposureLine;
+use guide::{Piece, personalizer, pieces};
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+/// The README and every page of `docs/`.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let root = guide::repository();
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md")).chain([root.join("README.md")]);
+    pages.map(|path| (path.canonicalize().unwrap(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// A page without its blocks of code.
+fn prose(text: &str) -> String {
+    text.split("```").step_by(2).collect::<Vec<_>>().join("\n")
+}
+
+/// The name that GitHub gives to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere_and_every_picture_is_described() {
+    let pages = pages();
+    let (mut wrong, mut links) = (Vec::new(), 0);
+    for (path, text) in &pages {
+        let text = prose(text);
+        for (before, link) in text.split("](").zip(text.split("](").skip(1)) {
+            let target = link.split(')').next().unwrap();
+            links += 1;
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, part) = target.split_once('#').map_or((target, None), |(file, part)| (file, Some(part)));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let Ok(file) = file.canonicalize() else {
+                wrong.push(format!("{}: no file {target}", path.display()));
+                continue;
+            };
+            if let Some(part) = part {
+                let there = pages[&file].lines().filter(|line| line.starts_with('#'));
+                if !there.map(|line| anchor(line.trim_start_matches('#').trim())).any(|name| name == part) {
+                    wrong.push(format!("{}: no heading {target}", path.display()));
+                }
+            }
+            if let Some(alt) = before.rsplit_once("![").map(|(_, alt)| alt).filter(|alt| !alt.contains(']')) {
+                let drawing = file.extension().is_some_and(|kind| kind == "svg");
+                let described = !drawing || {
+                    let svg = fs::read_to_string(&file).unwrap();
+                    ["<title", "<desc"].iter().all(|part| svg.contains(part)) && !svg.contains("font-face")
+                };
+                if alt.len() < 15 || !described {
+                    wrong.push(format!("{}: {target} says nothing to who can't see it", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(links > 60, "{links}: where have the links gone?");
+}
+
+/// The command lines of `personalizer` in a text: in blocks of code, and in backticks.
+fn command_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (number, part) in text.split("```").enumerate() {
+        if number % 2 == 1 {
+            lines.extend(part.replace("\\\n", " ").lines().map(str::to_owned));
+        } else {
+            lines.extend(part.split('`').skip(1).step_by(2).map(|code| code.replace('\n', " ")));
+        }
+    }
+    let commands = lines.iter().filter_map(|line| {
+        let line = line.split(" #").next()?.trim_start_matches("$ ").replace("cargo run -p personalizer -- ", "personalizer ");
+        let at = line.find("personalizer ").filter(|at| *at == 0 || line.contains("| personalizer "))?;
+        let command = line.get(at..)?.rsplit("| personalizer ").next()?;
+        Some(command.trim_start_matches("personalizer ").split('>').next()?.trim().to_owned())
+    });
+    commands.collect()
+}
+
+#[test]
+fn every_command_and_option_that_is_shown_exists() {
+    let folder = TempDir::new().unwrap();
+    let help = |words: &[&str]| {
+        let (exit, stdout, _) = personalizer(folder.path(), &[words, &["--help"]].concat());
+        (exit == 0).then_some(stdout)
+    };
+    let (mut wrong, mut seen, mut helps) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+    for (path, text) in pages() {
+        for line in command_lines(&text) {
+            let words = guide::words(&line);
+            let Some(first) = words.first().filter(|word| !word.starts_with('-') && word.as_str() != "serve") else { continue };
+            let depth = if first == "sessions" && words.len() > 1 { 2 } else { 1 };
+            let command: Vec<&str> = words.iter().take(depth).map(String::as_str).collect();
+            let text = helps.entry(command.join(" ")).or_insert_with(|| help(&command)).clone();
+            let Some(text) = text else {
+                wrong.push(format!("{}: no command {line}", path.display()));
+                continue;
+            };
+            for option in words.iter().filter(|word| word.starts_with("--")) {
+                let option = option.split('=').next().unwrap();
+                if !text.split([' ', '\n', ',', '=', '[', '<']).any(|word| word == option) {
+                    wrong.push(format!("{}: no option {option} in {line}", path.display()));
+                }
+                seen.insert(option.to_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(helps.len() > 15 && seen.len() > 15, "{:?} {seen:?}: where have the commands gone?", helps.keys());
+}
+
+/// The blocks of a page that are `json`, as they stand.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = pieces(&guide::text(page)).into_iter().filter_map(|piece| match piece {
+        Piece::Block { info, text } if info == "json" => Some(text),
+        _ => None,
+    });
+    blocks.collect()
+}
+
+/// A folder with these files of rules.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("rules")).unwrap();
+    fs::write(folder.path().join("fastly.toml"), guide::MANIFEST).unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join("rules").join(name), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that_are_logged() {
+    let examples = examples("EXPERIMENTS.md");
+    let [definition, line] = examples.as_slice() else { panic!("{examples:?}") };
+    let route = r#"{ "routes": [{ "id": "home", "path": "/", "features": ["hero-line"] }] }"#;
+    let folder = folder(&[("features.json", definition), ("routes.json", route)]);
+    let (exit, stdout, stderr) = personalizer(folder.path(), &["check", "rules", "--deny-warnings"]);
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    let logged = ExposureLine {
+        v: 1,
+        timestamp: "",
+        request_id: "",
+        revision: None,
+        experiment_id: "",
+        variation_id: "",
+        variation: 0,
+        feature_id: None,
+        unit_type: "",
+        unit_id: String::new(),
+        sticky: false,
+        shown: true,
+        fallback: None,
+        attributes: Map::new(),
+    };
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&serde_json::from_str(line).unwrap()), keys(&serde_json::to_value(logged).unwrap()));
+}
+
+#[test]
+fn the_record_of_the_guide_is_one_that_explain_takes() {
+    let examples = examples("SESSIONS.md");
+    let route = r#"{ "routes": [{ "id": "home", "path": "/", "when": { "session.attributes.tier": "gold", "session.cart_quantity": 2 } }] }"#;
+    let folder = folder(&[("routes.json", route)]);
+    fs::write(folder.path().join("session.json"), &examples[0]).unwrap();
+    let arguments = [
+        "explain", "rules", "--format", "json", "--country", "US", "--header", "User-Agent: Mozilla/5.0", "--cookie",
+        "ep_vid=00000000000000000000000000000001", "--session", "session.json", "--at", "2026-11-27T12:00:01Z",
+        "https://shop.example/",
+    ];
+    let (exit, stdout, stderr) = personalizer(folder.path(), &arguments);
+    assert_eq!(exit, 0, "{stderr}");
+    let explanation: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(explanation["plan"]["route"], "home", "{stdout}");
+}
