@@ -1,15 +1,18 @@
 //! Admit: the client's request, parsed once; what can't be trusted is gone, what can't be served is refused.
 
+mod arrival;
 pub mod trace;
 
 use std::net::IpAddr;
 
+use base16ct::lower::encode_string as hex;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::hex::hex;
+use crate::code::Code;
 use crate::platform::ClientRequest;
-use crate::wire::headers;
-use crate::wire::path::normal_form;
+use crate::wire::path::{has_control, normal_form};
+use crate::wire::{authority, headers};
+pub use arrival::{Arrival, microseconds, milliseconds};
 use trace::Trace;
 
 /// Longest URL in bytes (Fastly's limit for Compute).
@@ -20,8 +23,6 @@ const MAX_HEADER_BYTES: usize = 69_000;
 const MAX_HEADER: usize = 8_192;
 /// Most header lines: no browser sends half as many, and a host call is paid for each.
 const MAX_HEADER_LINES: usize = 128;
-/// Longest host name (RFC 1035 section 2.3.4).
-const MAX_HOST: usize = 253;
 /// Longest client-chosen region or user id that is looked at.
 const MAX_CLAIM: usize = 4_096;
 /// Our name in `CDN-Loop` (RFC 8586).
@@ -109,12 +110,9 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// The host without its port.
+    /// The host as rules name it: without its port and without a dot at its end; an IPv6 address in its brackets.
     pub fn host(&self) -> &str {
-        match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => &self.authority,
-        }
+        authority::host(&self.authority)
     }
 
     /// The URL as the client sent it.
@@ -137,7 +135,7 @@ pub struct Refusal {
     /// The status: 400, 405, 414, 431 or 508.
     pub status: StatusCode,
     /// The code in the log.
-    pub code: &'static str,
+    pub code: Code,
     /// The request's id.
     pub request_id: String,
 }
@@ -154,27 +152,28 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
 
     let url_length = request.path.len() + request.query.as_ref().map_or(0, |query| query.len() + 1);
     if url_length + request.authority.len() + request.scheme.len() + 3 > MAX_URL {
-        return refuse(StatusCode::URI_TOO_LONG, "url-too-long");
+        return refuse(StatusCode::URI_TOO_LONG, Code::UrlTooLong);
     }
     let lines = request.headers.len();
     let bytes: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let longest = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).max().unwrap_or(0);
     if lines > MAX_HEADER_LINES || bytes > MAX_HEADER_BYTES || longest > MAX_HEADER {
-        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large");
+        return refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::HeadersTooLarge);
     }
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed);
     }
     let authority = request.authority.to_ascii_lowercase();
-    if !is_authority(&authority) {
-        return refuse(StatusCode::BAD_REQUEST, "bad-host");
+    if authority::split(&authority).is_none() {
+        return refuse(StatusCode::BAD_REQUEST, Code::BadHost);
     }
-    if !request.path.starts_with('/') || has_control(&request.path) || request.query.as_deref().is_some_and(has_control)
-    {
-        return refuse(StatusCode::BAD_REQUEST, "bad-path");
+    // What a query means is the origin's business; only what can't stand on a line is refused.
+    let breaks_line = |query: &String| query.bytes().any(|byte| byte.is_ascii_control());
+    if !request.path.starts_with('/') || has_control(&request.path) || request.query.as_ref().is_some_and(breaks_line) {
+        return refuse(StatusCode::BAD_REQUEST, Code::BadPath);
     }
     if has_loop(&request.headers) {
-        return refuse(StatusCode::LOOP_DETECTED, "loop");
+        return refuse(StatusCode::LOOP_DETECTED, Code::Loop);
     }
 
     let claims = Claims::of(&request.headers);
@@ -202,26 +201,6 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
         request_id,
         trace,
     })
-}
-
-fn is_authority(authority: &str) -> bool {
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let named = (1..=MAX_HOST).contains(&host.len()) && host.bytes().all(plain);
-    let literal = host.starts_with('[')
-        && host.ends_with(']')
-        && host.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'[' | b']'));
-    (named || literal) && port.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Encoded control characters cut strings short and split lines in what stands behind us.
-fn has_control(text: &str) -> bool {
-    let raw = text.bytes().any(|byte| byte.is_ascii_control());
-    let encoded = text.match_indices('%').any(|(at, _)| {
-        let digits = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        matches!(digits, Some(0 | b'\r' | b'\n'))
-    });
-    raw || encoded
 }
 
 /// Whether our own name is in `CDN-Loop` (RFC 8586 section 2): the request has been here before.

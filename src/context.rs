@@ -1,16 +1,17 @@
-//! Context: plain facts about the visitor and the request, from the head and the platform. It decides nothing; [`policy`] alone says
-//! what may be done with a visitor at all.
+//! Context: plain facts about the visitor and the request, from the head and from a [`FactSource`], as far as the rules read them. It
+//! decides nothing; [`policy`] alone says what may be done with a visitor at all.
 
 pub mod consent;
 pub mod device;
-pub mod gather;
 pub mod identity;
 pub mod keys;
 pub mod language;
 pub mod network;
+pub mod own;
 pub mod person;
 pub mod policy;
 pub mod preview;
+pub mod source;
 pub mod sticky;
 pub mod visitor;
 
@@ -21,49 +22,24 @@ use serde_json::{Map, Value as Json};
 use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
+use crate::attributes::FactSet;
+use crate::code::Code;
 use crate::condition::{Attributes, Value};
-use crate::platform::{Device, Geo};
+use crate::growthbook::StickyDocument;
+use crate::platform::Geo;
 use crate::rules::settings::RegionOverride;
-use crate::rules::{Region, RuleSet};
-use crate::session::Outcome;
+use crate::rules::stored::OnMiss;
+use crate::rules::{Region, Route, RuleSet};
+use crate::session::{self, Outcome};
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs as query_pairs;
 use device::DeviceFacts;
+use identity::{Identity, Proof};
 use network::NetworkFacts;
-use person::Person;
+use own::OwnValues;
+use person::{Evidence, Person};
 use preview::PreviewClaims;
-use sticky::StickyDocuments;
-
-/// Every attribute that conditions can read, by name (design.md section 3.4). Any other name is one that nobody has.
-pub const ATTRIBUTES: [&str; 27] = [
-    "id",
-    "userId",
-    "visitorId",
-    "loggedIn",
-    "country",
-    "subdivision",
-    "continent",
-    "city",
-    "region",
-    "language",
-    "deviceType",
-    "browser",
-    "os",
-    "network",
-    "saveData",
-    "url",
-    "host",
-    "path",
-    "query",
-    "utmSource",
-    "utmMedium",
-    "utmCampaign",
-    "utmTerm",
-    "utmContent",
-    "segments",
-    "session",
-    "now",
-];
+pub use source::{FactSource, Kept, Live};
 
 /// Why the visitor is in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -79,13 +55,19 @@ pub enum RegionReason {
     Preview,
 }
 
-/// What the platform says of the address and the User-Agent.
-#[derive(Debug, Clone, Default)]
-pub struct Platformed {
-    /// Where the address is.
-    pub geo: Option<Geo>,
-    /// What the User-Agent is, where somebody asked: the platform may not know it.
-    pub device: Option<Option<Device>>,
+/// What has to be known of a visitor before a request can be decided and planned: derived from what its rules read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// What device it is, and whether it is a bot.
+    pub device: bool,
+    /// Who asks.
+    pub person: bool,
+    /// The same the next time: a new visitor gets an id.
+    pub keeps: bool,
+    /// The session.
+    pub session: bool,
+    /// What is done where the session isn't fresh.
+    pub on_miss: OnMiss,
 }
 
 /// Facts, ready for conditions and templates.
@@ -116,7 +98,7 @@ pub struct Context {
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
     /// What the visitor's cookie remembers of arms.
-    pub sticky: StickyDocuments,
+    pub sticky: Vec<StickyDocument>,
     /// The session, and how good it is.
     pub session: Outcome,
     session_json: Option<Json>,
@@ -125,35 +107,45 @@ pub struct Context {
     query_json: OnceCell<Json>,
     user_id: Option<String>,
     visitor_id: Option<String>,
+    own: OwnValues,
+    /// Codes of what went wrong while the facts were gathered.
+    pub codes: Vec<Code>,
 }
 
 impl Context {
-    /// The facts of a request about which nothing is asked but where it comes from.
-    pub fn from_facts(
+    /// Gathers from `source` what `needs` names. `preview` is what a signed preview forces, `now` when the request came.
+    pub fn gather(
+        source: &mut dyn FactSource,
         head: &RequestHead,
         rules: &RuleSet,
-        now: OffsetDateTime,
-        platformed: Platformed,
+        needs: Needs,
         preview: Option<PreviewClaims>,
+        now: OffsetDateTime,
     ) -> Self {
-        let language = language::negotiate(&head.headers, &rules.settings.languages).map(str::to_owned);
-        let Platformed { geo, device } = platformed;
-        let device = device.map(|record| device::detect(&head.headers, record.as_ref()));
-        let network = network::detect(&head.headers, geo.as_ref());
+        let settings = &rules.settings;
+        let geo = source.geo(head.address);
+        let device = needs.device.then(|| {
+            let agent = head.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+            device::detect(&head.headers, agent.and_then(|agent| source.device(agent)).as_ref())
+        });
         let mut context = Self {
             now,
-            geo,
             region: Region::default(),
             region_reason: RegionReason::Default,
-            language,
+            language: language::negotiate(&head.headers, &settings.languages).map(str::to_owned),
             host: head.host().to_owned(),
             path: head.path.clone(),
             url: head.url(),
             device,
-            network,
+            network: network::detect(&head.headers, geo.as_ref()),
+            geo,
             person: Person::nobody(),
             preview,
-            sticky: rules.settings.sticky.read(&Cookies::of(&head.headers)),
+            sticky: settings
+                .sticky
+                .as_ref()
+                .map(|sticky| sticky.read(&Cookies::of(&head.headers)))
+                .unwrap_or_default(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,
@@ -161,27 +153,59 @@ impl Context {
             query_json: OnceCell::new(),
             user_id: None,
             visitor_id: None,
+            own: OwnValues::default(),
+            codes: Vec::new(),
         };
+        if needs.person {
+            context.identify(source, head, rules, needs);
+        }
+        context.own = OwnValues::read(&rules.own, head, &context.person);
         (context.region, context.region_reason) = context.resolve_region(head, rules);
         context
     }
 
-    /// The same facts, with who asks.
-    #[must_use]
-    pub fn with_person(mut self, person: Person) -> Self {
+    /// Finds out who asks, as far as it may be known, and reads the session where it is needed.
+    fn identify(&mut self, source: &mut dyn FactSource, head: &RequestHead, rules: &RuleSet, needs: Needs) {
+        let random = if needs.keeps { source.visitor_bits() } else { 0 };
+        let proven = source.proven();
+        let mut keys = || source.identity_keys();
+        let wanted = rules.own.claims();
+        let evidence = Evidence::of(head, self, random, &wanted);
+        let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut keys);
+        if let Some(user) = proven.filter(|_| person.permissions.identify) {
+            person.identity = Identity::Proven(Proof::of(user));
+        }
         self.user_id = person.user().map(|user| user.as_str().to_owned());
         self.visitor_id = person.visitor.map(|visitor| visitor.to_string());
+        if needs.session {
+            let settings = &rules.settings.session;
+            // A new visitor has no session yet: nobody is asked for it.
+            let visitor = person.visitor.filter(|_| !person.visitor_is_new);
+            let subjects = session::subjects(person.permissions.identify, settings.which, person.user(), visitor);
+            self.session = source.session(subjects, settings, needs.on_miss);
+            let record = self.session.record.as_ref();
+            self.session_json = record.map(session::Record::to_attribute);
+            self.segments_json = record.map(|record| Json::from(record.segments.clone()));
+        }
         self.person = person;
-        self
     }
 
-    /// The same facts, with the session.
-    #[must_use]
-    pub fn with_session(mut self, session: Outcome) -> Self {
-        self.session_json = session.record.as_ref().map(crate::session::Record::to_attribute);
-        self.segments_json = session.record.as_ref().map(|record| Json::from(record.segments.clone()));
-        self.session = session;
-        self
+    /// The facts as one route may read them.
+    pub fn on<'c>(&'c self, route: &'c Route) -> RouteFacts<'c> {
+        RouteFacts { context: self, route }
+    }
+
+    /// The values of the attributes that the site declares, by name.
+    pub fn own_values(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.own.iter()
+    }
+
+    /// Which of the attributes that tell one visitor from the others this visitor has.
+    pub fn identified_by(&self, rules: &RuleSet) -> FactSet {
+        let has = |name: &str| self.attribute(name).is_some();
+        let known = ["id", "userId", "visitorId", "segments", "session"].into_iter().filter(|name| has(name));
+        let own = rules.own.facts_where(|own| own.identifies && has(&own.name));
+        known.map(FactSet::of).collect::<FactSet>().and(own)
     }
 
     fn resolve_region(&self, head: &RequestHead, rules: &RuleSet) -> (Region, RegionReason) {
@@ -275,7 +299,25 @@ impl Attributes for Context {
             // Seconds since 1970 stay exact in a double for some hundred million years.
             #[allow(clippy::cast_precision_loss)]
             "now" => Some(Value::Number(self.now.unix_timestamp() as f64)),
-            _ => None,
+            _ => self.own.get(name),
         }
+    }
+}
+
+/// The facts as one route may read them: a header that any client may send counts on a shared route only where it is in the key.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteFacts<'c> {
+    context: &'c Context,
+    route: &'c Route,
+}
+
+impl Attributes for RouteFacts<'_> {
+    fn attribute(&self, name: &str) -> Option<Value<'_>> {
+        if let (Some(header), Some(cache)) = (self.context.own.unproven_header(name), self.route.cache())
+            && !cache.key_headers.contains(header)
+        {
+            return None;
+        }
+        self.context.attribute(name)
     }
 }

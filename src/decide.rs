@@ -1,15 +1,23 @@
 //! Decide: rules and facts in, a decision with its reasons out. No clock, no header, no store is read here.
+//!
+//! [`consider`] is the one way to a decision: what the rules read is derived, the facts are gathered from a source, and one route with
+//! its features and variations is chosen. The service, its shadow, `/.edge/explain` and `personalizer explain` differ in the
+//! source alone.
 
-pub mod arms;
+pub mod variations;
+
+use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
-use crate::context::Context;
+use crate::attributes::FactSet;
+use crate::context::preview::PreviewClaims;
+use crate::context::{Context, FactSource, Needs};
 use crate::growthbook::StickyDocument;
 use crate::rules::RuleSet;
 use crate::rules::route::CompiledAction;
-use crate::rules::route::Needs;
 use crate::rules::routes::Candidate;
-use arms::{Exposed, Shown};
+use crate::rules::stored::OnMiss;
+use variations::{Exposed, Shown};
 
 /// Why a route is not the match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -30,19 +38,26 @@ pub enum NotMatched {
 pub struct Decision {
     /// The first route of which everything holds; `None`: the request passes through.
     pub route: Option<Candidate>,
-    /// Whether another visitor may get another route, or none, at the same URL.
-    pub by_visitor: bool,
+    /// What the choice of the route looked at: of routes that were tried in vain, too.
+    pub chosen_by: FactSet,
+    /// What the conditions of features and experiments looked at.
+    pub evaluated_by: FactSet,
     /// The features and experiments that the route asks for, as the visitor gets them.
     pub shown: Vec<Shown>,
     /// Where a URL experiment sends the visitor, and by which of them.
     pub redirect: Option<(String, String)>,
-    /// The arms that the visitor was assigned: to be logged once they were shown.
+    /// The variations that the visitor was assigned: to be logged.
     pub exposures: Vec<Exposed>,
     /// What is to be remembered of the visitor.
     pub sticky: Vec<StickyDocument>,
 }
 
 impl Decision {
+    /// Whether another visitor may get another route, or none, at the same URL.
+    pub fn is_by_visitor(&self) -> bool {
+        !self.chosen_by.is_within(FactSet::OF_THE_URL)
+    }
+
     /// Whether the answer may be the visitor's own: a route matched, is on, and doesn't pass the request through.
     pub fn is_personal(&self) -> bool {
         let route = self.route.as_ref().map(|candidate| &candidate.route);
@@ -69,8 +84,39 @@ pub struct Trace {
     pub steps: Vec<String>,
 }
 
+/// A request as it was considered: the facts, and what was decided by them.
+#[derive(Debug)]
+pub struct Considered {
+    /// The facts; `None` where no route can match, whoever asks.
+    pub context: Option<Context>,
+    /// The decision.
+    pub decision: Decision,
+}
+
+/// Gathers what the rules read from `source`, and decides. `preview` is what a signed preview forces; `now` is when the request came.
+pub fn consider(
+    source: &mut dyn FactSource,
+    rules: &RuleSet,
+    head: &RequestHead,
+    preview: Option<PreviewClaims>,
+    now: OffsetDateTime,
+    trace: Option<&mut Trace>,
+) -> Considered {
+    let candidates = rules.routes.candidates(&head.normal_path);
+    let Some(needs) = needs(rules, &candidates, head, now) else {
+        if let Some(trace) = trace {
+            let refused = |candidate: &Candidate| (candidate.route.id.clone(), excluded(candidate, head, now));
+            trace.routes = candidates.iter().map(refused).collect();
+        }
+        return Considered { context: None, decision: Decision::default() };
+    };
+    let context = Context::gather(source, head, rules, needs, preview, now);
+    let decision = decide(rules, candidates, head, &context, trace);
+    Considered { context: Some(context), decision }
+}
+
 /// Why a route can't be the match whoever asks: host, method and schedule need no facts about the visitor.
-pub fn excluded(candidate: &Candidate, head: &RequestHead, now: time::OffsetDateTime) -> Option<NotMatched> {
+pub fn excluded(candidate: &Candidate, head: &RequestHead, now: OffsetDateTime) -> Option<NotMatched> {
     let route = &candidate.route;
     if !route.is_for_host(head.host()) {
         return Some(NotMatched::Host);
@@ -81,58 +127,75 @@ pub fn excluded(candidate: &Candidate, head: &RequestHead, now: time::OffsetDate
     (!route.schedule.holds(now)).then_some(NotMatched::Schedule)
 }
 
-/// What has to be known of the visitor before one of `candidates` can be chosen; `None` where none can be, whoever asks.
-pub fn needs(
-    rules: &RuleSet,
-    candidates: &[Candidate],
-    head: &RequestHead,
-    now: time::OffsetDateTime,
-) -> Option<Needs> {
-    let possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none());
-    let mut is_personalized = false;
-    let needs = possible
-        .map(|candidate| {
-            is_personalized |= candidate.route.is_personalized();
-            candidate.route.needs
-        })
-        .reduce(Needs::and)?;
-    // A page's experiments find it by its URL, whatever the route names: who is bucketed must be no bot.
-    let experiments = is_personalized && !rules.definitions.experiments.is_empty();
+/// What has to be known of the visitor before one of `candidates` can be chosen and planned: the union of what they read. `None`
+/// where none can be chosen, whoever asks.
+pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now: OffsetDateTime) -> Option<Needs> {
+    let mut possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none()).peekable();
+    possible.peek()?;
+    let mut facts = rules.facts_of_regions();
+    let (mut told, mut sessions, mut origin_on_miss) = (false, false, true);
+    for candidate in possible {
+        let route = &candidate.route;
+        facts = facts.and(route.reads.choice);
+        if !route.enabled || matches!(route.action, CompiledAction::Passthrough) {
+            continue;
+        }
+        let mut own = route.reads.request.and(route.reads.body);
+        for key in &route.feature_keys {
+            own = own.and(rules.facts_of_feature(key).all());
+        }
+        for experiment in variations::experiments_on(rules, route, &head.url()) {
+            own = own.and(rules.facts_of_experiment(experiment.key()).all());
+        }
+        // An origin that is asked for one visitor is told who it is, where that is proven.
+        told |= route.is_personalized() && route.cache().is_none();
+        let uses_session = route.session.is_some() || own.and(route.reads.choice).meets(FactSet::OF_THE_SESSION);
+        if uses_session {
+            sessions = true;
+            // Asking is the safer of the two: whoever gets the route has what it needs.
+            origin_on_miss &= route.session.as_ref().is_some_and(|session| session.on_miss == OnMiss::Origin);
+        }
+        facts = facts.and(own);
+    }
+    let session = sessions || facts.meets(FactSet::OF_THE_SESSION);
+    let person = session || told || facts.meets(rules.personal());
     Some(Needs {
-        device: needs.device || experiments,
-        person: needs.person || experiments,
-        keeps: needs.keeps || experiments,
-        ..needs
+        device: person || facts.meets(FactSet::OF_THE_DEVICE),
+        person,
+        keeps: session || facts.meets(FactSet::IDS),
+        session,
+        on_miss: if sessions && origin_on_miss { OnMiss::Origin } else { OnMiss::Ask },
     })
 }
 
-/// Chooses the route and the arms. `candidates` are those whose path matches, the most specific first.
-pub fn decide(
+/// Chooses the route and the variations. `candidates` are those whose path matches, the most specific first.
+fn decide(
     rules: &RuleSet,
     candidates: Vec<Candidate>,
     head: &RequestHead,
     context: &Context,
     mut trace: Option<&mut Trace>,
 ) -> Decision {
-    let mut by_visitor = false;
+    let mut chosen_by = FactSet::NONE;
     for candidate in candidates {
         let refused = excluded(&candidate, head, context.now).or_else(|| {
-            by_visitor |= candidate.route.chooses_visitors();
-            let holds = candidate.route.when.as_ref().is_none_or(|when| when.matches(context, rules.groups()));
+            chosen_by = chosen_by.and(candidate.route.reads.choice);
+            let facts = context.on(&candidate.route);
+            let holds = candidate.route.when.as_ref().is_none_or(|when| when.matches(&facts, rules.groups()));
             (!holds).then_some(NotMatched::When)
         });
         if let Some(trace) = trace.as_deref_mut() {
             trace.routes.push((candidate.route.id.clone(), refused));
         }
         if refused.is_none() {
-            let mut decision = Decision { by_visitor, ..Decision::default() };
+            let mut decision = Decision { chosen_by: rules.followed(chosen_by), ..Decision::default() };
             if candidate.route.enabled {
                 let steps = trace.map(|trace| &mut trace.steps);
-                arms::evaluate(rules, &candidate.route, context, &mut decision, steps);
+                variations::evaluate(rules, &candidate.route, context, &mut decision, steps);
             }
             decision.route = Some(candidate);
             return decision;
         }
     }
-    Decision { by_visitor, ..Decision::default() }
+    Decision { chosen_by: rules.followed(chosen_by), ..Decision::default() }
 }

@@ -5,6 +5,7 @@
 
 mod planned;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use http::HeaderMap;
@@ -12,21 +13,24 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
-use crate::context::identity::{Identity, UserId};
-use crate::context::person::{Evidence, Person};
-use crate::context::preview::{Preview, PreviewClaims};
-use crate::context::{Context, Platformed, RegionReason};
+use crate::code::Code;
+use crate::context::identity::{IdentityKeys, UserId};
+use crate::context::preview::Preview;
+use crate::context::{Context, FactSource, Needs, RegionReason};
+use crate::decide::variations::{Shown, ShownSource};
 use crate::decide::{self, Decision, NotMatched, Trace};
 use crate::mac::MacKey;
 use crate::plan;
 use crate::platform::{ClientRequest, Device, Geo};
 use crate::record;
-use crate::rules::RuleSet;
+use crate::rules::routes::Candidate;
+use crate::rules::stored::OnMiss;
+use crate::rules::{Role, RuleSet};
+use crate::session::{Outcome, SessionSettings, Subject};
 pub use planned::{Answered, Asked, Planned, Sent};
 
 /// A visitor and a request, as somebody describes them.
-#[derive(Debug)]
-pub struct Described {
+pub struct Described<'a> {
     /// The request; its address is for the origin alone, [`geo`](Self::geo) says where it is.
     pub request: ClientRequest<()>,
     /// Where the address is.
@@ -35,6 +39,10 @@ pub struct Described {
     pub device: Option<Device>,
     /// A user who is logged in: the proof is taken for granted.
     pub user: Option<UserId>,
+    /// The keys that proofs in the request are checked with.
+    pub identity_keys: Rc<IdentityKeys>,
+    /// Gives the session of these users and visitors.
+    pub session: SessionLookup<'a>,
     /// The keys that sign previews; without one, a preview is named and shows nothing.
     pub preview_keys: Rc<Vec<MacKey>>,
     /// When.
@@ -43,15 +51,62 @@ pub struct Described {
     pub random: [u128; 2],
 }
 
+/// Looks a session up, as the service would.
+pub type SessionLookup<'a> = Box<dyn FnMut(Vec<Subject>, &SessionSettings, OnMiss) -> Outcome + 'a>;
+
+/// Nobody has a session.
+#[must_use]
+pub fn no_session<'a>() -> SessionLookup<'a> {
+    Box::new(|_, _, _| Outcome::none())
+}
+
+/// A described visitor gives the facts that the platform would.
+struct DescribedFacts<'a> {
+    geo: Option<Geo>,
+    device: Option<Device>,
+    user: Option<UserId>,
+    keys: Rc<IdentityKeys>,
+    bits: u128,
+    session: SessionLookup<'a>,
+}
+
+impl FactSource for DescribedFacts<'_> {
+    fn geo(&mut self, _: Option<IpAddr>) -> Option<Geo> {
+        self.geo.clone()
+    }
+
+    fn device(&mut self, _: &str) -> Option<Device> {
+        self.device.clone()
+    }
+
+    fn identity_keys(&mut self) -> Rc<IdentityKeys> {
+        Rc::clone(&self.keys)
+    }
+
+    fn proven(&self) -> Option<UserId> {
+        self.user.clone()
+    }
+
+    fn visitor_bits(&mut self) -> u128 {
+        self.bits
+    }
+
+    fn session(&mut self, subjects: Vec<Subject>, settings: &SessionSettings, on_miss: OnMiss) -> Outcome {
+        (self.session)(subjects, settings, on_miss)
+    }
+}
+
 /// All steps of one request.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<String>,
+    /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` for rules that come from a folder.
+    pub role: Option<Role>,
     /// When (RFC 3339).
     pub time: String,
     /// Status and code, where the request is not admitted; nothing follows then.
-    pub refused: Option<(u16, &'static str)>,
+    pub refused: Option<(u16, Code)>,
     /// Whether it is for the edge itself; nothing follows then.
     pub reserved: bool,
     /// What is known of the visitor.
@@ -89,6 +144,8 @@ pub struct Visitor {
     pub may_be_bucketed: bool,
     /// `user`, `visitor`, or `null`: what experiments hash.
     pub unit: Option<&'static str>,
+    /// How good the session is: `fresh`, `refreshed`, `stale`, `miss`, `error`; `none` where no route asks.
+    pub session: &'static str,
 }
 
 /// The region, and why.
@@ -137,17 +194,20 @@ pub struct ShownStep {
     pub value: serde_json::Value,
     /// Where it comes from.
     pub source: String,
-    /// The experiment whose arm it is.
+    /// The experiment whose variation it is.
     pub experiment: Option<String>,
-    /// The arm's index.
+    /// The variation's index.
     pub variation: Option<usize>,
 }
 
-/// Walks the steps. `random` is used once each, so that the same description gives the same explanation.
-pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
-    let Described { mut request, geo, device, user, preview_keys, now, random: [for_visitor, for_id] } = described;
+/// Walks the steps. `random` is used once each, so that the same description gives the same explanation. `role` says which of the
+/// pointer's revisions `rules` are.
+pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) -> Explanation {
+    let Described { mut request, geo, device, user, identity_keys, session, preview_keys, now, random } = described;
+    let [for_visitor, for_id] = random;
     let mut explanation = Explanation {
         revision: rules.revision.clone(),
+        role,
         time: record::timestamp(now),
         refused: None,
         reserved: false,
@@ -172,61 +232,36 @@ pub fn explain(rules: &RuleSet, described: Described) -> Explanation {
     }
     let preview = Preview::take(&mut head, &rules.settings, now, || Rc::clone(&preview_keys));
     explanation.steps.extend(previewed(&preview, preview_keys.is_empty()));
-    let cookie = preview.cookie();
-    let candidates = rules.routes.candidates(&head.normal_path);
-    let tried: Vec<_> = candidates.iter().map(|candidate| Rc::clone(&candidate.route)).collect();
-    let context = context(rules, &head, now, geo, device, user, preview.claims, for_visitor, &candidates);
-    explanation.visitor = Some(visitor(&context));
-    explanation.region = Some(region(rules, &context));
+    let mut facts = DescribedFacts { geo, device, user, keys: identity_keys, bits: for_visitor, session };
     let mut trace = Trace::default();
-    let decision = decide::decide(rules, candidates, &head, &context, Some(&mut trace));
-    explanation.routes = tried
-        .iter()
-        .map(|route| {
-            let step = trace.routes.iter().find(|(id, _)| *id == route.id);
-            let why_not = step.and_then(|(_, why_not)| *why_not);
-            let blocked = route.when.as_ref().filter(|_| why_not == Some(NotMatched::When));
-            RouteStep {
-                id: route.id.clone(),
-                matched: step.is_some() && why_not.is_none(),
-                why_not,
-                blocked_by: blocked.and_then(|when| when.blocked_by(&context, rules.groups())).map(str::to_owned),
-            }
-        })
-        .collect();
-    explanation.shown = shown(&decision);
+    let considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), now, Some(&mut trace));
+    // Where no route can match, the service asks for nothing; whoever wants an explanation wants to know where the visitor is.
+    let unasked = || Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now);
+    let shown_context = considered.context.is_none().then(unasked);
+    if let Some(context) = considered.context.as_ref().or(shown_context.as_ref()) {
+        explanation.visitor = Some(visitor(context));
+        explanation.region = Some(region(rules, context));
+        explanation.routes = routes(rules, &head, context, &trace);
+    }
+    explanation.shown = shown(&considered.decision);
     explanation.steps.append(&mut trace.steps);
-    let plan = plan::plan(&head, rules, &context, &decision);
-    explanation.plan = Some(planned::describe(&head, rules, &context, &decision, plan, cookie));
-    explanation.faults = rules.routes.take_faults().iter().map(ToString::to_string).collect();
+    let plan = plan::plan(&head, rules, &considered, &preview);
+    explanation.plan = Some(planned::describe(&head, rules, considered.context.as_ref(), plan));
+    explanation.faults = rules.take_faults().iter().map(ToString::to_string).collect();
     explanation
 }
 
-/// The facts, as far as the routes that may match ask for them (what [`crate::context::gather`] asks the platform for).
-#[allow(clippy::too_many_arguments)]
-fn context(
-    rules: &RuleSet,
-    head: &RequestHead,
-    now: OffsetDateTime,
-    geo: Option<Geo>,
-    device: Option<Device>,
-    user: Option<UserId>,
-    preview: Option<PreviewClaims>,
-    random: u128,
-    candidates: &[crate::rules::routes::Candidate],
-) -> Context {
-    let needs = decide::needs(rules, candidates, head, now).unwrap_or_default();
-    let platformed = Platformed { geo, device: needs.device.then_some(device) };
-    let context = Context::from_facts(head, rules, now, platformed, preview);
-    if !needs.person {
-        return context;
-    }
-    let evidence = Evidence::of(head, &context, if needs.keeps { random } else { 0 });
-    let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut Rc::default);
-    if let Some(user) = user.filter(|_| person.permissions.identify) {
-        person.identity = Identity::Proven(user);
-    }
-    context.with_person(person)
+/// Every route whose path matches, and why it is not the match.
+fn routes(rules: &RuleSet, head: &RequestHead, context: &Context, trace: &Trace) -> Vec<RouteStep> {
+    let step = |candidate: Candidate| {
+        let route = &candidate.route;
+        let tried = trace.routes.iter().find(|(id, _)| *id == route.id);
+        let why_not = tried.and_then(|(_, why_not)| *why_not);
+        let blocked = route.when.as_ref().filter(|_| why_not == Some(NotMatched::When));
+        let blocked_by = blocked.and_then(|when| when.blocked_by(&context.on(route), rules.groups()).map(str::to_owned));
+        RouteStep { id: route.id.clone(), matched: tried.is_some() && why_not.is_none(), why_not, blocked_by }
+    };
+    rules.routes.candidates(&head.normal_path).into_iter().map(step).collect()
 }
 
 /// What a preview shows, or why it shows nothing.
@@ -240,7 +275,7 @@ fn previewed(preview: &Preview, without_key: bool) -> Option<String> {
     }
     let claims = preview.claims.as_ref()?;
     let features = claims.features.iter().map(|(key, value)| format!("feature {key} = {value}"));
-    let experiments = claims.experiments.iter().map(|(key, arm)| format!("experiment {key} = arm {arm}"));
+    let experiments = claims.experiments.iter().map(|(key, index)| format!("experiment {key} = variation {index}"));
     let region = claims.region.iter().map(|id| format!("region {id}"));
     let forced: Vec<_> = features.chain(experiments).chain(region).collect();
     Some(format!("preview: {}; it counts in no experiment", forced.join(", ")))
@@ -259,6 +294,7 @@ fn visitor(context: &Context) -> Visitor {
         may_be_identified: permissions.identify,
         may_be_bucketed: permissions.bucket,
         unit,
+        session: context.session.state.as_str(),
     }
 }
 
@@ -287,16 +323,16 @@ fn region(rules: &RuleSet, context: &Context) -> RegionStep {
 }
 
 fn shown(decision: &Decision) -> Vec<ShownStep> {
-    use decide::arms::ShownSource;
-    let step = |shown: &decide::arms::Shown| ShownStep {
+    let in_experiment = |shown: &Shown| shown.variation.clone().filter(|variation| variation.in_experiment);
+    let step = |shown: &Shown| ShownStep {
         key: shown.key.clone(),
         value: shown.value.clone(),
         source: match shown.source {
             ShownSource::Feature(source) => source.as_str().to_owned(),
             ShownSource::Experiment => "experiment".to_owned(),
         },
-        experiment: shown.arm.as_ref().filter(|arm| arm.in_experiment).map(|arm| arm.experiment.clone()),
-        variation: shown.arm.as_ref().filter(|arm| arm.in_experiment).map(|arm| arm.variation),
+        experiment: in_experiment(shown).map(|variation| variation.experiment),
+        variation: in_experiment(shown).map(|variation| variation.index),
     };
     decision.shown.iter().map(step).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::hex::hex;
+use base16ct::lower::encode_string as hex;
+
+use crate::code::Code;
 use crate::plan::Exchange;
 use crate::plan::fallback::FallbackPlan;
 use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};
@@ -14,25 +16,36 @@ pub enum FallbackReason {
     Send(SendError),
     /// It got a status that counts as a failure.
     Status(u16),
+    /// Its body broke off before anything was sent.
+    Body,
 }
 
 impl FallbackReason {
-    /// The code in the log.
+    /// The word in the log: a code, or `status-` and the status.
     pub fn code(self) -> String {
         match self {
-            Self::Send(error) => send_code(error).to_owned(),
             Self::Status(status) => format!("status-{status}"),
+            other => other.code_of().to_string(),
+        }
+    }
+
+    /// The code, the status aside.
+    pub fn code_of(self) -> Code {
+        match self {
+            Self::Send(error) => send_code(error),
+            Self::Status(_) => Code::BackendStatus,
+            Self::Body => Code::BodyBroken,
         }
     }
 }
 
 /// The code of a failed send in the log.
-pub fn send_code(error: SendError) -> &'static str {
+pub fn send_code(error: SendError) -> Code {
     match error {
-        SendError::NoBackend => "backend-unknown",
-        SendError::Unreachable => "backend-unreachable",
-        SendError::TimedOut => "backend-timeout",
-        SendError::Failed => "backend-failed",
+        SendError::NoBackend => Code::BackendUnknown,
+        SendError::Unreachable => Code::BackendUnreachable,
+        SendError::TimedOut => Code::BackendTimeout,
+        SendError::Failed => Code::BackendFailed,
     }
 }
 
@@ -44,10 +57,16 @@ pub struct Fetched<B> {
     /// The request that was answered; its headers are gone with it.
     pub exchange: Exchange,
     /// Why that was the fallback, if so.
-    pub fallback: Option<FallbackReason>,
+    pub reason: Option<FallbackReason>,
     /// From the first request to the head of the answer.
     pub first_byte: Duration,
+    /// The fallback, where it wasn't asked for.
+    fallback: Option<FallbackPlan>,
+    started: Duration,
 }
+
+/// Writes a planned fallback out.
+pub type WriteOut<'a> = dyn Fn(&FallbackPlan) -> Option<Exchange> + 'a;
 
 /// Sends the planned request; where that fails, the fallback, as `written_out`. `body` goes with the first request alone. An answer
 /// that will be rewritten has to be decoded first: `decode`.
@@ -55,30 +74,47 @@ pub fn fetch<P: Platform>(
     platform: &P,
     mut primary: Exchange,
     fallback: Option<FallbackPlan>,
-    written_out: impl FnOnce(&FallbackPlan) -> Option<Exchange>,
+    written_out: &WriteOut<'_>,
     body: Option<P::Body>,
     decode: bool,
 ) -> Fetched<P::Body> {
     let started = platform.uptime();
-    let first = send(platform, &mut primary, body, decode);
-    let reason = match (&first, &fallback) {
-        (_, None) => None,
-        (Err(error), Some(_)) => Some(FallbackReason::Send(*error)),
-        (Ok(response), Some(fallback)) => {
-            fallback.statuses().contains(&response.status).then(|| FallbackReason::Status(response.status.as_u16()))
+    let response = send(platform, &mut primary, body, decode);
+    let reason = fallback.as_ref().and_then(|fallback| match &response {
+        Err(error) => Some(FallbackReason::Send(*error)),
+        Ok(response) if fallback.statuses().contains(&response.status) => {
+            Some(FallbackReason::Status(response.status.as_u16()))
         }
-    };
-    let elapsed = |platform: &P| platform.uptime().saturating_sub(started);
-    let second = reason.and(fallback).and_then(|fallback| written_out(&fallback));
-    let (Some(reason), Some(mut second)) = (reason, second) else {
-        return Fetched { response: first, exchange: primary, fallback: None, first_byte: elapsed(platform) };
-    };
-    match (send(platform, &mut second, None, false), first) {
-        // The first answer is better than none.
-        (Err(_), Ok(first)) => {
-            Fetched { response: Ok(first), exchange: primary, fallback: None, first_byte: elapsed(platform) }
+        Ok(_) => None,
+    });
+    let first_byte = platform.uptime().saturating_sub(started);
+    let fetched = Fetched { response, exchange: primary, reason: None, first_byte, fallback, started };
+    match reason {
+        Some(reason) => fetched.fall_back(platform, reason, written_out),
+        None => fetched,
+    }
+}
+
+impl<B: std::io::Read + From<Vec<u8>>> Fetched<B> {
+    /// Asks for the fallback instead, for this reason. Where there is none, or it fails too, what is there already stays: an answer, even
+    /// a failed one, is better than none; one whose body broke off is none.
+    pub fn fall_back<P: Platform<Body = B>>(
+        mut self,
+        platform: &P,
+        reason: FallbackReason,
+        written_out: &WriteOut<'_>,
+    ) -> Self {
+        if reason == FallbackReason::Body {
+            self.response = Err(SendError::Failed);
         }
-        (response, _) => Fetched { response, exchange: second, fallback: Some(reason), first_byte: elapsed(platform) },
+        let Some(mut second) = self.fallback.take().and_then(|fallback| written_out(&fallback)) else { return self };
+        let response = send(platform, &mut second, None, false);
+        self.first_byte = platform.uptime().saturating_sub(self.started);
+        if response.is_ok() || self.response.is_err() {
+            Self { response, exchange: second, reason: Some(reason), ..self }
+        } else {
+            self
+        }
     }
 }
 

@@ -84,8 +84,9 @@ fn collect<'h>(headers: impl Iterator<Item = (&'h http::HeaderName, &'h HeaderVa
     map
 }
 
-fn received(response: &mut fastly::Response) -> Response<Body> {
+fn received(response: &mut fastly::Response) -> Result<Response<Body>, SendError> {
     Response { status: response.get_status(), headers: collect(response.get_headers()), body: response.take_body() }
+        .final_one()
 }
 
 /// Before the cache stores an answer. An error here has it serve the stale one.
@@ -321,7 +322,7 @@ impl Platform for Fastly<'_> {
         let (request, backend) = to_request(request, self.sandbox.has_cache)?;
         let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;
         let mut answer = request.send(backend).map_err(|error| send_error(&error))?;
-        let response = received(&mut answer);
+        let response = received(&mut answer)?;
         self.answered.borrow_mut().push(answer);
         Ok(response)
     }
@@ -337,7 +338,7 @@ impl Platform for Fastly<'_> {
         loop {
             pending = match pending.poll() {
                 PollResult::Done(done) => {
-                    return done.map(|mut answer| received(&mut answer)).map_err(|error| send_error(&error));
+                    return received(&mut done.map_err(|error| send_error(&error))?);
                 }
                 PollResult::Pending(pending) => pending,
             };

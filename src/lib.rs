@@ -21,8 +21,8 @@ pub mod wire;
 
 // What they share.
 pub mod attributes;
+pub mod code;
 pub mod explain;
-mod hex;
 pub mod mac;
 pub mod platform;
 pub mod replication;
@@ -34,4 +34,3 @@ pub use ::growthbook;
 pub(crate) use ::growthbook::json_words;
 pub use ::growthbook::{condition, json_place};
 
-pub use transform::media as adapt;

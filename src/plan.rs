@@ -1,7 +1,7 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
-pub mod body;
 pub mod exchange;
+mod facts;
 pub mod fallback;
 pub mod key;
 pub mod personal;
@@ -14,13 +14,15 @@ pub mod variant;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::admit::RequestHead;
+use crate::code::Code;
 use crate::context::Context;
-use crate::decide::Decision;
+use crate::context::preview::Preview;
+use crate::decide::{Considered, Decision};
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Route};
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
-use body::BodyPlan;
+use crate::transform::body::BodyPlan;
 pub use exchange::Exchange;
 use fallback::FallbackPlan;
 use personalized::PersonalizedRequest;
@@ -29,7 +31,35 @@ use variant::Variant;
 
 /// What is done for a request.
 #[derive(Debug)]
-pub enum Plan {
+pub struct Plan {
+    /// What is asked or answered.
+    pub action: Action,
+    /// On what terms the answer goes out.
+    pub terms: Terms,
+    /// Codes of what could not be done as the rules say.
+    pub codes: Vec<Code>,
+}
+
+/// On what terms an answer goes out, whoever gives it.
+#[derive(Debug)]
+pub struct Terms {
+    /// The route, where one matched.
+    pub route: Option<String>,
+    /// What the answer says of itself to caches.
+    pub privacy: Privacy,
+    /// `Set-Cookie` lines about the visitor's id (it is new, or the visitor wants none) and the preview.
+    pub cookies: Vec<HeaderValue>,
+    /// The `Set-Cookie` line of remembered variations: for an answer that is shown as it was decided.
+    pub remembered: Option<HeaderValue>,
+    /// Whether a signed preview shapes the answer: it counts for nobody, and nobody keeps it.
+    pub is_preview: bool,
+    /// The revision of the rules.
+    pub revision: Option<String>,
+}
+
+/// What is asked or answered.
+#[derive(Debug)]
+pub enum Action {
     /// Ask a backend.
     Fetch(Box<FetchPlan>),
     /// Answer here.
@@ -39,8 +69,6 @@ pub enum Plan {
 /// Ask a backend.
 #[derive(Debug)]
 pub struct FetchPlan {
-    /// The route, where one matched.
-    pub route: Option<String>,
     /// The request.
     pub primary: Exchange,
     /// What is asked for when that fails.
@@ -51,17 +79,11 @@ pub struct FetchPlan {
     pub vary: Vec<HeaderName>,
     /// Client hints that the answer asks for.
     pub hints: Vec<&'static str>,
-    /// What the answer says of itself.
-    pub privacy: Privacy,
-    /// Codes of what could not be done as the rules say.
-    pub codes: Vec<&'static str>,
 }
 
 /// An answer made here.
 #[derive(Debug)]
 pub struct AnswerPlan {
-    /// The route.
-    pub route: String,
     /// The status.
     pub status: StatusCode,
     /// Headers.
@@ -70,8 +92,6 @@ pub struct AnswerPlan {
     pub body: String,
     /// What shaped it.
     pub variant: Variant,
-    /// What the answer says of itself.
-    pub privacy: Privacy,
 }
 
 /// What an answer says of itself to caches below the edge (design.md section 4).
@@ -87,63 +107,133 @@ pub enum Privacy {
     NoStore,
 }
 
-/// Plans a request that no rule touches.
-pub fn passthrough(head: &RequestHead, settings: &Settings) -> FetchPlan {
-    FetchPlan {
-        route: None,
-        primary: exchange::transparent(head, settings, DEFAULT_BACKEND),
-        fallback: None,
-        body: None,
-        vary: Vec::new(),
-        hints: Vec::new(),
-        privacy: Privacy::Transparent,
-        codes: Vec::new(),
+impl Plan {
+    fn new(route: Option<&Route>, action: Action, privacy: Privacy) -> Self {
+        let route = route.map(|route| route.id.clone());
+        let terms =
+            Terms { route, privacy, cookies: Vec::new(), remembered: None, is_preview: false, revision: None };
+        Self { action, terms, codes: Vec::new() }
+    }
+
+    fn fetch(route: Option<&Route>, primary: Exchange, privacy: Privacy) -> Self {
+        let plan = FetchPlan { primary, fallback: None, body: None, vary: Vec::new(), hints: Vec::new() };
+        Self::new(route, Action::Fetch(Box::new(plan)), privacy)
+    }
+
+    fn with_privacy(mut self, privacy: Privacy) -> Self {
+        self.terms.privacy = privacy;
+        self
+    }
+
+    fn coded(mut self, code: Code) -> Self {
+        self.codes.push(code);
+        self
+    }
+
+    /// The variant of the request or the answer.
+    #[must_use]
+    pub fn variant(&self) -> &Variant {
+        match &self.action {
+            Action::Fetch(plan) => &plan.primary.variant,
+            Action::Answer(plan) => &plan.variant,
+        }
     }
 }
 
-/// Plans a request as it was decided.
-pub fn plan(head: &RequestHead, rules: &RuleSet, context: &Context, decision: &Decision) -> Plan {
-    // Who is excluded from a route gets what the origin has, and no cache below may take it for everybody's.
-    let untouched = |plan: FetchPlan| {
-        let privacy = if decision.by_visitor { Privacy::Private } else { plan.privacy };
-        Plan::Fetch(Box::new(FetchPlan { privacy, ..plan }))
+/// Plans a request that no rule touches.
+#[must_use]
+pub fn passthrough(head: &RequestHead, settings: &Settings) -> Plan {
+    Plan::fetch(None, exchange::transparent(head, settings, DEFAULT_BACKEND), Privacy::Transparent)
+}
+
+/// Plans a request as it was considered. A preview may begin or end on a page that no rule touches, too.
+#[must_use]
+pub fn plan(head: &RequestHead, rules: &RuleSet, considered: &Considered, preview: &Preview) -> Plan {
+    let mut plan = planned(head, rules, considered);
+    plan.terms.cookies.extend(preview.cookie());
+    plan.terms.is_preview = preview.claims.is_some();
+    plan.terms.revision.clone_from(&rules.revision);
+    plan
+}
+
+fn planned(head: &RequestHead, rules: &RuleSet, considered: &Considered) -> Plan {
+    let Considered { context: Some(context), decision } = considered else {
+        return passthrough(head, &rules.settings);
     };
-    let Some(candidate) = &decision.route else {
-        return untouched(passthrough(head, &rules.settings));
-    };
-    let route = &*candidate.route;
-    let values = PlanValues { context, captures: &candidate.captures, decision };
-    match &route.action {
-        _ if !route.enabled => untouched(named_passthrough(head, rules, route)),
-        CompiledAction::Passthrough => untouched(named_passthrough(head, rules, route)),
-        CompiledAction::Respond { status, headers, body } => {
-            let mut filled = HeaderMap::new();
-            for (name, template) in headers {
-                insert_filled(&mut filled, name, template, &values);
+    let mut plan = Planner { head, rules, context, decision }.plan();
+    // What follows from one visitor's id or session is no cache's to keep.
+    if decision.chosen_by.and(decision.evaluated_by).meets(rules.personal()) {
+        plan.terms.privacy = Privacy::NoStore;
+    }
+    if decision.is_personal() {
+        plan.terms.cookies = personal::visitor_cookies(&rules.settings, context);
+        plan.terms.remembered = personal::sticky_cookie(&rules.settings, context, decision);
+    }
+    plan
+}
+
+/// What a plan follows from.
+#[derive(Clone, Copy)]
+struct Planner<'a> {
+    head: &'a RequestHead,
+    rules: &'a RuleSet,
+    context: &'a Context,
+    decision: &'a Decision,
+}
+
+impl Planner<'_> {
+    fn plan(self) -> Plan {
+        let Self { head, rules, context, decision } = self;
+        let Some(candidate) = &decision.route else { return self.untouched(None) };
+        let route = &*candidate.route;
+        let values = PlanValues { context, route, captures: &candidate.captures, decision };
+        match &route.action {
+            _ if !route.enabled => self.untouched(Some(route)),
+            CompiledAction::Passthrough => self.untouched(Some(route)),
+            CompiledAction::Respond { status, headers, body } => {
+                let (mut filled, mut absent) = (HeaderMap::new(), false);
+                for (name, template) in headers {
+                    absent |= !insert_filled(&mut filled, name, template, &values);
+                }
+                let (body, lacks) = body.fill_what_is_there(&values, body_place(&filled));
+                let plan = self.answer(route, *status, filled, body, &values);
+                if absent || lacks { plan.coded(Code::TemplateAbsent) } else { plan }
             }
-            let body = body.fill(&values, body_place(&filled)).unwrap_or_default();
-            Plan::Answer(answer(route, *status, filled, body, &values))
+            CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
+                Some(location) if !leads_back(head, &location) => {
+                    let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                    self.answer(route, *status, headers, String::new(), &values)
+                }
+                unusable => {
+                    let code = if unusable.is_some() { Code::RedirectLoop } else { Code::TemplateAbsent };
+                    self.untouched(Some(route)).coded(code).with_privacy(Privacy::Private)
+                }
+            },
+            CompiledAction::Personalize(personalize) => {
+                if let Some(location) = experiment_redirect(head, rules, decision) {
+                    let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                    return self.answer(route, StatusCode::FOUND, headers, String::new(), &values);
+                }
+                PersonalizedRequest { head, rules, candidate, personalize, values: &values }.plan()
+            }
         }
-        CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
-            Some(location) if !leads_back(head, &location) => {
-                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                Plan::Answer(answer(route, *status, headers, String::new(), &values))
-            }
-            unusable => {
-                let mut plan = named_passthrough(head, rules, route);
-                plan.privacy = Privacy::Private;
-                plan.codes.push(if unusable.is_some() { "redirect-loop" } else { "template-absent" });
-                Plan::Fetch(Box::new(plan))
-            }
-        },
-        CompiledAction::Personalize(personalize) => {
-            if let Some(location) = arm_redirect(head, rules, decision) {
-                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                return Plan::Answer(answer(route, StatusCode::FOUND, headers, String::new(), &values));
-            }
-            let request = PersonalizedRequest { head, rules, candidate, personalize, values: &values };
-            Plan::Fetch(Box::new(request.plan()))
-        }
+    }
+
+    /// Who is excluded from a route gets what the origin has, and no cache below may take it for everybody's.
+    fn untouched(self, route: Option<&Route>) -> Plan {
+        let primary = exchange::transparent(self.head, &self.rules.settings, DEFAULT_BACKEND);
+        let privacy = if self.decision.is_by_visitor() { Privacy::Private } else { Privacy::Transparent };
+        Plan::fetch(route, primary, privacy)
+    }
+
+    fn answer(self, route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> Plan {
+        let mut variant = Variant::default();
+        values.add_dimensions(self.rules, route.templates().into_iter(), &mut variant);
+        values.add_variations(self.rules, &mut variant);
+        let shown = self.rules.followed(route.reads.request);
+        let privacy = if shown.meets(self.rules.personal()) { Privacy::NoStore } else { Privacy::Private };
+        let answer = AnswerPlan { status, headers, body, variant };
+        Plan::new(Some(route), Action::Answer(answer), privacy)
     }
 }
 
@@ -161,12 +251,8 @@ fn body_place(headers: &HeaderMap) -> Place {
     }
 }
 
-fn named_passthrough(head: &RequestHead, rules: &RuleSet, route: &Route) -> FetchPlan {
-    FetchPlan { route: Some(route.id.clone()), ..passthrough(head, &rules.settings) }
-}
-
 /// Where a URL experiment sends the visitor with a redirect: where settings say so, or where its target is on another host.
-fn arm_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Option<HeaderValue> {
+fn experiment_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision) -> Option<HeaderValue> {
     let (_, target) = decision.redirect.as_ref()?;
     let inside = own_target(head, target).is_some() && rules.settings.redirects == RedirectMode::Rewrite;
     // A redirect would turn a POST into a GET, and lose what it carries.
@@ -188,7 +274,7 @@ fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Optio
     authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
 }
 
-/// Authority, path and query of an absolute URL, as an experiment's arm names one. The path is what the variant says of that arm.
+/// Authority, path and query of an absolute URL, as an experiment's variation names one. The path is what the variant says of it.
 #[must_use]
 pub fn split_target(target: &str) -> Option<(&str, &str, Option<&str>)> {
     let (_, rest) = target.split_once("://")?;
@@ -200,15 +286,6 @@ pub fn split_target(target: &str) -> Option<(&str, &str, Option<&str>)> {
         None => (rest, None),
     };
     Some((authority, if path.is_empty() { "/" } else { path }, query))
-}
-
-fn answer(route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> AnswerPlan {
-    let mut variant = Variant::default();
-    let templates = route.templates();
-    values.add_dimensions(templates.iter().copied(), &mut variant);
-    values.add_arms(&mut variant);
-    let privacy = if values.identify(templates.iter().copied()) { Privacy::NoStore } else { Privacy::Private };
-    AnswerPlan { route: route.id.clone(), status, headers, body, variant, privacy }
 }
 
 fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {

@@ -203,6 +203,18 @@ pub struct Response<B> {
     pub body: B,
 }
 
+impl<B> Response<B> {
+    /// The answer of a backend, where it can be one to the client.
+    ///
+    /// # Errors
+    ///
+    /// An interim status (1xx). The edge asked for no other protocol (`Upgrade` ends here), so there is nothing to switch to with
+    /// 101, and the platform refuses to send such a status to a client.
+    pub fn final_one(self) -> Result<Self, SendError> {
+        if self.status.is_informational() { Err(SendError::Failed) } else { Ok(self) }
+    }
+}
+
 /// A body on its way to the client, chunk by chunk. Dropped unfinished, the client's connection is cut, so that a
 /// truncated answer can't pass for a whole one.
 pub trait ClientStream<B>: Write {

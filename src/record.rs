@@ -1,15 +1,21 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+mod visit;
+
 use std::collections::BTreeMap;
 
-use http::HeaderMap;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
+use crate::attributes::{self, Kind};
+use crate::code::Code;
 use crate::condition::{Attributes, Value};
 use crate::plan::variant::Variant;
 use crate::platform::{Endpoint, Platform};
 use crate::rules::Fault;
+use crate::rules::settings::attributes::OwnAttributes;
+
+pub use visit::{Visit, record};
 
 /// The version of the lines' shape.
 pub const SCHEMA: u32 = 1;
@@ -36,7 +42,8 @@ pub struct DecisionLine<'a> {
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<&'a str>,
     /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
-    pub arm: Option<crate::rules::Arm>,
+    #[serde(rename = "arm")]
+    pub role: Option<crate::rules::Role>,
     /// Where the shadow's plan differs; `null` where there is no shadow, or no difference.
     pub shadow: Option<ShadowDifference>,
     /// The route; `null` where none matched.
@@ -69,14 +76,16 @@ pub struct DecisionLine<'a> {
     pub session_ms: Option<u64>,
     /// Whether a signed preview was on.
     pub preview: bool,
-    /// Codes of what went wrong.
-    pub errors: Vec<&'a str>,
+    /// Codes of what went wrong, each once.
+    pub errors: &'a [Code],
     /// The sandbox's first request.
     pub cold: bool,
     /// Look-ups in the config store.
     pub lookups: u32,
-    /// From the request to the end of the answer's head.
+    /// From the request to the answer's head.
     pub total_ms: f64,
+    /// From the request to the end of the answer's body, as far as the edge sends it itself.
+    pub done_ms: f64,
     /// Resolving rules.
     pub rules_ms: f64,
     /// From the first backend request to the head of the answer.
@@ -123,14 +132,14 @@ struct ErrorLine<'a> {
     v: u32,
     time: &'a str,
     request_id: &'a str,
-    code: &'a str,
+    code: Code,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a Fault>,
 }
 
-/// A line of `exposures`: one for each arm that a visitor was shown by assignment. Its columns are those that GrowthBook's
+/// A line of `exposures`: one for each variation that a visitor was assigned. Its columns are those that GrowthBook's
 /// assignment query reads (`docs/EXPERIMENTS.md`).
 #[derive(Debug, Serialize)]
 pub struct ExposureLine<'a> {
@@ -144,9 +153,9 @@ pub struct ExposureLine<'a> {
     pub revision: Option<&'a str>,
     /// The experiment's key.
     pub experiment_id: &'a str,
-    /// The arm's key.
+    /// The variation's key.
     pub variation_id: &'a str,
-    /// The arm's index.
+    /// The variation's index.
     pub variation: usize,
     /// The feature whose rule ran the experiment.
     pub feature_id: Option<&'a str>,
@@ -154,17 +163,25 @@ pub struct ExposureLine<'a> {
     pub unit_type: &'a str,
     /// Its value's pseudonym.
     pub unit_id: String,
-    /// Whether the arm was remembered.
+    /// Whether the variation was remembered.
     pub sticky: bool,
+    /// Whether the visitor got the answer as it was decided.
+    pub shown: bool,
+    /// Why not: the code of what went wrong, or `status-` and the status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<&'a str>,
     /// Attributes that settings allow here.
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The attributes among `allowed` that are scalars. Ids are never among them.
-pub fn allowed_attributes(context: &dyn Attributes, allowed: &[String]) -> serde_json::Map<String, serde_json::Value> {
-    let identifying = ["id", "userId", "visitorId", "url", "query", "session"];
+pub fn allowed_attributes(
+    context: &dyn Attributes,
+    own: &OwnAttributes,
+    allowed: &[String],
+) -> serde_json::Map<String, serde_json::Value> {
     let mut attributes = serde_json::Map::new();
-    for name in allowed.iter().filter(|name| !identifying.contains(&name.as_str())) {
+    for name in allowed.iter().filter(|name| !tells_who(own, name)) {
         let value = match context.attribute(name) {
             Some(Value::String(text)) => bounded(&text).into(),
             Some(Value::Bool(truth)) => truth.into(),
@@ -174,6 +191,14 @@ pub fn allowed_attributes(context: &dyn Attributes, allowed: &[String]) -> serde
         attributes.insert(name.clone(), value);
     }
     attributes
+}
+
+/// Whether an attribute may tell one visitor from the others. A URL may, by what is in its query.
+fn tells_who(own: &OwnAttributes, name: &str) -> bool {
+    match attributes::find(name) {
+        Some(known) => (known.identifies && known.kind != Kind::Truth && name != "segments") || matches!(name, "url" | "query"),
+        None => own.find(name).is_none_or(|(_, own)| own.identifies),
+    }
 }
 
 /// Writes the line of an exposure.
@@ -193,15 +218,15 @@ pub fn errors<P: Platform>(
     request_id: &str,
     revision: Option<&str>,
     faults: &[Fault],
-    codes: &[&str],
+    codes: &[Code],
 ) {
-    for code in codes {
+    for code in codes.iter().copied().filter(|code| *code != Code::RuleFault) {
         write(platform, Endpoint::Errors, &ErrorLine { v: SCHEMA, time, request_id, code, revision, fault: None });
     }
     for fault in faults.iter().take(MAX_FAULTS) {
         // A key or a text of the rules may be as long as an entry.
         let fault = Fault::new(&fault.dictionary, bounded(&fault.pointer), bounded(&fault.message));
-        let line = ErrorLine { v: SCHEMA, time, request_id, code: "rule-fault", revision, fault: Some(&fault) };
+        let line = ErrorLine { v: SCHEMA, time, request_id, code: Code::RuleFault, revision, fault: Some(&fault) };
         write(platform, Endpoint::Errors, &line);
     }
 }
@@ -224,11 +249,6 @@ pub fn bounded(text: &str) -> &str {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
-}
-
-/// `Content-Length`, where there is one.
-pub fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether `request_id` is among a share `sample` (0 to 1) of all: decided by the id, so that all lines of a request are there or

@@ -15,6 +15,7 @@
 //! | status | meaning |
 //! | --- | --- |
 //! | 200 | every item is stored, or was already |
+//! | 400 | the body broke off; send it again |
 //! | 401 | the signature doesn't count; nothing was read |
 //! | 413 | too many bytes or items; send smaller batches |
 //! | 415 | another content type than NDJSON or JSON, or a compressed body |
@@ -26,12 +27,15 @@ mod apply;
 mod items;
 pub mod webhook;
 
+use std::io::Read;
+
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 pub use webhook::{WebhookFault, WebhookSecret, sign};
 
+use crate::code::Code;
 use crate::platform::{Platform, StoreError};
 pub use crate::rules::settings::replication::{LARGEST_BODY, ReplicationSettings};
 use crate::session::SessionSettings;
@@ -66,13 +70,13 @@ pub struct Answer {
     /// JSON: what went wrong, or what became of every item.
     pub body: Value,
     /// The code for the log; `None` where all went well.
-    pub code: Option<&'static str>,
+    pub code: Option<Code>,
     /// How many items ended how.
     pub counts: Counts,
 }
 
 impl Answer {
-    fn refusal(status: StatusCode, code: &'static str, reason: &str) -> Self {
+    fn refusal(status: StatusCode, code: Code, reason: &str) -> Self {
         let body = json!({ "error": code, "reason": reason });
         Self { status, retry_after: None, body, code: Some(code), counts: Counts::default() }
     }
@@ -91,46 +95,58 @@ impl Answer {
     }
 }
 
-/// Answers a request to replicate sessions. `body` is what was read of it, at most one byte more than
-/// [`max_bytes`](ReplicationSettings::max_bytes); `now` is the wall clock.
+/// Answers a request to replicate sessions; `now` is the wall clock. Of `body` nothing is read before the headers have shown a signature
+/// of this time, and never more than [`max_bytes`](ReplicationSettings::max_bytes) and one.
 pub fn handle<P: Platform>(
     platform: &P,
     headers: &HeaderMap,
-    body: &[u8],
+    body: impl Read,
     settings: &ReplicationSettings,
     session: &SessionSettings,
     now: OffsetDateTime,
 ) -> Answer {
-    if body.len() > settings.max_bytes() {
-        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
-        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-large", &reason);
-    }
+    let unauthorized = |fault: WebhookFault| Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    let announced = match webhook::announced(headers, settings.tolerance, now) {
+        Ok(announced) => announced,
+        Err(fault) => return unauthorized(fault),
+    };
     let secrets = match secrets(platform) {
         Ok(secrets) => secrets,
         Err(answer) => return *answer,
     };
-    if let Err(fault) = webhook::verify(headers, body, &secrets, settings.tolerance, now) {
-        return Answer::refusal(StatusCode::UNAUTHORIZED, fault.code(), fault.reason());
+    // One byte more than is allowed tells that there is more.
+    let limit = u64::try_from(settings.max_bytes()).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    if body.take(limit).read_to_end(&mut bytes).is_err() {
+        return Answer::refusal(StatusCode::BAD_REQUEST, Code::ReplicationBrokenOff, "the body broke off; send it again");
+    }
+    if bytes.len() > settings.max_bytes() {
+        let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());
+        return Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooLarge, &reason);
+    }
+    let body = bytes.as_slice();
+    if let Err(fault) = announced.verify(body, &secrets) {
+        return unauthorized(fault);
     }
     let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         // RFC 9110, section 15.5.16: an encoding, too, is a media type that isn't taken.
         let reason = "expected a body without Content-Encoding";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-encoding", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ReplicationContentEncoding, reason);
     }
     let Some(format) = items::Format::of(headers) else {
         let reason = "expected Content-Type application/x-ndjson or application/json";
-        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "replication-content-type", reason);
+        return Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ReplicationContentType, reason);
     };
     let read = items::read(format, body, settings.max_items(), &session.limits, now);
     match read {
         Ok(items) => finished(apply::apply(platform, items, session)),
         Err(items::BodyFault::TooMany) => {
             let reason = format!("expected at most {} items; send smaller batches", settings.max_items());
-            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "replication-too-many", &reason)
+            Answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, Code::ReplicationTooMany, &reason)
         }
         Err(items::BodyFault::Malformed(reason)) => {
-            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, "replication-malformed", reason)
+            Answer::refusal(StatusCode::UNPROCESSABLE_ENTITY, Code::ReplicationMalformed, reason)
         }
     }
 }
@@ -143,10 +159,10 @@ fn secrets<P: Platform>(platform: &P) -> Result<Vec<WebhookSecret>, Box<Answer>>
     };
     let secret = platform
         .secret(SECRET)
-        .map_err(|_| unavailable("replication-no-secret-store", "the secret store did not answer"))?;
+        .map_err(|_| unavailable(Code::ReplicationNoSecretStore, "the secret store did not answer"))?;
     let secrets = WebhookSecret::parse_all(secret.as_deref().unwrap_or_default());
     if secrets.is_empty() {
-        return Err(unavailable("replication-no-secret", "no usable webhook secret (whsec_…) is set"));
+        return Err(unavailable(Code::ReplicationNoSecret, "no usable webhook secret (whsec_…) is set"));
     }
     Ok(secrets)
 }
@@ -179,12 +195,12 @@ fn finished(results: Vec<(usize, apply::End)>) -> Answer {
     }
     let (status, code, retry_after) = match counts {
         Counts { retry: 1.., .. } if throttled => {
-            (StatusCode::TOO_MANY_REQUESTS, Some("replication-throttled"), Some(RETRY_THROTTLED))
+            (StatusCode::TOO_MANY_REQUESTS, Some(Code::ReplicationThrottled), Some(RETRY_THROTTLED))
         }
         Counts { retry: 1.., .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, Some("replication-store-failed"), Some(RETRY_FAILED))
+            (StatusCode::SERVICE_UNAVAILABLE, Some(Code::ReplicationStoreFailed), Some(RETRY_FAILED))
         }
-        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some("replication-refused"), None),
+        Counts { refused: 1.., .. } => (StatusCode::UNPROCESSABLE_ENTITY, Some(Code::ReplicationRefused), None),
         _ => (StatusCode::OK, None, None),
     };
     let body = json!({

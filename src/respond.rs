@@ -1,14 +1,18 @@
 //! Respond: the answer's head, honest to every cache below; the body streams.
 
+mod answered;
 pub mod body;
 pub mod cache_control;
 pub mod conditional;
 pub mod error_page;
 pub mod storing;
 
+pub use answered::{Answered, respond};
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::plan::Privacy;
+use crate::context::preview;
+use crate::plan::{Privacy, Terms};
 use crate::plan::variant::{EDGE_VARIANT, Variant};
 use crate::wire::headers::{remove_hop_by_hop, remove_where};
 
@@ -25,10 +29,32 @@ const NOT_THE_ORIGINS: [&str; 6] = [
     "cloudflare-cdn-cache-control",
 ];
 
-/// Shapes the head of an answer. What isn't personalized stays as the origin sent it, hop-by-hop fields aside.
+/// Finishes the head of an answer: cookies, `Edge-Variant`, `Edge-Revision`, `Vary`, `Cache-Control`. `shown`: it is the answer that was
+/// decided. What isn't personalized stays as the origin sent it, hop-by-hop fields aside.
 ///
-/// Every answer of a personalized route says the same of `Vary`, control arm, errors and redirects included.
-pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy) {
+/// Every answer of a personalized route says the same of `Vary`, control variation, errors and redirects included.
+pub fn finish_head(status: StatusCode, headers: &mut HeaderMap, terms: &Terms, variant: &Variant, shown: bool) {
+    // What was not shown is nothing to remember.
+    let remembered = terms.remembered.iter().filter(|_| shown);
+    let mut own = terms.is_preview;
+    for cookie in terms.cookies.iter().chain(remembered) {
+        headers.append(header::SET_COOKIE, cookie.clone());
+        own = true;
+    }
+    if terms.is_preview {
+        preview::mark(headers);
+    }
+    // A preview is nobody's to keep, nor is what carries a cookie of the edge's.
+    let privacy = if own { terms.privacy.max(Privacy::NoStore) } else { terms.privacy };
+    shape(status, headers, variant, privacy);
+    if terms.privacy != Privacy::Transparent
+        && let Some(value) = terms.revision.as_deref().and_then(|revision| HeaderValue::from_str(revision).ok())
+    {
+        headers.insert(EDGE_REVISION, value);
+    }
+}
+
+fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy) {
     remove_hop_by_hop(headers);
     if privacy == Privacy::Transparent {
         return;
@@ -46,19 +72,11 @@ pub fn shape(status: StatusCode, headers: &mut HeaderMap, variant: &Variant, pri
 
 /// Asks for client hints (RFC 8942 section 3.1), beside those that the origin asks for.
 pub fn ask_for_hints(headers: &mut HeaderMap, hints: &[&str]) {
-    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
-        headers.append(const { HeaderName::from_static("accept-ch") }, value);
-    }
-}
-
-/// Adds `Edge-Revision` to the answer of a personalized route, from which [`shape`] took the origin's; entries at bare names have no
-/// revision to name.
-pub fn add_revision(headers: &mut HeaderMap, revision: Option<&str>, privacy: Privacy) {
-    if privacy == Privacy::Transparent {
+    if hints.is_empty() {
         return;
     }
-    if let Some(value) = revision.and_then(|revision| HeaderValue::from_str(revision).ok()) {
-        headers.insert(EDGE_REVISION, value);
+    if let Ok(value) = HeaderValue::from_str(&hints.join(", ")) {
+        headers.append(const { HeaderName::from_static("accept-ch") }, value);
     }
 }
 

@@ -1,251 +1,149 @@
-//! The service: walks the steps for one request. Nothing of one visitor survives into the next.
+//! The service: walks the steps for one request. Each step takes what came before and returns a value of its own; nothing of one visitor
+//! survives into the next request.
 
 mod explain;
-mod payload;
 mod reserved;
 mod shadow;
-mod visit;
 
-use std::time::Duration;
-
-use http::Method;
-
-use crate::admit::{self, RequestHead};
-use crate::context::gather::{self, Kept};
-use crate::context::preview::{Preview, PreviewError};
-use crate::decide::{self, Decision};
-use crate::fetch;
-use crate::plan::body::BodyPlan;
-use crate::plan::fallback::FallbackPlan;
-use crate::plan::{self, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, personal};
-use crate::platform::{Caching, ClientRequest, Kv, Platform, Response};
-use crate::record;
-use crate::respond::body::{BodyFault, read_whole, send_stream, send_whole, treat};
-use crate::respond::{self, conditional, error_page};
-use crate::rules::cache::Notes;
+use crate::admit::{self, Arrival, RequestHead};
+use crate::context::preview::Preview;
+use crate::context::{Kept, Live};
+use crate::decide::{self, Considered, Decision};
+use crate::plan;
+use crate::platform::{ClientRequest, Kv, Platform, StoreError};
+use crate::record::{self, Visit};
+use crate::respond;
 use crate::rules::settings::Settings;
-use crate::rules::{RuleCache, RuleSet, Rules};
-use crate::transform::body::{BodyMode, Way};
-use crate::transform::headers::fit_version;
+use crate::rules::{Notes, RuleCache, RuleStores, Rules, Served};
 use crate::wire::cookies::Cookies;
-use payload::Payloads;
-use visit::{Sent, Visit};
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     rules: RuleCache,
-    payloads: Payloads,
     kept: Kept,
     served: u64,
 }
 
 /// Serves one request: sends the answer, then writes the log lines.
 pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: ClientRequest<P::Body>) {
-    let is_cold = sandbox.served == 0;
+    let arrival = Arrival::now(platform, sandbox.served == 0);
     sandbox.served += 1;
     let head = match admit::admit(&mut request, platform.random()) {
         Ok(head) => head,
-        Err(refusal) => return reserved::refuse(platform, &refusal),
+        Err(refusal) => return reserved::refuse(platform, &arrival, &refusal),
     };
-    let mut visit = Visit::begin(platform, head, is_cold);
-    if let Some(path) = visit.head.reserved {
-        return reserved::answer(&visit, sandbox, request, path);
+    if let Some(path) = head.reserved {
+        return reserved::answer(platform, &arrival, sandbox, &head, request.body, path);
     }
-    let staging = platform.runtime().is_staging;
-    let (rules, notes) = resolve(platform, &mut sandbox.rules, staging, visit.started, Some(&visit.head));
-    visit.notes = notes;
-    visit.rules_took = visit.elapsed();
+    let unit = |settings: &Settings| canary_unit(&head, settings);
+    let (rules, notes) = resolve(platform, &mut sandbox.rules, &arrival, unit);
+    let resolved = Resolved { notes, took: arrival.elapsed(platform) };
     match rules {
-        Rules::Set(served) => {
-            visit.arm = Some(served.arm);
-            visit.shadow = served.shadow;
-            let set = sandbox.payloads.extend(&mut visit, served.set);
-            personalize(&mut visit, sandbox, &set, request.body);
-        }
-        Rules::Off | Rules::Unusable => {
-            let plan = plan::passthrough(&visit.head, &Settings::default());
-            exchange(&mut visit, None, plan, request.body);
-        }
+        Rules::Set(served) => personalize(platform, &arrival, &mut sandbox.kept, head, served, resolved, request.body),
+        Rules::Off | Rules::Unusable => pass_through(platform, &arrival, &head, resolved, request.body),
     }
 }
 
-/// The rules of a request. A canary tells visitors apart by the visitor's cookie, or by the address where there is none: neither is
-/// stored for it.
+/// What resolving the rules took and told.
+struct Resolved {
+    notes: Notes,
+    took: std::time::Duration,
+}
+
+/// The rules of a request. `unit` gives what tells the visitor from others to a canary, under the settings that everybody else gets.
 fn resolve<P: Platform>(
     platform: &P,
     rules: &mut RuleCache,
-    is_staging: bool,
-    uptime: Duration,
-    head: Option<&RequestHead>,
+    arrival: &Arrival,
+    unit: impl FnOnce(&Settings) -> Option<String>,
 ) -> (Rules, Notes) {
-    let mut kv = |key: &str| {
-        let found = platform.kv_start(Kv::Rules, key).and_then(|pending| platform.kv_wait(pending))?;
+    let is_staging = platform.runtime().is_staging;
+    rules.resolve(&mut FromPlatform(platform), is_staging, arrival.uptime, unit)
+}
+
+/// The rules' stores, as the platform has them.
+struct FromPlatform<'p, P>(&'p P);
+
+impl<P: Platform> RuleStores for FromPlatform<'_, P> {
+    fn config(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        self.0.config(key)
+    }
+
+    fn kv(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.0.kv_start(Kv::Rules, key).and_then(|pending| self.0.kv_wait(pending))?;
         Ok(found.map(|value| value.bytes))
-    };
-    let unit = |rules: &RuleSet| {
-        let head = head?;
-        let visitor = rules.settings.visitor.read(&Cookies::of(&head.headers));
-        visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
-    };
-    rules.resolve(&mut |key| platform.config(key), &mut kv, is_staging, uptime, unit)
-}
+    }
 
-/// From the facts to the answer.
-fn personalize<P: Platform>(visit: &mut Visit<'_, P>, sandbox: &mut Sandbox, rules: &RuleSet, body: P::Body) {
-    let platform = visit.platform;
-    let keys = || sandbox.kept.keys.preview(platform);
-    let preview = Preview::take(&mut visit.head, &rules.settings, platform.now(), keys);
-    visit.codes.extend(preview.error.map(PreviewError::code));
-    visit.is_preview = preview.claims.is_some();
-    // A link may open on a page that no rule touches: the preview begins there all the same.
-    visit.cookies.extend(preview.cookie());
-    let candidates = rules.routes.candidates(&visit.head.normal_path);
-    visit.notes.faults.extend(rules.routes.take_faults());
-    let Some(needs) = decide::needs(rules, &candidates, &visit.head, visit.now) else {
-        let plan = plan::passthrough(&visit.head, &rules.settings);
-        return exchange(visit, Some(rules), plan, body);
-    };
-    let context = gather::gather(platform, &visit.head, rules, needs, preview.claims, &mut sandbox.kept);
-    let decision: Decision = decide::decide(rules, candidates, &visit.head, &context, None);
-    let plan = plan::plan(&visit.head, rules, &context, &decision);
-    if decision.is_personal() {
-        visit.cookies.extend(personal::visitor_cookies(&rules.settings, &context));
-        visit.sticky = personal::sticky_cookie(&rules.settings, &context, &decision);
-    }
-    if !decision.exposures.is_empty() {
-        visit.log_key = sandbox.kept.keys.identity(platform).log_key().cloned();
-        // Ids go into logs as pseudonyms, or not at all.
-        visit.codes.extend(visit.log_key.is_none().then_some("exposure-no-key"));
-    }
-    visit.context = Some(context);
-    visit.decision = decision;
-    match plan {
-        Plan::Fetch(plan) => exchange(visit, Some(rules), *plan, body),
-        Plan::Answer(plan) => answer(visit, rules, plan),
+    fn secret(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.secret(name)
     }
 }
 
-/// Fetches, responds and records.
-fn exchange<P: Platform>(visit: &mut Visit<'_, P>, rules: Option<&RuleSet>, mut plan: FetchPlan, body: P::Body) {
-    // A body goes with the methods that have one; an empty one on a GET would make it look chunked.
-    let body = (!matches!(visit.head.method, Method::GET | Method::HEAD)).then_some(body);
-    let written_out = |fallback: &FallbackPlan| fallback.exchange(&visit.head, rules?, visit.context.as_ref()?);
-    let fetched = fetch::fetch(visit.platform, plan.primary, plan.fallback, written_out, body, plan.body.is_some());
-    let exchange = fetched.exchange;
-    visit.codes.append(&mut plan.codes);
-    let mut response = match fetched.response {
-        Ok(response) => response,
-        Err(error) => {
-            visit.codes.push(fetch::send_code(error));
-            // What was not shown is no exposure, and nothing to remember.
-            visit.forget_arms();
-            let status = error_page::status_for(error);
-            let (headers, body) = error_page::page(status, &visit.head.request_id);
-            Response { status, headers, body: P::Body::from(body.into_bytes()) }
-        }
-    };
-    if fetched.fallback.is_some() {
-        visit.forget_arms();
-        plan.body = None;
-    }
-    let treatment = fit_body(visit, plan.body.as_mut(), plan.privacy, &exchange, &mut response);
-    for name in &plan.vary {
-        response.headers.append(http::header::VARY, http::HeaderValue::from_name(name.clone()));
-    }
-    if !plan.hints.is_empty() {
-        respond::ask_for_hints(&mut response.headers, &plan.hints);
-    }
-    visit.add_own_headers(&mut response.headers);
-    respond::shape(response.status, &mut response.headers, &exchange.variant, visit.privacy(plan.privacy));
-    let revision = rules.and_then(|rules| rules.revision.as_deref());
-    respond::add_revision(&mut response.headers, revision, plan.privacy);
-    visit.add_server_timing(rules, &mut response.headers, Some(fetched.first_byte));
-    let sent = Sent {
-        status: response.status.as_u16(),
-        bytes: record::content_length(&response.headers),
-        route: plan.route.as_deref(),
-        variant: Some(&exchange.variant),
-        exchange: Some(&exchange),
-        fallback: fetched.fallback,
-        origin: Some(fetched.first_byte),
-    };
-    let limits = rules.map(|rules| rules.settings.limits.clone()).unwrap_or_default();
-    let way = treatment.and_then(|mode| Some((mode, plan.body.as_ref()?.way(mode)?)));
-    let started = visit.platform.vcpu_ms();
-    let budget_left = || {
-        let used = visit.platform.vcpu_ms().zip(started).map(|(now, then)| now.saturating_sub(then));
-        used.is_none_or(|used| used < limits.vcpu_ms)
-    };
-    let outcome = match way {
-        Some((mode, Way::Stream(streams))) => send_stream(visit.platform, streams, mode, &budget_left, response),
-        Some((_, Way::Whole(edits))) => {
-            let Response { status, headers, body } = response;
-            let head = Response { status, headers, body: () };
-            match read_whole(body, limits.json_bytes) {
-                Ok(whole) => send_whole(visit.platform, edits, head, whole),
-                Err(fault) => {
-                    // Unfinished: the client's connection is cut.
-                    drop(visit.platform.respond_streaming(head));
-                    Err(fault)
-                }
-            }
-        }
-        None => {
-            visit.platform.respond(response);
-            Ok(())
-        }
-    };
-    visit.codes.extend(outcome.err().map(BodyFault::code));
-    visit.record(rules, &sent);
+/// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it.
+fn canary_unit(head: &RequestHead, settings: &Settings) -> Option<String> {
+    let visitor = settings.visitor.read(&Cookies::of(&head.headers));
+    visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
 }
 
-/// What becomes of the answer's body, with the headers that must agree with it: its version, its length, and a 304 where the client has
-/// that version.
-fn fit_body<P: Platform>(
-    visit: &mut Visit<'_, P>,
-    body: Option<&mut BodyPlan>,
-    privacy: Privacy,
-    exchange: &Exchange,
-    response: &mut Response<P::Body>,
-) -> Option<BodyMode> {
-    let head = &visit.head;
-    let mut treatment = None;
-    if let Some(body) = body {
-        let (found, fault) = treat(body, &head.method, &head.headers, response);
-        treatment = found;
-        visit.codes.extend(fault.map(BodyFault::code));
-    } else if privacy != Privacy::Transparent
-        && response.headers.contains_key(http::header::ETAG)
-        && let Some(version) = exchange.version(head)
-    {
-        fit_version(&mut response.headers, &version);
-    }
-    if matches!(exchange.caching, Caching::Keyed { .. })
-        && conditional::is_not_modified(&head.method, &head.headers, response.status, &response.headers)
-    {
-        response.status = http::StatusCode::NOT_MODIFIED;
-        conditional::to_not_modified(&mut response.headers);
-        response.body = P::Body::from(Vec::new());
-        return None;
-    }
-    treatment
+/// From the facts to the answer, and to its record.
+fn personalize<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    kept: &mut Kept,
+    mut head: RequestHead,
+    served: Served,
+    resolved: Resolved,
+    body: P::Body,
+) {
+    let rules = &*served.set;
+    let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
+    let mut facts = Live::new(platform, kept);
+    let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
+    let plan = plan::plan(&head, rules, &considered, &preview);
+    let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);
+    // The visitor has been answered: what follows delays nobody.
+    let shadow = served.shadow.as_deref();
+    let shadow = shadow.and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
+    let writes = considered.context.as_mut().map(|context| std::mem::take(&mut context.session.write_back));
+    record::record(platform, Visit {
+        arrival,
+        head: &head,
+        rules: Some(rules),
+        role: Some(served.role),
+        considered: &considered,
+        answered: &answered,
+        notes: resolved.notes,
+        rules_took: resolved.took,
+        shadow,
+        preview: &preview,
+        writes: writes.unwrap_or_default(),
+        keys: &mut facts.kept.keys,
+    });
 }
 
-/// Answers without a backend, and records.
-fn answer<P: Platform>(visit: &mut Visit<'_, P>, rules: &RuleSet, mut plan: AnswerPlan) {
-    visit.add_own_headers(&mut plan.headers);
-    respond::shape(plan.status, &mut plan.headers, &plan.variant, visit.privacy(plan.privacy));
-    respond::add_revision(&mut plan.headers, rules.revision.as_deref(), plan.privacy);
-    visit.add_server_timing(Some(rules), &mut plan.headers, None);
-    let body = if visit.head.method == Method::HEAD { Vec::new() } else { plan.body.into_bytes() };
-    let sent = Sent {
-        status: plan.status.as_u16(),
-        bytes: u64::try_from(body.len()).ok(),
-        route: Some(&plan.route),
-        variant: Some(&plan.variant),
-        ..Sent::default()
-    };
-    visit.platform.respond(Response { status: plan.status, headers: plan.headers, body: body.into() });
-    visit.record(Some(rules), &sent);
+/// Nothing is personalized: the kill switch is on, or no rules are usable.
+fn pass_through<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    head: &RequestHead,
+    resolved: Resolved,
+    body: P::Body,
+) {
+    let plan = plan::passthrough(head, &Settings::default());
+    let answered = respond::respond(platform, arrival, head, None, plan, resolved.took, body);
+    record::record(platform, Visit {
+        arrival,
+        head,
+        rules: None,
+        role: None,
+        considered: &Considered { context: None, decision: Decision::default() },
+        answered: &answered,
+        notes: resolved.notes,
+        rules_took: resolved.took,
+        shadow: None,
+        preview: &Preview::default(),
+        writes: Vec::new(),
+        keys: &mut crate::context::keys::Keys::default(),
+    });
 }

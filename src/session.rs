@@ -24,9 +24,10 @@ pub mod write_back;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use crate::rules::settings::session::{Limits, SessionSettings, Which};
+pub use crate::rules::settings::session::{RecordLimits, SessionSettings, Which};
+pub use crate::rules::stored::OnMiss;
 pub use breaker::Breaker;
-pub use read::{OnMiss, Outcome, SessionFault, Started, State, Timing, finish, start};
+pub use read::{Outcome, SessionFault, Started, State, Timing, finish, start};
 pub use record::{CartItem, Record, View};
 pub use subject::{Subject, UserId, VisitorId, subjects};
 pub use write_back::WriteBack;

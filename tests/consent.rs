@@ -215,7 +215,8 @@ fn an_id_from_before_a_refusal_is_taken_back_but_not_from_a_bot() {
     for (address, agent, gpc, removed) in [
         (PARIS, FIREFOX, "0", 1),
         (NEW_YORK, FIREFOX, "1", 1),
-        (NOWHERE, FIREFOX, "0", 1),
+        (NOWHERE, FIREFOX, "0", 0),
+        (NOWHERE, FIREFOX, "1", 1),
         (NEW_YORK, GOOGLEBOT, "1", 0),
     ] {
         let host = shop();
@@ -225,4 +226,79 @@ fn an_id_from_before_a_refusal_is_taken_back_but_not_from_a_bot() {
         assert_eq!(lines.len(), removed, "{lines:?}");
         assert!(lines.iter().all(|line| line.starts_with("ep_vid=;") && line.contains("Max-Age=0")), "{lines:?}");
     }
+}
+
+#[test]
+fn a_refusal_takes_back_every_cookie_that_holds_an_id() {
+    for sticky in [json!({}), json!(null), json!({ "cookie": "menu_memory" })] {
+        let host = shop();
+        let name = sticky["cookie"].as_str().unwrap_or("ep_sticky");
+        host.set("settings", &json!({ "sticky": sticky, "consent": { "cookie": { "name": "cc", "value": "yes" } } }));
+        let sent = format!("ep_vid={VISITOR}; {name}=1.e30; cc=yes; cc=no");
+        let answer = visit(NEW_YORK, "/page").with("user-agent", FIREFOX).with("cookie", sent).send(&host);
+        let mut lines: Vec<_> =
+            answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+        lines.sort_unstable();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("Max-Age=0")), "{lines:?}");
+        let named: Vec<_> = lines.iter().filter_map(|line| line.split('=').next()).collect();
+        assert_eq!(named, ["ep_vid", name]);
+    }
+}
+
+#[test]
+fn consent_settings_with_a_mistake_permit_nothing_to_the_silent_and_are_named() {
+    let good = json!({ "name": "cc", "value": "yes" });
+    for (consent, agreed) in [
+        (json!({ "cookie": good, "countries": "DE" }), true),
+        (json!({ "cookie": good, "countries": ["fr"] }), true),
+        (json!({ "cookie": good, "countries": ["France"] }), true),
+        (json!({ "cookie": { "name": "cc", "value": true } }), false),
+        (json!({ "cookie": { "name": "cc", "pattern": "(" } }), false),
+        (json!({ "cookie": good, "tcf": { "purposes": "1" } }), false),
+        (json!([]), false),
+    ] {
+        for (cookie, may) in [("", false), ("cc=no", false), ("cc=yes", agreed)] {
+            for address in [NEW_YORK, PARIS, NOWHERE] {
+                let host = shop();
+                host.set("settings", &json!({ "consent": consent }));
+                let answer = visit(address, "/page").with("user-agent", FIREFOX).with("cookie", cookie).send(&host);
+                let kept = answer.headers.get_all("set-cookie").iter().count();
+                assert_eq!(kept > 0, may, "{consent} {cookie} {address}");
+                let errors = host.lines_of(Endpoint::Errors);
+                let named = errors.iter().any(|line| line.to_string().contains("/consent"));
+                assert!(named, "{consent}: {errors:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_read_track_nobody() {
+    let host = shop();
+    host.config.borrow_mut().insert("settings".to_owned(), r#"{"consent":{"cookie":{"name":"cc","#.to_owned());
+    let known = format!("ep_vid={VISITOR}; cc=yes");
+    for cookie in ["cc=yes", &known] {
+        let answer = visit(NEW_YORK, "/page").with("user-agent", FIREFOX).with("cookie", cookie).send(&host);
+        assert_eq!(
+            answer.headers.get_all("set-cookie").iter().count(),
+            0,
+            "nothing kept, and nothing taken away for our mistake"
+        );
+    }
+    assert!(host.lines_of(Endpoint::Exposures).is_empty());
+}
+
+#[test]
+fn a_cookie_name_that_no_browser_takes_makes_no_visitor_and_is_named() {
+    let host = shop();
+    host.set("settings", &json!({ "visitor": { "cookie": "a b" } }));
+    let mut sandbox = edge_personalizer::service::Sandbox::default();
+    for _ in 0..3 {
+        let answer = visit(NEW_YORK, "/page").with("user-agent", FIREFOX).send_in(&host, &mut sandbox);
+        assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 0);
+    }
+    assert!(host.lines_of(Endpoint::Exposures).is_empty(), "a new id each time would be a new variation each time");
+    let errors = host.lines_of(Endpoint::Errors);
+    assert!(errors.iter().any(|line| line.to_string().contains("/visitor/cookie")), "{errors:?}");
 }

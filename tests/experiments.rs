@@ -25,7 +25,10 @@ fn lab() -> Memory {
 fn lab_with(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
     let host = shop(origin);
     host.secrets.borrow_mut().insert("identity".to_owned(), b"a secret of thirty-two bytes or so".to_vec());
-    host.set("settings", &json!({ "languages": ["en", "fr"], "log": { "exposure_attributes": ["country"] } }));
+    host.set(
+        "settings",
+        &json!({ "languages": ["en", "fr"], "log": { "exposure_attributes": ["country"] }, "sticky": {} }),
+    );
     host.set("features", &json!({ "features": { "hero": { "defaultValue": "old", "rules": [{
         "key": "hero-test", "variations": ["old", "new"], "coverage": 0.5, "hashVersion": 2, "condition": { "language": "en" },
         "meta": [{ "key": "control" }, { "key": "bold" }] }] } } }));
@@ -323,4 +326,40 @@ fn a_route_that_passes_through_sets_no_cookie() {
     assert_eq!((cookies(&answer).len(), header(&answer, "vary")), (0, None));
     assert_eq!(header(&answer, "cache-control"), Some("public, max-age=60"), "as the origin says");
     assert_eq!(host.asked.borrow()[0].method, Method::GET);
+}
+
+#[test]
+fn nothing_is_remembered_unless_a_setting_asks() {
+    let host = lab();
+    host.set("settings", &json!({ "languages": ["en", "fr"] }));
+    for number in 0..5 {
+        assert!(cookies(&american(number, "/menus").send(&host)).is_empty());
+    }
+    // A cookie of before counts no longer, and goes to no origin.
+    let old = lab();
+    let first = american(7, "/menus").send(&old);
+    let sticky =
+        cookies(&first).iter().find_map(|line| Some(line.strip_prefix("ep_sticky=")?.split(';').next()?.to_owned()));
+    let sent = format!("ep_vid={}; ep_sticky={}", id(7), sticky.unwrap());
+    let all_b = json!({ "key": "menu", "variations": ["a", "b"], "weights": [0, 1], "hashVersion": 2, "meta": [{ "key": "0" }, { "key": "1" }] });
+    host.set("experiments", &json!({ "experiments": [all_b] }));
+    let answer = person(NEW_YORK, "/menus").with("Cookie", sent).send(&host);
+    assert!(text(&answer).starts_with("GET /m/1"), "{}", text(&answer));
+    assert!(host.asked.borrow().iter().all(|asked| !asked.headers.contains_key("cookie")));
+}
+
+#[test]
+fn the_cookie_keeps_nobody_elses_variations() {
+    let mut sticky = String::new();
+    for number in 0..12 {
+        let host = lab();
+        let sent = format!("ep_vid={}{sticky}", id(number));
+        let answer = person(NEW_YORK, "/menus").with("Cookie", sent).send(&host);
+        let set = cookies(&answer).iter().find(|line| line.starts_with("ep_sticky=")).cloned();
+        let pair = set.expect("each who comes is remembered").split(';').next().unwrap().to_owned();
+        let documents = edge_personalizer::context::sticky::decode(pair.strip_prefix("ep_sticky=").unwrap());
+        let people: Vec<_> = documents.iter().map(|document| document.attribute_value.clone()).collect();
+        assert_eq!(people, [id(number)]);
+        sticky = format!("; {pair}");
+    }
 }

@@ -151,6 +151,17 @@ fn a_failing_personalized_path_never_costs_the_page() {
 }
 
 #[test]
+fn an_origin_that_switches_protocols_has_failed() {
+    for interim in [100, 101, 103] {
+        let host = shop(move |asked| if asked.url.contains("europe") { status(interim) } else { ok("generic") });
+        assert_eq!(text(&visit(PARIS, "/api/products/all").send(&host)), "generic");
+        let host = shop(move |_| status(interim));
+        assert_eq!(visit(PARIS, "/api/products/all").send(&host).status, 502);
+        assert_eq!(host.lines_of(Endpoint::Decisions).len(), 1);
+    }
+}
+
+#[test]
 fn without_a_fallback_of_its_own_a_route_falls_back_to_the_clients_path() {
     let host = shop(|asked| if path_of(&asked.url).starts_with("/echo") { status(500) } else { echo(asked) });
     let answer = visit(PARIS, "/search/shoes?q=1").send(&host);

@@ -88,7 +88,7 @@ const FAULTS: &[Fault] = &[
         "session API",
         "wrong types",
         |host| api(host, |_| answers(&json!({ "cart": 1, "recent_views": {}, "affinity": [] }))),
-        "miss",
+        "error",
     ),
     ("session API", "oversized", |host| api(host, |_| raw(vec![b' '; 1_000_000])), "error"),
     ("session API", "stale", |host| api(host, |_| answers(&record(400 * 86_400))), "refreshed;age=0"),
@@ -341,4 +341,34 @@ fn who_logs_in_keeps_the_arms_of_experiments_on_the_visitor() {
         moved += usize::from(before[2..] != after[2..]);
     }
     assert!(moved > 5, "an experiment on the id follows the user");
+}
+
+#[test]
+fn an_empty_session_is_one_and_its_lists_are_sent() {
+    let empty = json!({ "updated_at": (NOW - 5) * 1000, "cart": [] });
+    let data = json!({ "affinity": [], "cart": [], "recent_views": [] });
+    let host = store(echo);
+    put(&host, "user/alice", empty.to_string());
+    by_user("alice", "/lists").send(&host);
+    assert_eq!(sent(&host, "edge-session").as_deref(), Some("fresh;age=5"));
+    assert_eq!(serde_json::from_str::<Value>(&sent(&host, "edge-session-data").unwrap()).unwrap(), data);
+    let host = store(echo);
+    api(&host, move |_| answers(&empty));
+    by_user("alice", "/lists").send(&host);
+    assert_eq!(sent(&host, "edge-session").as_deref(), Some("refreshed;age=0"));
+    assert_eq!(serde_json::from_str::<Value>(&sent(&host, "edge-session-data").unwrap()).unwrap(), data);
+}
+
+#[test]
+fn a_secret_store_that_fails_is_named_and_takes_no_user_away() {
+    let host = store(echo);
+    let mut sandbox = Sandbox::default();
+    put(&host, "user/alice", record(1).to_string());
+    by_user("alice", "/page").send_in(&host, &mut sandbox);
+    assert_eq!(sent(&host, "x-user-id").as_deref(), Some("alice"));
+    host.age.set(host.age.get() + Duration::from_secs(61));
+    host.secrets_fail.set(Some(StoreError::Failed));
+    by_user("alice", "/page").send_in(&host, &mut sandbox);
+    assert_eq!(sent(&host, "x-user-id").as_deref(), Some("alice"));
+    assert!(codes(&host).contains(&"secret-store".to_owned()), "{:?}", codes(&host));
 }

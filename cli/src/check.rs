@@ -2,35 +2,45 @@
 
 mod backends;
 mod bodies;
+mod broken;
 mod compile;
 mod names;
+mod placeholders;
+mod reach;
 mod references;
 mod repeated;
 mod report;
 mod routes;
+mod settings;
 mod sizes;
+mod splits;
+mod template_reads;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod units;
 mod variants;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use edge_personalizer::rules::RuleSet;
-use edge_personalizer::rules::set::Texts;
 
 use crate::folder::Folder;
+use crate::folder::payload::PayloadOptions;
 use crate::output::{Format, Outcome};
 
 pub use backends::beside;
 pub use compile::{escape, nearest};
 use report::Finding;
-pub use report::{Level, Report, print};
+pub use report::{Level, Report, print, warnings};
+pub use settings::open_settings;
 
 /// Name every fault and warning of a folder of rules, each with its place.
 ///
-/// A fault is what the edge would leave out, or the store refuse. A warning is what works, and was hardly meant.
+/// A fault is a rule that the edge would skip or read otherwise than it is meant, or that the store would refuse. A warning is valid, but
+/// probably a mistake.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Examples:\n  personalizer check\n  personalizer check rules --manifest fastly.toml --format json\n  personalizer check rules --deny-warnings"
@@ -45,6 +55,8 @@ pub struct Options {
     /// Count warnings as faults.
     #[arg(long)]
     deny_warnings: bool,
+    #[command(flatten)]
+    payload: PayloadOptions,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -52,7 +64,7 @@ pub struct Options {
 
 /// Checks a folder.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let folder = Folder::read(&options.folder)?;
+    let folder = Folder::read(&options.folder, &options.payload)?;
     let report = check(&folder, &options.folder, options.manifest.as_deref())?;
     print(options.format, &report)?;
     let found = report.faults() + if options.deny_warnings { report.warnings() } else { 0 };
@@ -63,6 +75,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 struct Checked<'a> {
     folder: &'a Folder,
     rules: &'a RuleSet,
+    /// Dictionaries that can't be read.
+    broken: BTreeSet<String>,
     findings: Vec<Finding>,
 }
 
@@ -86,29 +100,26 @@ impl Checked<'_> {
 ///
 /// The manifest that was named can't be read.
 pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::Result<Report> {
-    let mut texts = Texts::default();
-    for (name, source) in &folder.dictionaries {
-        // What isn't JSON is named with its line and column; the edge would only say that it isn't.
-        if source.json.is_ok() {
-            texts.set(name, vec![source.text.clone()]);
-        }
-    }
-    let mut faults = Vec::new();
-    let rules = RuleSet::compile(None, &texts, None, &mut faults);
-    rules.routes.all().for_each(drop);
-    faults.extend(rules.routes.take_faults());
+    let misshapen = broken::misshapen(folder);
+    let unparsable = folder.dictionaries.iter().filter(|(_, source)| source.json.is_err());
+    let broken: BTreeSet<String> =
+        unparsable.map(|(name, _)| name.clone()).chain(misshapen.iter().map(|(name, ..)| name.clone())).collect();
+    let (rules, faults) = folder.compile(&broken::stand_ins(folder, &broken));
 
-    let mut checked = Checked { folder, rules: &rules, findings: Vec::new() };
-    checked.unparsable();
-    let misshapen = checked.misshapen();
-    faults.retain(|fault| !misshapen.contains(&fault.dictionary));
+    let mut checked = Checked { folder, rules: &rules, broken, findings: Vec::new() };
+    checked.unparsable(misshapen);
+    checked.lists_for_objects();
     checked.compiled(&faults);
+    checked.settings();
     checked.conditions();
+    checked.splits();
     checked.definitions();
     checked.names();
     checked.duplicates();
     checked.repeated();
     checked.bodies();
+    checked.placeholders();
+    checked.template_reads();
     checked.references();
     checked.schedules();
     checked.backends(place, manifest)?;

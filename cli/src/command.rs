@@ -4,8 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    canary, check, conformance, diff, disable, enable, explain, preview, promote, prune, purge, push, reweight,
-    rollback, schema, sessions, shadow, status,
+    check, conformance, diff, explain, pointer, preview, prune, purge, push, reweight, schema, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -27,12 +26,11 @@ Examples:
   personalizer disable --on fastly:STORE_ID
   personalizer sessions push feed.ndjson --to https://www.example.com
 
-A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store; the API token comes from
-the environment variable FASTLY_API_TOKEN).
+A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store). The environment variable
+FASTLY_API_TOKEN has the API token.
 
 Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 
-/// One file a subcommand.
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Options),
@@ -40,13 +38,13 @@ enum Command {
     Diff(diff::Options),
     Push(push::Options),
     Status(status::Options),
-    Canary(canary::Options),
-    Shadow(shadow::Options),
+    Canary(pointer::Canary),
+    Shadow(pointer::Shadow),
     Preview(preview::Options),
-    Promote(promote::Options),
-    Rollback(rollback::Options),
-    Enable(enable::Options),
-    Disable(disable::Options),
+    Promote(pointer::Promote),
+    Rollback(pointer::Rollback),
+    Enable(pointer::Enable),
+    Disable(pointer::Disable),
     Reweight(reweight::Options),
     Prune(prune::Options),
     Sessions(sessions::Options),
@@ -63,13 +61,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Diff(options) => diff::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
-        Command::Canary(options) => canary::run(options),
-        Command::Shadow(options) => shadow::run(options),
+        Command::Canary(options) => options.run(),
+        Command::Shadow(options) => options.run(),
         Command::Preview(options) => preview::run(options),
-        Command::Promote(options) => promote::run(options),
-        Command::Rollback(options) => rollback::run(options),
-        Command::Enable(options) => enable::run(options),
-        Command::Disable(options) => disable::run(options),
+        Command::Promote(options) => options.run(),
+        Command::Rollback(options) => options.run(),
+        Command::Enable(options) => options.run(),
+        Command::Disable(options) => options.run(),
         Command::Reweight(options) => reweight::run(options),
         Command::Prune(options) => prune::run(options),
         Command::Sessions(options) => sessions::run(options),

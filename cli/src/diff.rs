@@ -1,6 +1,5 @@
 //! `personalizer diff`: what another rule set means for visitors, not how its text differs.
 
-mod arms;
 mod change;
 mod conditions;
 mod names;
@@ -10,44 +9,48 @@ mod side;
 #[cfg(test)]
 mod tests;
 mod text;
+mod variations;
 
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
 use crate::target::{Address, Api};
-use arms::ArmsDiff;
 use change::Change;
 use names::NamesDiff;
 use regions::RegionsDiff;
 use routes::RoutesDiff;
 use side::Side;
+use variations::VariationsDiff;
 
-/// Say what changes for visitors from one rule set to another: routes, regions, features, experiments, settings.
+/// Show what changes for visitors from one rule set to another: routes, regions, features, experiments, settings.
 ///
-/// Regions are compared by visitors of every country, and of every place that a condition names. Features and experiments are compared
-/// by evaluating them for some thousand visitors, as the edge would.
+/// Regions are compared for a visitor of every country, and of every place that a condition names. Features and experiments are evaluated
+/// for some thousand visitors, as the edge does it.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   personalizer diff rules ../release/rules
   personalizer diff @active rules --on fastly:STORE_ID
   personalizer diff r42 r43 --on file:target/local/personalizer.json --format json
 
-A folder is a path (./rules where a revision is called rules too); anything else is a revision of --on. @active, @previous, @canary and
-@shadow are the revisions that the pointer names, @bare is what stands at bare names.
+A folder is a path (write ./rules if a revision is also called rules). Any other word is a revision of --on. @active, @previous, @canary and
+@shadow are the revisions that the pointer names, @bare are the entries at their bare names.
 
-Exit codes: 0 nothing changes, 1 something does, 2 it could not run.")]
+Exit codes: 0 nothing changes, 1 something changes, 2 the command could not run.")]
 pub struct Options {
-    /// A folder of rules, or a revision: what is.
+    /// A folder of rules, or a revision: the rules as they are.
     a: String,
-    /// The same: what is to be.
+    /// A folder of rules, or a revision: the rules as they will be.
     b: String,
     /// The store of revisions: file:PATH or fastly:STORE_ID.
     #[arg(long, visible_alias = "target", value_name = "TARGET", env = "PERSONALIZER_TARGET")]
     on: Option<Address>,
     #[command(flatten)]
     api: Api,
+    #[command(flatten)]
+    payload: PayloadOptions,
     /// How many visitors features and experiments are evaluated for.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     visitors: u32,
@@ -59,7 +62,7 @@ pub struct Options {
     format: Format,
 }
 
-/// All that changes.
+/// All changes.
 #[derive(Debug, Serialize)]
 struct Report {
     a: String,
@@ -67,8 +70,8 @@ struct Report {
     equal: bool,
     routes: RoutesDiff,
     regions: RegionsDiff,
-    features: Vec<ArmsDiff>,
-    experiments: Vec<ArmsDiff>,
+    features: Vec<VariationsDiff>,
+    experiments: Vec<VariationsDiff>,
     settings: Vec<Change>,
     templates: NamesDiff,
     segments: NamesDiff,
@@ -82,7 +85,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         Some(at) => crate::explain::moment(at)?,
         None => OffsetDateTime::now_utc(),
     };
-    let mut sides = side::Reader::new(options.on.as_ref(), &options.api);
+    let mut sides = side::Reader::new(options.on.as_ref(), &options.api, &options.payload);
     let (a, b) = (sides.read(&options.a)?, sides.read(&options.b)?);
     let report = compare(&a, &b, options.visitors, now);
     output::write(options.format, &report, || text::render(&report))?;
@@ -92,7 +95,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 fn compare(a: &Side, b: &Side, visitors: u32, now: OffsetDateTime) -> Report {
     let routes = routes::compare(a, b);
     let regions = regions::compare(a, b);
-    let (features, experiments) = arms::compare(a, b, visitors, now);
+    let (features, experiments) = variations::compare(a, b, visitors, now);
     let settings = change::settings(a, b);
     let templates = names::templates(a, b);
     let segments = names::segments(a, b);

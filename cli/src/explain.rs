@@ -9,15 +9,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use edge_personalizer::explain::explain;
 use edge_personalizer::rules::RuleSet;
-use edge_personalizer::rules::set::Texts;
 
 use crate::folder::Folder;
+use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
 
 /// Describe a visitor and a request, and see every step of the decision with its reason.
 ///
-/// The steps are the edge's own. What only the platform knows (where an address is, what a User-Agent is) has to be said; the session
-/// is taken for empty.
+/// The edge decides by the same steps. What only the platform knows (where an address is, what a User-Agent is) must be given.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Examples:\n  personalizer explain --country US --subdivision CA https://www.example.com/api/products/all\n  personalizer explain rules --address 127.0.0.14 https://www.example.com/api/products/all\n  personalizer explain --country FR --header 'Accept-Language: fr' --at 2026-11-27T08:00:00Z https://www.example.com/search/tea --format json\n  personalizer explain --trace-request line.json\n\nWithout a folder the rules are those of ./rules. An address is looked up in the geolocation of fastly.toml."
@@ -28,6 +27,8 @@ pub struct Options {
     words: Vec<String>,
     #[command(flatten)]
     visitor: describe::Visitor,
+    #[command(flatten)]
+    payload: PayloadOptions,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -43,11 +44,14 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         _ => bail!("expected a URL (or --trace-request FILE), but found {}", options.words.join(" ")),
     };
     let folder = PathBuf::from(folder);
-    let dictionaries = Folder::read(&folder)?;
+    let dictionaries = Folder::read(&folder, &options.payload)?;
     dictionaries.parsed()?;
     let rules = compile(&dictionaries);
     let described = options.visitor.describe(url, &folder)?;
     let logged = described.logged.clone();
+    if described.session.is_some() {
+        output::note("--session: the record can be read, but this version does not use it yet");
+    }
     let explanation = explain(&rules, described.described);
     let differences = logged.map(|line| text::differences(&line, &explanation)).unwrap_or_default();
     match options.format {
@@ -62,12 +66,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 
 /// The rules, as the edge would compile them. Faults belong to `check`.
 pub(crate) fn compile(folder: &Folder) -> RuleSet {
-    let mut texts = Texts::default();
-    for (name, value) in folder.values() {
-        texts.set(&name, vec![value.to_string()]);
-    }
-    let mut faults = Vec::new();
-    let rules = RuleSet::compile(None, &texts, None, &mut faults);
+    let (rules, faults) = folder.compile(&serde_json::Map::new());
     if !faults.is_empty() {
         output::note(&format!("the rules have {} faults: `personalizer check` names them", faults.len()));
     }

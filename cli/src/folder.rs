@@ -1,14 +1,23 @@
-//! A folder of rules: one JSON file a dictionary.
+//! A folder of rules: one JSON file a dictionary, and a GrowthBook payload that is pushed with them.
+
+mod fold;
+pub mod payload;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use edge_personalizer::rules::dictionary::DICTIONARIES;
+use edge_personalizer::rules::set::Texts;
+use edge_personalizer::rules::{Fault, RuleSet};
 use serde_json::{Map, Value};
 
 use crate::span::{self, Position};
+pub use fold::BANDITS;
+use fold::Folded;
+use payload::{Payload, PayloadOptions};
 
 /// One dictionary as it was written.
 #[derive(Debug, Clone)]
@@ -21,23 +30,33 @@ pub struct Source {
     pub json: Result<Value, (Position, String)>,
 }
 
-/// A folder's dictionaries, and files that are none.
+/// A folder's dictionaries, a GrowthBook payload that belongs to them, and files that are neither.
 #[derive(Debug, Clone, Default)]
 pub struct Folder {
-    /// By name: `routes`, `settings`, …
+    /// By name: `routes`, `settings`, …, as they were written.
     pub dictionaries: BTreeMap<String, Source>,
-    /// JSON files whose name is no dictionary's.
+    /// JSON files that nothing reads.
     pub strangers: Vec<PathBuf>,
+    /// The payload that is pushed with them.
+    pub payload: Option<Payload>,
+    folded: Folded,
 }
 
 impl Folder {
+    /// Dictionaries, with the payload's definitions where they have none of their own.
+    pub fn new(dictionaries: BTreeMap<String, Source>, payload: Option<Payload>) -> Self {
+        let folded = payload.as_ref().map(|payload| Folded::of(&dictionaries, payload)).unwrap_or_default();
+        Self { dictionaries, strangers: Vec::new(), payload, folded }
+    }
+
     /// Reads a folder.
     ///
     /// # Errors
     ///
     /// The folder or a file can't be read, or there is no dictionary in it.
-    pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let mut read = Self::default();
+    pub fn read(folder: &Path, payload: &PayloadOptions) -> anyhow::Result<Self> {
+        let mut dictionaries = BTreeMap::new();
+        let mut strangers = Vec::new();
         let entries = fs::read_dir(folder)
             .with_context(|| format!("{}: expected a folder of rules, but can't read it", folder.display()))?;
         for entry in entries {
@@ -47,41 +66,101 @@ impl Folder {
             }
             let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             if !DICTIONARIES.contains(&name.as_str()) {
-                read.strangers.push(file);
+                strangers.extend((!file.ends_with(payload::FILE)).then_some(file));
                 continue;
             }
             let text = fs::read_to_string(&file)
                 .with_context(|| format!("{}: expected a text, but can't read it", file.display()))?;
-            read.dictionaries.insert(name, Source::new(file, text));
+            dictionaries.insert(name, Source::new(file, text));
         }
-        read.strangers.sort();
-        if read.dictionaries.is_empty() {
+        let payload = payload.read(folder)?;
+        if dictionaries.is_empty() && payload.is_none() {
             let names = DICTIONARIES.map(|name| format!("{name}.json")).join(", ");
             bail!("{}: expected at least one of {names}, but found none", folder.display());
         }
-        Ok(read)
+        strangers.sort();
+        Ok(Self { strangers, ..Self::new(dictionaries, payload) })
     }
 
-    /// That every dictionary is JSON.
+    /// That every file is JSON.
     ///
     /// # Errors
     ///
     /// The first that isn't, with its line and column.
     pub fn parsed(&self) -> anyhow::Result<()> {
-        match self.dictionaries.values().find_map(|source| Some((source, source.json.as_ref().err()?))) {
-            Some((source, (Position { line, column }, message))) => {
+        let sources = self.dictionaries.values().chain(self.payload.as_ref().map(|payload| &payload.source));
+        for source in sources {
+            if let Err((Position { line, column }, message)) = &source.json {
                 bail!("{}:{line}:{column}: {message}", source.file.display())
             }
-            None => Ok(()),
         }
+        Ok(())
+    }
+
+    /// A dictionary, parsed, with what the payload adds to it; `None` where it is absent or isn't JSON.
+    pub fn json(&self, dictionary: &str) -> Option<&Value> {
+        let own = || self.dictionaries.get(dictionary)?.json.as_ref().ok();
+        self.folded.dictionaries.get(dictionary).or_else(own)
     }
 
     /// The dictionaries that can be parsed, `$schema` and comments left out: what is written to a store.
     pub fn values(&self) -> Map<String, Value> {
-        let parsed =
-            |name: &&str| Some((name.to_string(), stripped(self.dictionaries.get(*name)?.json.as_ref().ok()?)));
+        let parsed = |name: &&str| Some((name.to_string(), stripped(self.json(name)?)));
         DICTIONARIES.iter().filter_map(parsed).collect()
     }
+
+    /// The rule set, as the edge compiles it, and its faults. `replaced` has texts of dictionaries that can't be parsed.
+    pub fn compile(&self, replaced: &Map<String, Value>) -> (RuleSet, Vec<Fault>) {
+        let text = |name: &&'static str| {
+            let text = match (replaced.get(*name), self.folded.dictionaries.get(*name)) {
+                (Some(value), _) | (None, Some(value)) => value.to_string(),
+                // As it was written: of a key that stands there twice the parser here has lost one.
+                (None, None) => self.dictionaries.get(*name).filter(|source| source.json.is_ok())?.text.clone(),
+            };
+            Some((*name, text))
+        };
+        rule_set(DICTIONARIES.iter().filter_map(text), self.json("features"))
+    }
+
+    /// Whether the payload defines what stands at a place of a dictionary.
+    pub fn is_payloads(&self, dictionary: &str, pointer: &str) -> bool {
+        self.folded.place(dictionary, pointer).is_some()
+    }
+
+    /// Where a place of a dictionary was written: the file, and the JSON pointer in it. What the payload adds is in its file.
+    pub fn place(&self, dictionary: &str, pointer: &str) -> (Option<&Source>, String) {
+        let source = self.dictionaries.get(dictionary);
+        let added = self.payload.as_ref().zip(self.folded.place(dictionary, pointer));
+        match added {
+            Some((payload, pointer)) => (Some(&payload.source), pointer),
+            None => (source, pointer.to_owned()),
+        }
+    }
+}
+
+/// The rule set of these dictionaries (name and text), as the edge compiles it, and its faults. `features` is that dictionary again: it may
+/// hold contextual bandits.
+pub fn rule_set<'t>(
+    dictionaries: impl IntoIterator<Item = (&'t str, String)>,
+    features: Option<&Value>,
+) -> (RuleSet, Vec<Fault>) {
+    let mut texts = Texts::default();
+    for (name, text) in dictionaries {
+        texts.set(name, vec![text]);
+    }
+    let mut faults = Vec::new();
+    let mut rules = RuleSet::compile(None, &texts, None, &mut faults);
+    if let Some(bandits) = features.and_then(|features| features.get(BANDITS)) {
+        let mut definitions = rules.definitions.uncompiled();
+        let payload = serde_json::json!({ BANDITS: bandits }).to_string();
+        if let Err(found) = definitions.add_payload(&payload, None) {
+            faults.extend(found.into_iter().map(|fault| Fault::new("features", fault.pointer, fault.message)));
+        }
+        rules.definitions = Rc::new(definitions);
+    }
+    rules.routes.all().for_each(drop);
+    faults.extend(rules.routes.take_faults());
+    (rules, faults)
 }
 
 impl Source {

@@ -5,34 +5,28 @@
 
 mod api;
 mod backoff;
-mod canary;
 mod check;
 mod client;
 mod command;
 mod conformance;
 mod countries;
 mod diff;
-mod disable;
 mod edit;
-mod enable;
 mod explain;
 mod files;
 mod folder;
 mod output;
+mod pointer;
 mod preview;
-mod promote;
 mod prune;
 mod purge;
 mod push;
 mod reweight;
-mod rollback;
 mod rollout;
 mod schema;
 mod sessions;
-mod shadow;
 mod span;
 mod status;
-mod switch;
 mod target;
 
 use std::process::ExitCode;

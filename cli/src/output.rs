@@ -53,6 +53,11 @@ pub fn error(error: &anyhow::Error) {
     anstream::eprintln!("{} {error:#}", "error:".red().bold());
 }
 
+/// Writes a line beside the result: on standard error, so that the result stays clean.
+pub fn line(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
 /// Says something beside the result: on standard error, so that the result stays clean.
 pub fn note(text: &str) {
     anstream::eprintln!("{} {text}", "note:".cyan().bold());

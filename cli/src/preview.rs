@@ -1,4 +1,4 @@
-//! `personalizer preview`: a signed link that shows chosen arms and a chosen region to whoever opens it.
+//! `personalizer preview`: a signed link that shows chosen variations and a chosen region.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,22 +18,22 @@ use crate::output::{self, Format, Outcome};
 /// The environment variable with the key: an argument would stay in the shell's history.
 const KEY_VARIABLE: &str = "PERSONALIZER_PREVIEW_KEY";
 
-/// Print a signed link that shows chosen arms, and a chosen region, without counting in any experiment.
+/// Print a signed link that shows chosen variations and a chosen region. Its visits count in no experiment.
 ///
-/// Whoever opens it sees them until the browser closes, the link's time is over, or the page is asked for with ?edge_preview=off.
-/// A link can't be called back: give it no longer than it is needed.
+/// The preview lasts until the browser closes, the link expires, or the page is opened with ?edge_preview=off. A link can't be withdrawn:
+/// choose a short --ttl.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   personalizer preview --feature hero=1 --region APAC --ttl 1h --url https://www.example.com/
   personalizer preview --experiment checkout=2 --key-file preview.key
 
-The key is what the secret `preview` holds: the file's content, or the environment variable PERSONALIZER_PREVIEW_KEY.")]
+The key is the content of the secret `preview`. Give it as a file, or in the environment variable PERSONALIZER_PREVIEW_KEY.")]
 pub struct Options {
     /// A feature and the value it has: JSON, or else text.
     #[arg(long = "feature", value_name = "KEY=VALUE", value_parser = feature)]
     features: Vec<(String, Value)>,
-    /// An experiment and the arm shown, counted from 0.
-    #[arg(long = "experiment", value_name = "KEY=ARM", value_parser = experiment)]
+    /// An experiment and the number of its variation, counted from 0.
+    #[arg(long = "experiment", value_name = "KEY=NUMBER", value_parser = experiment)]
     experiments: Vec<(String, u32)>,
     /// The region's id.
     #[arg(long, value_name = "ID")]
@@ -41,7 +41,7 @@ pub struct Options {
     /// How long the link works: 30m, 1h, 7d; 31d at most.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
     ttl: i64,
-    /// The page that the link opens; without it, the parameter alone is printed.
+    /// The page that the link opens. Without it, only the parameter is printed.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The file with the key.
@@ -124,9 +124,11 @@ fn feature(text: &str) -> Result<(String, Value), String> {
 }
 
 fn experiment(text: &str) -> Result<(String, u32), String> {
-    let (key, arm) = pair(text)?;
-    let arm = arm.parse().map_err(|_| format!("expected the arm's number, counted from 0, but found '{arm}'"))?;
-    Ok((key.to_owned(), arm))
+    let (key, variation) = pair(text)?;
+    let variation = variation
+        .parse()
+        .map_err(|_| format!("expected the variation's number, counted from 0, but found '{variation}'"))?;
+    Ok((key.to_owned(), variation))
 }
 
 /// `90s`, `30m`, `1h`, `7d` in seconds.

@@ -1,4 +1,4 @@
-//! `personalizer prune`: old revisions out, for a store holds 500 entries.
+//! `personalizer prune`: removes old revisions, because a store holds 500 entries.
 
 use clap::Args;
 use edge_personalizer::rules::manifest::{MANIFEST, Manifest};
@@ -12,10 +12,10 @@ use crate::target::On;
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  personalizer prune --keep 5 --on fastly:STORE_ID")]
 pub struct Options {
-    /// How many of those that no pointer names are kept, the newest first.
+    /// How many revisions that no pointer names are kept, the newest first.
     #[arg(long)]
     keep: usize,
-    /// Only say what would be removed.
+    /// Remove nothing, only show what would be removed.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -46,7 +46,7 @@ pub struct Options {
     /// Every answer that a feature shaped, whatever its value.
     #[arg(long = "feature", value_name = "KEY")]
     features: Vec<String>,
-    /// Every answer that an experiment shaped, whatever the arm.
+    /// Every answer that an experiment shaped, whatever the variation.
     #[arg(long = "experiment", value_name = "KEY")]
     experiments: Vec<String>,
     /// Every answer of a route.

@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 use edge_personalizer::rules::manifest::{MANIFEST, Manifest};
 use edge_personalizer::rules::pack::{self, Pack};
 use edge_personalizer::rules::pointer::is_revision_name;
-use edge_personalizer::rules::settings::RegionOverride;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::folder::Folder;
+use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
 use crate::rollout::{Store, repoint};
 use crate::target::{self, Address, Api, Target};
@@ -25,8 +25,10 @@ const LARGE: usize = 100_000;
 
 /// Check a folder of rules, write it as a new revision, and read it back.
 ///
-/// A revision that exists is never overwritten. Until --activate, or `canary` or `promote`, nothing that serves has changed, however
-/// far the push came.
+/// A revision that exists is never overwritten. A push changes nothing for visitors: `--activate`, `canary` or `promote` do that.
+///
+/// A GrowthBook payload (--payload, or growthbook.json in the folder) becomes part of the revision. The dictionaries win where both define
+/// something. settings.growthbook is then left out.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Examples:\n  personalizer push rules --to fastly:STORE_ID\n  personalizer push rules --to file:target/local/personalizer.json --revision r42 --activate\n  personalizer push rules --to pack:target/local/r42.pack"
@@ -35,13 +37,13 @@ pub struct Options {
     /// The folder of rules.
     #[arg(default_value = "rules")]
     folder: PathBuf,
-    /// Where to: file:PATH, fastly:STORE_ID, or pack:PATH for a large rule set as one file.
+    /// The target: file:PATH, fastly:STORE_ID, or pack:PATH for a large rule set as one file.
     #[arg(long, value_name = "TARGET", env = "PERSONALIZER_TARGET")]
     to: Address,
-    /// The revision's name; without it, one made of the time: r20261127T090000Z.
+    /// The revision's name. Without it, the time makes the name: r20261127T090000Z.
     #[arg(long)]
     revision: Option<String>,
-    /// Let it serve everybody once it is written.
+    /// Let the revision serve everybody once it is written.
     #[arg(long)]
     activate: bool,
     /// Activate it on staging deployments only.
@@ -55,6 +57,11 @@ pub struct Options {
     manifest: Option<PathBuf>,
     #[command(flatten)]
     api: Api,
+    #[command(flatten)]
+    payload: PayloadOptions,
+    /// Push settings that are for local development (region_override "any", preview "open") to Fastly all the same.
+    #[arg(long)]
+    force: bool,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -82,21 +89,29 @@ struct Pushed {
 
 /// Checks, writes, reads back, activates.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let folder = Folder::read(&options.folder)?;
+    let folder = Folder::read(&options.folder, &options.payload)?;
     let report = check::check(&folder, &options.folder, options.manifest.as_deref())?;
     if report.faults() > 0 {
         check::print(options.format, &report)?;
         return Ok(Outcome::Faults);
     }
-    if options.format == Format::Text && report.warnings() > 0 {
-        output::note(&format!("{} warnings: `personalizer check` names them", report.warnings()));
+    check::warnings(&report).iter().for_each(|warning| output::line(warning));
+    if matches!(options.to, Address::Fastly(_)) && !options.force {
+        let open = check::open_settings(&explain::compile(&folder).settings);
+        if let Some((pointer, message)) = open.first() {
+            bail!("settings{pointer}: {message} (--force pushes it all the same)");
+        }
     }
-    if matches!(options.to, Address::Fastly(_))
-        && explain::compile(&folder).settings.region_override == RegionOverride::Any
-    {
-        output::note(
-            "settings: region_override is 'any', for local development: every visitor may choose a region by X-Geo-Region",
-        );
+    if let Some(payload) = &folder.payload {
+        output::note(&format!(
+            "{}: this GrowthBook payload becomes part of the revision, so that canary, shadow and rollback cover it. A newer payload needs \
+             another push",
+            payload.source.file.display()
+        ));
+        let settings = folder.dictionaries.get("settings").and_then(|settings| settings.json.as_ref().ok());
+        if settings.is_some_and(|settings| settings.get("growthbook").is_some()) {
+            output::note("settings.growthbook is left out of the revision: no other payload is read on top");
+        }
     }
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?;
     let revision = options.revision.clone().unwrap_or_else(|| default_name(now));
@@ -123,7 +138,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let taken = store.entries_of(&revision);
     if !taken.is_empty() && !taken.contains_key(MANIFEST) {
         bail!(
-            "{revision}: expected a new revision's name, but found one that an earlier push left unfinished, or that was written by hand: take another \
+            "{revision}: expected a new revision's name, but found one that an earlier push did not finish, or that was written by hand. Choose another \
              name, or remove it by `personalizer prune`"
         );
     }

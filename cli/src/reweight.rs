@@ -18,23 +18,23 @@ use crate::folder::Source;
 use crate::output::{self, Format, Outcome, note};
 use crate::{edit, files};
 use place::Place;
-use split::{Arm, Change, Split};
+use split::{Change, Split, Variation};
 
 /// Weights are meant to sum up to one, as far as people write thirds.
 const TOLERANCE: f64 = 0.001;
 
-/// New bucket ranges for a changed split of an experiment that runs.
+/// Compute bucket ranges for new weights of a running experiment, so that few visitors change their variation.
 ///
-/// New weights alone move the bounds between all arms. These ranges move only those visitors that the change itself needs.
+/// New weights alone move the bounds between all variations. These ranges move only the visitors who must move.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   personalizer reweight rules/features.json hero-line-2026 --weights 0.3,0.7
   personalizer reweight rules/experiments.json checkout --weights 0.8,0.1,0.1 --write
 
-Whoever changes arm has seen two of them, which biases results whichever way ranges are cut. For results that can be trusted start a
-new phase: a new 'seed' puts all visitors in a new order.
+A visitor who changes the variation has seen two of them. That biases the results, however the ranges are cut. For results that can be
+trusted start a new phase: a new 'seed' puts all visitors in a new order.
 
-An arm that needs a second range is listed a second time, with the same 'key' in 'meta'. Arms that visitors' cookies remember
+A variation that needs a second range is listed a second time, with the same 'key' in 'meta'. Variations that visitors' cookies remember
 (sticky buckets) stay as they are.")]
 pub struct Options {
     /// features.json or experiments.json.
@@ -43,7 +43,7 @@ pub struct Options {
     /// The experiment's key; or the feature's, where one of its rules alone is an experiment.
     #[arg(value_name = "KEY")]
     key: String,
-    /// The arms' new shares among those who take part, in the order of the arms, with the sum 1: 0.3,0.7.
+    /// The variations' new shares among those who take part, in the order of the variations, with the sum 1: 0.3,0.7.
     #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
     weights: Vec<f64>,
     /// Another share of visitors who take part; without it, as many as now.
@@ -65,7 +65,7 @@ struct Reweighted {
     experiment: String,
     /// Where it stands in the file.
     pointer: String,
-    arms: Vec<Arm>,
+    variations: Vec<Variation>,
     /// What is to be written into the experiment.
     members: serde_json::Map<String, Value>,
     /// Shares of all visitors.
@@ -101,8 +101,12 @@ fn reweight(options: &Options, text: &str) -> anyhow::Result<(Reweighted, String
         Place::find(&json, &options.key, options.at.as_deref()).with_context(|| options.file.display().to_string())?;
     let split = Split::read(place.rule).with_context(|| format!("{}: {}", options.file.display(), place.pointer))?;
     let sum: f64 = options.weights.iter().sum();
-    if options.weights.len() != split.arms.len() {
-        bail!("--weights: expected {} weights, one an arm, but found {}", split.arms.len(), options.weights.len());
+    if options.weights.len() != split.variations.len() {
+        bail!(
+            "--weights: expected {} weights, one a variation, but found {}",
+            split.variations.len(),
+            options.weights.len()
+        );
     }
     if !options.weights.iter().all(|weight| (0.0..=1.0).contains(weight)) || (sum - 1.0).abs() > TOLERANCE {
         bail!("--weights: expected shares from 0 to 1 with the sum 1, but found the sum {sum}");
@@ -136,7 +140,7 @@ fn reweight(options: &Options, text: &str) -> anyhow::Result<(Reweighted, String
     let result = Reweighted {
         experiment,
         pointer,
-        arms: next.arms,
+        variations: next.variations,
         members,
         change: next.change,
         written: options.write,
@@ -150,13 +154,13 @@ fn warnings(change: &Change, rule: &Value) -> Vec<String> {
     let changed = change.moved + change.left;
     if changed > 0.0 {
         warnings.push(format!(
-            "{} of visitors get something else than before: they have seen two arms, and count for the later one. Results that span the \
-             change are biased; a new phase with a new 'seed' is the clean way.",
+            "{} of visitors get something else than before: they have seen two variations, and count for the later one. Results from before and \
+             after the change are biased. A new phase with a new 'seed' gives clean results.",
             percent(changed)
         ));
     } else if change.joined > 0.0 {
         warnings.push(
-            "nobody changes arm, but those who join came later than the others: compare arms from the day of the change."
+            "nobody changes the variation, but some visitors join later than others: compare variations from the day of the change."
                 .to_owned(),
         );
     }
@@ -173,10 +177,11 @@ fn percent(share: f64) -> String {
 fn show(result: &Reweighted) -> String {
     let mut text = format!("{} at {}\n\n", result.experiment, result.pointer);
     // Writing to a String can't fail.
-    let _ = writeln!(text, "  {:<28} {:>9} {:>9}", "arm", "now", "new");
-    for arm in &result.arms {
-        let name = arm.name.as_ref().map_or_else(|| arm.key.clone(), |name| format!("{} ({name})", arm.key));
-        let _ = writeln!(text, "  {name:<28} {:>9} {:>9}", percent(arm.now), percent(arm.new));
+    let _ = writeln!(text, "  {:<28} {:>9} {:>9}", "variation", "now", "new");
+    for variation in &result.variations {
+        let name =
+            variation.name.as_ref().map_or_else(|| variation.key.clone(), |name| format!("{} ({name})", variation.key));
+        let _ = writeln!(text, "  {name:<28} {:>9} {:>9}", percent(variation.now), percent(variation.new));
     }
     let _ = writeln!(text);
     for (key, value) in &result.members {
@@ -185,7 +190,7 @@ fn show(result: &Reweighted) -> String {
     let Change { moved, left, joined, least, by_weights_alone } = &result.change;
     let _ = writeln!(text, "\nOf all visitors");
     let rows = [
-        ("go to another arm", moved, ""),
+        ("go to another variation", moved, ""),
         ("leave the experiment", left, ""),
         ("join it", joined, ""),
         ("get something else, together", &(moved + left), "(the first two)"),

@@ -11,7 +11,7 @@ use crate::rollout::Store;
 use crate::target::On;
 use edge_personalizer::rules::entries::MAX_ENTRIES;
 
-/// Show which revisions serve, and which are there.
+/// Show which revision serves, and which revisions are in the store.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  personalizer status --on fastly:STORE_ID --format json")]
 pub struct Options {
@@ -108,12 +108,18 @@ fn text(status: &Status) -> String {
 /// A pointer in a sentence.
 pub fn describe(pointer: &Pointer) -> String {
     let mut text = match (&pointer.revision, pointer.enabled) {
-        (_, false) => "off: every request passes through".to_owned(),
         (Some(revision), true) => format!("{revision} serves"),
         (None, true) => "the entries at their bare names serve".to_owned(),
+        (Some(revision), false) => {
+            format!("off: every request passes through; {revision} serves once `enable` switches it on")
+        }
+        (None, false) => {
+            "off: every request passes through; the entries at their bare names serve once `enable` switches it on"
+                .to_owned()
+        }
     };
     if let Some(canary) = &pointer.canary {
-        let _ = write!(text, ", {} is on trial for {} % of visitors", canary.revision, canary.percent);
+        let _ = write!(text, ", the canary {} serves {} % of visitors", canary.revision, canary.percent);
     }
     if let Some(previous) = &pointer.previous {
         let _ = write!(text, ", previous is {previous}");

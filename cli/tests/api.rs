@@ -152,7 +152,7 @@ fn a_push_that_breaks_off_changes_nothing_that_serves_wherever_it_breaks() {
     // A name that a broken push left is told from one that serves, and prune clears it away.
     let (code, _, stderr) = shop.run(&["push", "rules", "--revision", "r2-1"], "right");
     assert_eq!(code, 2);
-    assert!(stderr.contains("an earlier push left unfinished"), "{stderr}");
+    assert!(stderr.contains("an earlier push did not finish"), "{stderr}");
     shop.well(&["prune", "--keep", "1"]);
     let left: Vec<String> =
         shop.with(|world| world.entries.keys().filter(|key| key.starts_with("r2-1")).cloned().collect());

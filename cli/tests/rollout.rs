@@ -140,7 +140,7 @@ fn only_a_whole_revision_can_serve() {
     shop.refused(&["canary", "r9", "--percent", "5"], 2, "there are: r1");
     shop.refused(&["promote", "r9"], 2, "expected a revision that `personalizer push` wrote");
     shop.refused(&["promote"], 2, "expected a canary");
-    shop.refused(&["canary", "r1", "--percent", "5"], 2, "everybody's already");
+    shop.refused(&["canary", "r1", "--percent", "5"], 2, "it already serves everybody");
     shop.refused(&["canary", "r1", "--percent", "101"], 2, "expected 0 to 100");
     shop.refused(&["rollback"], 2, "expected a canary or a previous revision");
     // An entry that got lost, or one that somebody edited.
@@ -315,4 +315,113 @@ fn purge_prints_keys_and_sends_nothing_unless_asked() {
     shop.refused(&["purge", "--route", "ones"], 2, "is it 'one'?");
     shop.refused(&["purge", "--route", "one", "--send"], 2, "--service");
     shop.refused(&["purge", "--variant", "region"], 2, "expected DIMENSION=VALUE");
+}
+
+#[test]
+fn a_push_names_its_warnings_and_not_only_their_number() {
+    let shop = Shop::new();
+    let features = json!({ "features": { "f": { "defaultValue": 0, "rules": [
+        { "key": "k", "variations": [0, 1], "hashVersion": 2, "weights": [0.5, 0.4] }] } } });
+    fs::write(shop.rules().join("features.json"), features.to_string()).unwrap();
+    let (code, _, stderr) = shop.run(&["push", "rules", "--revision", "r1"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stderr.contains("features.json:1:") && stderr.contains("/features/f/rules/0/weights: expected"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn settings_for_development_reach_fastly_by_force_alone() {
+    let shop = Shop::new();
+    fs::write(shop.rules().join("settings.json"), r#"{"region_override":"any"}"#).unwrap();
+    shop.well(&["push", "rules", "--revision", "r1"]);
+    let push = ["push", "rules", "--to", "fastly:STORE"];
+    shop.refused(&push, 2, "settings/region_override: expected 'none' outside local development, but found 'any'");
+    // Without a token it gets no further than the API.
+    shop.refused(&[&push[..], &["--force"]].concat(), 2, "FASTLY_API_TOKEN");
+}
+
+#[test]
+fn a_growthbook_payload_is_pinned_to_the_revision() {
+    let shop = Shop::new();
+    let own = json!({ "features": { "hero": { "defaultValue": "own" } } });
+    fs::write(shop.rules().join("features.json"), own.to_string()).unwrap();
+    fs::write(shop.rules().join("settings.json"), r#"{"languages":["en"],"growthbook":{"kv_key":"payload"}}"#).unwrap();
+    let payload = |value: u32| {
+        json!({ "status": 200,
+            "features": { "hero": { "defaultValue": "theirs" }, "banner": { "defaultValue": value } },
+            "experiments": [{ "key": "page", "variations": [{}, {}], "hashVersion": 2 }],
+            "savedGroups": { "vip": ["a"] },
+            "contextualBandits": { "cb": { "contexts": [] } } })
+        .to_string()
+    };
+    fs::write(shop.rules().join("growthbook.json"), payload(1)).unwrap();
+    let (code, _, stderr) = shop.run(&["push", "rules", "--revision", "r1", "--activate"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("growthbook.json: this GrowthBook payload becomes part of the revision"), "{stderr}");
+    assert!(stderr.contains("settings.growthbook is left out"), "{stderr}");
+    let entry = |name: &str| -> Value { serde_json::from_str(shop.store()[name].as_str().unwrap()).unwrap() };
+    assert_eq!(
+        entry("r1/features"),
+        json!({ "features": { "hero": { "defaultValue": "own" }, "banner": { "defaultValue": 1 } },
+            "contextualBandits": { "cb": { "contexts": [] } } })
+    );
+    assert_eq!(entry("r1/experiments")["experiments"][0]["key"], "page");
+    assert_eq!(entry("r1/segments"), json!({ "segments": { "vip": ["a"] } }));
+    assert_eq!(entry("r1/settings"), json!({ "languages": ["en"] }));
+
+    // A newer payload is a difference, as any other change of the rules.
+    assert!(shop.well(&["diff", "r1", "rules"]).contains("Nothing changes"));
+    let newer = shop.folder.path().join("newer.json");
+    fs::write(&newer, payload(2)).unwrap();
+    let (code, stdout, stderr) = shop.run(&["diff", "r1", "rules", "--payload", &newer.display().to_string()]);
+    assert!(code == 1 && stdout.contains("~ banner"), "{stdout}{stderr}");
+}
+
+#[test]
+fn status_says_what_a_disabled_service_would_serve() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.well(&["disable"]);
+    let status = shop.well(&["status"]);
+    assert!(status.contains("off: every request passes through; r1 serves once `enable` switches it on"), "{status}");
+}
+
+#[test]
+fn a_place_that_does_not_exist_is_an_error_that_names_the_right_one() {
+    let shop = Shop::new();
+    let explain = |more: &[&str]| {
+        [&["explain"], more, &["https://shop.example/"]]
+            .concat()
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (more, expected) in [
+        (
+            &["--country", "Germany"][..],
+            "--country: expected the code of a country (two letters, ISO 3166-1), but found 'Germany': did you mean DE?",
+        ),
+        (&["--continent", "Europe"], "--continent: expected one of AF, AN, AS, EU, NA, OC, SA, but found 'Europe'"),
+        (&["--country", "US", "--subdivision", "California"], "but found 'California': did you mean CA (California)?"),
+        (&["--subdivision", "CA"], "--subdivision: expected a country beside it"),
+    ] {
+        let words = explain(more);
+        shop.refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), 2, expected);
+    }
+    let words = explain(&["--country", "us", "--subdivision", "us-ca"]);
+    let text = shop.well(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(text.contains("country US, subdivision CA, continent NA"), "{text}");
+}
+
+#[test]
+fn a_session_record_that_is_none_is_named() {
+    let shop = Shop::new();
+    let file = shop.folder.path().join("session.json");
+    fs::write(&file, r#"{"cart":[]}"#).unwrap();
+    let name = file.display().to_string();
+    shop.refused(&["explain", "--session", &name, "https://shop.example/"], 2, "expected \"updated_at\"");
+    fs::write(&file, r#"{"v":1,"updated_at":1795780800000,"cart":[{"sku":"a","quantity":1}]}"#).unwrap();
+    shop.well(&["explain", "--session", &name, "https://shop.example/"]);
 }

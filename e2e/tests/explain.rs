@@ -57,7 +57,7 @@ const PATHS: [&str; 22] = [
 
 fn dictionaries() -> Value {
     json!({
-        "settings": { "languages": ["en", "fr", "de", "ja"], "region_override": "any", "consent": { "cookie": { "name": "consent", "value": "yes" } } },
+        "settings": { "languages": ["en", "fr", "de", "ja"], "region_override": "any", "sticky": {}, "consent": { "cookie": { "name": "consent", "value": "yes" } } },
         "regions": { "default": { "id": "WORLD", "slug": "world" }, "regions": [
             { "id": "EU", "slug": "europe", "when": { "continent": "EU" } },
             { "id": "COAST", "slug": "coast", "when": { "country": "US", "subdivision": { "$in": ["CA", "WA"] } } },

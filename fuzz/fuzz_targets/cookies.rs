@@ -6,7 +6,7 @@ use edge_personalizer::context::consent::{ConsentRules, ConsentSettings, tcf};
 use edge_personalizer::wire::cookies::Cookies;
 use edge_personalizer::context::language::negotiate;
 use edge_personalizer::context::network;
-use edge_personalizer::context::sticky::{StickyDocuments, StickySettings};
+use edge_personalizer::context::sticky::{self, StickySettings};
 use edge_personalizer::context::visitor::{VisitorId, VisitorSettings};
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
@@ -14,9 +14,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let _ = tcf::purposes(data);
     if let Ok(text) = std::str::from_utf8(data) {
-        let documents = StickyDocuments::decode(text);
-        if let Some(written) = documents.encode(4_096) {
-            assert_eq!(StickyDocuments::decode(&written), documents);
+        let documents = sticky::decode(text);
+        if let Some(written) = sticky::encode(&documents, 4_096) {
+            assert_eq!(sticky::decode(&written), documents);
         }
         if let Some(id) = VisitorId::parse(text) {
             assert_eq!(id.to_string(), text);

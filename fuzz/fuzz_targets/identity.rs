@@ -39,8 +39,8 @@ fuzz_target!(|data: &[u8]| {
     // Within the life of the seeds' tokens.
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     let claims = Claims::of(&headers);
-    let _ = identify(&claims, &headers, &settings, &own, now);
-    assert!(!matches!(identify(&claims, &headers, &settings, &keys, now), Identity::Proven(_)));
+    let _ = identify(&claims, &headers, &settings, &[], &own, now);
+    assert!(!matches!(identify(&claims, &headers, &settings, &[], &keys, now), Identity::Proven(_)));
     let token = String::from_utf8_lossy(token);
     assert!(preview::verify(&token, &preview::keys(b"a-preview-key-of-32-bytes-or-more"), now).is_err());
     let _ = preview::verify(&token, &preview::keys(secret), now);

@@ -4,11 +4,13 @@ use serde_json::Value as Json;
 
 use super::hash::{HashVersion, Seed};
 use super::range::{Fractions, Interval, bucket_ranges};
+use super::reads::Reads;
 use super::schedule::Schedule;
 use super::stored;
-use super::table::{Definition, read};
+use super::table::Definition;
 use super::target::Targets;
-use crate::condition::{Condition, Fault};
+use crate::condition::{Compiler, Condition, Fault};
+use crate::read_json;
 
 /// The attribute that is hashed unless a rule says otherwise.
 const DEFAULT_ATTRIBUTE: &str = "id";
@@ -18,6 +20,9 @@ const DEFAULT_ATTRIBUTE: &str = "id";
 pub struct Feature {
     pub(super) default_value: Json,
     pub(super) rules: Vec<Rule>,
+    reads: Reads,
+    weak: Vec<Fault>,
+    cost: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -100,11 +105,14 @@ pub struct Experiment {
     pub(super) condition: Condition,
     /// `None` for a hash version that doesn't exist: nobody takes part.
     pub(super) hashing: Option<Hashing>,
-    /// All who are included get this arm; the inner `None` is one that doesn't exist.
+    /// All who are included get this variation; the inner `None` is one that doesn't exist.
     pub(super) force: Option<Option<usize>>,
     pub(super) state: State,
     pub(super) persist_query: bool,
     pub(super) bandit: Option<Box<str>>,
+    reads: Reads,
+    weak: Vec<Fault>,
+    cost: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -126,25 +134,55 @@ pub(super) enum State {
 
 impl Definition for Feature {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
-        let stored: stored::Feature = read(json)?;
+        let stored: stored::Feature = read_json(json)?;
         // A switched-off feature is worth its default even where its rules are what broke.
         let rules = stored.rules.filter(|_| stored.enabled != Some(false)).unwrap_or_default().into_iter().enumerate();
-        let rules =
-            rules.map(|(index, rule)| Rule::compile(key, rule).map_err(|fault| fault.under(index).under("rules")));
-        Ok(Self { default_value: stored.default_value, rules: rules.collect::<Result<_, _>>()? })
+        let mut compiler = Compiler::default();
+        let rules = rules.map(|(index, rule)| {
+            compiler.at(["rules", &index.to_string()], |compiler| Rule::compile(key, rule, compiler))
+        });
+        let rules = rules.collect::<Result<_, _>>()?;
+        let cost = compiler.budget.used();
+        let compiled =
+            Self { default_value: stored.default_value, rules, reads: Reads::default(), weak: compiler.faults, cost };
+        Ok(Self { reads: Reads::of_feature(&compiled), ..compiled })
+    }
+
+    fn faults(&self) -> &[Fault] {
+        &self.weak
+    }
+
+    fn cost(&self) -> usize {
+        self.cost
     }
 }
 
 impl Definition for Experiment {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
-        let mut stored: stored::Rule = read(json)?;
+        let mut stored: stored::Rule = read_json(json)?;
         let force = stored.force.take().map(|index| index.as_u64().and_then(|index| usize::try_from(index).ok()));
-        Ok(Self { force, ..Self::from_rule(key, stored)? })
+        let mut compiler = Compiler::default();
+        let compiled = Self::from_rule(key, stored, &mut compiler)?;
+        Ok(Self { force, weak: compiler.faults, cost: compiler.budget.used(), ..compiled })
+    }
+
+    fn faults(&self) -> &[Fault] {
+        &self.weak
+    }
+
+    fn cost(&self) -> usize {
+        self.cost
     }
 }
 
 impl Feature {
-    /// Every value that the feature can have: its default, what rules force, the arms of its experiments. A value may come twice.
+    /// What deciding it reads; what its prerequisites read is theirs ([`Definitions::reads_of_feature`](super::Definitions::reads_of_feature) has both).
+    #[must_use]
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Every value that the feature can have: its default, what rules force, the variations of its experiments. A value may come twice.
     pub fn values(&self) -> impl Iterator<Item = &Json> {
         std::iter::once(&self.default_value).chain(self.rules.iter().flat_map(Rule::values))
     }
@@ -167,15 +205,15 @@ impl Rule {
         }
     }
 
-    fn compile(feature: &str, mut stored: stored::Rule) -> Result<Self, Fault> {
+    fn compile(feature: &str, mut stored: stored::Rule, compiler: &mut Compiler) -> Result<Self, Fault> {
         let id = stored.id.take().unwrap_or_default().into();
         let schedule = compile_schedule(stored.schedule.take())?;
-        let parents = compile_parents(stored.parent_conditions.take())?;
+        let parents = compile_parents(stored.parent_conditions.take(), compiler)?;
         let filters = stored.filters.as_deref().map(compile_filters).unwrap_or_default();
         let action = if let Some(value) = stored.force.take() {
-            Action::Force(Box::new(Force::compile(feature, value, stored)?))
+            Action::Force(Box::new(Force::compile(feature, value, stored, compiler)?))
         } else if stored.contextual_variations.is_some() || stored.variations.is_some() {
-            Action::Run(Box::new(Experiment::from_rule(feature, stored)?))
+            Action::Run(Box::new(Experiment::from_rule(feature, stored, compiler)?))
         } else {
             Action::Nothing
         };
@@ -184,8 +222,8 @@ impl Rule {
 }
 
 impl Force {
-    fn compile(feature: &str, value: Json, stored: stored::Rule) -> Result<Self, Fault> {
-        let condition = compile_condition(stored.condition.as_ref())?;
+    fn compile(feature: &str, value: Json, stored: stored::Rule, compiler: &mut Compiler) -> Result<Self, Fault> {
+        let condition = compile_condition(stored.condition.as_ref(), compiler)?;
         let tracks = stored.tracks.unwrap_or_default();
         let version = HashVersion::from_number(filled_number(stored.hash_version).unwrap_or(1));
         let rollout = match (stored.range, stored.coverage, version) {
@@ -220,11 +258,14 @@ impl HashAttributes {
 }
 
 impl Experiment {
-    fn from_rule(default_key: &str, mut stored: stored::Rule) -> Result<Self, Fault> {
+    fn from_rule(default_key: &str, mut stored: stored::Rule, compiler: &mut Compiler) -> Result<Self, Fault> {
         let schedule = compile_schedule(stored.schedule.take())?;
-        let parents = compile_parents(stored.parent_conditions.take())?;
-        let condition = compile_condition(stored.condition.as_ref())?;
-        let targets = stored.url_patterns.take().map(|patterns| Targets::compile(&patterns));
+        let parents = compile_parents(stored.parent_conditions.take(), compiler)?;
+        let condition = compile_condition(stored.condition.as_ref(), compiler)?;
+        let targets = stored.url_patterns.take();
+        let targets = targets
+            .map(|patterns| compiler.at(["urlPatterns"], |compiler| Targets::compile(&patterns, compiler)))
+            .transpose()?;
         let state = match (stored.active, stored.status.as_deref()) {
             (Some(false), _) | (_, Some("draft")) => State::Inactive,
             (_, Some("stopped")) => State::Stopped,
@@ -255,7 +296,7 @@ impl Experiment {
             };
             Hashing { version, seed: Seed::new(seed, version), intervals: intervals(&ranges, version) }
         });
-        Ok(Self {
+        let compiled = Self {
             key: key.into(),
             attributes: HashAttributes::new(
                 definition.hash_attribute.clone(),
@@ -277,7 +318,29 @@ impl Experiment {
             persist_query,
             bandit,
             definition,
-        })
+            reads: Reads::default(),
+            weak: Vec::new(),
+            cost: 0,
+        };
+        Ok(Self { reads: Reads::of_experiment(&compiled), ..compiled })
+    }
+
+    /// What deciding it reads; what its prerequisites read is theirs ([`Definitions::reads_of_experiment`](super::Definitions::reads_of_experiment) has both).
+    #[must_use]
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Whether it is for some pages only.
+    #[must_use]
+    pub fn has_url_targets(&self) -> bool {
+        self.targets.is_some()
+    }
+
+    /// Whether it is for the page at `url` (absolute); without URL targets it is for every page.
+    #[must_use]
+    pub fn includes_url(&self, url: &str) -> bool {
+        self.targets.as_ref().is_none_or(|targets| targets.include(url))
     }
 
     /// What names it in exposures.
@@ -292,25 +355,25 @@ impl Experiment {
         &self.definition
     }
 
-    /// The arms' values.
+    /// The variations' values.
     #[must_use]
     pub fn variations(&self) -> &[Json] {
         self.definition.variations.as_deref().unwrap_or_default()
     }
 
-    /// How an arm is called in exposures and variants: its own key, or its index.
+    /// How a variation is called in exposures and variants: its own key, or its index.
     #[must_use]
-    pub fn arm_key(&self, variation: usize) -> std::borrow::Cow<'_, str> {
+    pub fn variation_key(&self, variation: usize) -> std::borrow::Cow<'_, str> {
         let own = self.meta(variation).and_then(|meta| meta.key.as_deref()).filter(|key| !key.is_empty());
         own.map_or_else(|| super::experiment::index_text(variation), std::borrow::Cow::Borrowed)
     }
 
-    /// More of an arm.
+    /// More of a variation.
     pub(super) fn meta(&self, variation: usize) -> Option<&stored::VariationMeta> {
         self.definition.meta.as_ref()?.get(variation)
     }
 
-    /// Whether an arm sends the visitor to another URL.
+    /// Whether a variation sends the visitor to another URL.
     #[must_use]
     pub fn redirects(&self) -> bool {
         self.targets.is_some() && self.variations().iter().any(|variation| variation.get("urlRedirect").is_some())
@@ -319,7 +382,7 @@ impl Experiment {
     /// Whether this experiment may send a visitor away from the page at `url`.
     #[must_use]
     pub fn redirects_from(&self, url: &str) -> bool {
-        self.redirects() && self.targets.as_ref().is_some_and(|targets| targets.include(url))
+        self.redirects() && self.includes_url(url)
     }
 
     /// The attributes that identify visitors to this experiment: sticky documents are kept for these.
@@ -333,10 +396,10 @@ pub(super) fn intervals(ranges: &[Fractions], version: HashVersion) -> Vec<Inter
     ranges.iter().map(|range| Interval::new(*range, version)).collect()
 }
 
-fn compile_condition(json: Option<&Json>) -> Result<Condition, Fault> {
+fn compile_condition(json: Option<&Json>, compiler: &mut Compiler) -> Result<Condition, Fault> {
     match json {
         None | Some(Json::Null) => Ok(Condition::default()),
-        Some(json) => Condition::compile(json).map_err(|fault| fault.under("condition")),
+        Some(json) => compiler.at(["condition"], |compiler| Condition::compile_with(json, compiler)),
     }
 }
 
@@ -345,11 +408,15 @@ fn compile_schedule(stored: Option<stored::Schedule>) -> Result<Schedule, Fault>
     Ok(schedule.map_err(|fault| fault.under("schedule"))?.unwrap_or_default())
 }
 
-fn compile_parents(stored: Option<Vec<stored::ParentCondition>>) -> Result<Vec<Parent>, Fault> {
+fn compile_parents(
+    stored: Option<Vec<stored::ParentCondition>>,
+    compiler: &mut Compiler,
+) -> Result<Vec<Parent>, Fault> {
     let parents = stored.unwrap_or_default().into_iter().enumerate().map(|(index, parent)| {
-        let condition = compile_condition(parent.condition.as_ref());
-        let condition = condition.map_err(|fault| fault.under(index).under("parentConditions"))?;
-        Ok(Parent { feature: parent.id.into(), condition, gate: parent.gate == Some(true) })
+        let condition = compiler.at(["parentConditions", &index.to_string()], |compiler| {
+            compile_condition(parent.condition.as_ref(), compiler)
+        });
+        Ok(Parent { feature: parent.id.into(), condition: condition?, gate: parent.gate == Some(true) })
     });
     parents.collect()
 }

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+mod compile;
 mod fault;
 mod javascript;
 #[cfg(feature = "tools")]
@@ -20,12 +21,14 @@ mod path;
 mod pattern;
 mod version;
 
+pub use compile::PatternBudget;
 pub use fault::Fault;
 pub use javascript::number_to_string;
 #[cfg(feature = "tools")]
 pub use lint::lint;
 pub use members::Groups;
 
+pub(crate) use compile::Compiler;
 pub(crate) use pattern::Pattern;
 
 use operator::Test;
@@ -98,97 +101,167 @@ impl Attributes for () {
 /// A condition, ready to be evaluated any number of times. The default one, like `{}`, always holds.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {
-    /// All of them must hold.
-    clauses: Vec<Clause>,
+    clauses: Clauses,
+    cost: usize,
+    faults: Vec<Fault>,
 }
+
+/// The clauses of an object: all of them must hold.
+#[derive(Debug, Clone, Default)]
+struct Clauses(Vec<Clause>);
 
 /// One key of a condition with its value.
 #[derive(Debug, Clone)]
 enum Clause {
     /// `$and`: every one.
-    All(Vec<Condition>),
+    All(Vec<Clauses>),
     /// `$or`: at least one; an empty list holds.
-    Any(Vec<Condition>),
+    Any(Vec<Clauses>),
     /// `$nor`: the opposite of `$or`, so that an empty list does not hold.
-    None(Vec<Condition>),
+    None(Vec<Clauses>),
     /// `$not`.
-    Not(Box<Condition>),
+    Not(Clauses),
     /// Anything else is the path of an attribute.
     Attribute(Path, Test),
 }
 
 impl Condition {
-    /// Compiles a condition from its JSON.
+    /// Compiles a condition from its JSON, with a [`PatternBudget`] of its own.
     ///
     /// As forgiving as the specification: an unknown operator, a list operator without a list or a pattern that
-    /// can't be compiled does not fail here but never holds ([`lint`] names them).
+    /// can't be compiled does not fail here but never holds. [`faults`](Self::faults) names unknown operators and such patterns,
+    /// `lint` (cargo feature `tools`) all of it.
     ///
     /// # Errors
     ///
-    /// The first place whose shape makes no condition at all; the pointer is relative to `json`.
+    /// The first place whose shape makes no condition at all, that nests too deep, or whose pattern is more than the budget has room for; the
+    /// pointer is relative to `json`.
     pub fn compile(json: &serde_json::Value) -> Result<Self, Fault> {
-        let serde_json::Value::Object(entries) = json else {
-            return Err(Fault::expected("a condition (an object)", json));
-        };
-        let clauses = entries.iter().map(|(key, value)| Clause::compile(key, value).map_err(|fault| fault.under(key)));
-        Ok(Self { clauses: clauses.collect::<Result<_, _>>()? })
+        Self::compile_within(json, &mut PatternBudget::default())
+    }
+
+    /// The same within a budget that the conditions of a set share.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile).
+    pub fn compile_within(json: &serde_json::Value, budget: &mut PatternBudget) -> Result<Self, Fault> {
+        let mut compiler = Compiler::new(budget.clone());
+        let compiled = Self::compile_with(json, &mut compiler);
+        *budget = compiler.budget;
+        compiled.map(|condition| Self { faults: compiler.faults, ..condition })
+    }
+
+    /// The same as a part of a definition, which keeps the faults.
+    pub(crate) fn compile_with(json: &serde_json::Value, compiler: &mut Compiler) -> Result<Self, Fault> {
+        let used = compiler.budget.used();
+        let clauses = Clauses::compile(json, compiler)?;
+        Ok(Self { clauses, cost: compiler.budget.used() - used, faults: Vec::new() })
     }
 
     /// Whether the condition holds for these attributes; `groups` are what `$inGroup` and `$notInGroup` refer to.
     #[must_use]
     pub fn matches(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        self.clauses.iter().all(|clause| clause.holds(attributes, groups))
+        self.clauses.hold(attributes, groups)
     }
 
     /// For explanations: the first key that keeps the condition from holding (`country`, `$or`); `None` where it holds.
     #[must_use]
     pub fn blocked_by(&self, attributes: &dyn Attributes, groups: &Groups) -> Option<&str> {
-        self.clauses.iter().find(|clause| !clause.holds(attributes, groups)).map(Clause::key)
+        self.clauses.0.iter().find(|clause| !clause.holds(attributes, groups)).map(Clause::key)
+    }
+
+    /// What of the condition never holds, although it compiles: unknown operators, and patterns that can't be compiled. Pointers are relative to the condition.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The size of the condition's patterns, in bytes, as a [`PatternBudget`] counts them.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// Calls `each` with every path that the condition may read (`country`, `session.attributes.tier`), in its order; a path may come twice. Allocates nothing.
+    pub fn each_path<'a>(&'a self, each: &mut dyn FnMut(&'a str)) {
+        self.clauses.each_path(each);
+    }
+
+    /// The paths that the condition may read, sorted, each once.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        let mut paths = Vec::new();
+        self.each_path(&mut |path| paths.push(path));
+        paths.sort_unstable();
+        paths.dedup();
+        paths
     }
 
     /// The names of the top-level attributes that the condition may read, sorted, each once: an answer that depends on the
     /// condition depends on nothing else, apart from the groups.
     pub fn attributes_used(&self) -> impl Iterator<Item = &str> {
         let mut names = Vec::new();
-        self.collect_attributes(&mut names);
+        self.each_path(&mut |path| names.push(attribute_of(path)));
         names.sort_unstable();
         names.dedup();
         names.into_iter()
     }
+}
 
-    fn collect_attributes<'a>(&'a self, names: &mut Vec<&'a str>) {
-        for clause in &self.clauses {
+/// The top-level attribute of a path: `session` of `session.attributes.tier`.
+#[must_use]
+pub fn attribute_of(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(name, _)| name)
+}
+
+impl Clauses {
+    fn compile(json: &serde_json::Value, compiler: &mut Compiler) -> Result<Self, Fault> {
+        let serde_json::Value::Object(entries) = json else {
+            return Err(Fault::expected("a condition (an object)", json));
+        };
+        let clauses = entries
+            .iter()
+            .map(|(key, value)| compiler.under(key, |compiler| Clause::compile(key, value, compiler)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self(clauses))
+    }
+
+    fn hold(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
+        self.0.iter().all(|clause| clause.holds(attributes, groups))
+    }
+
+    fn each_path<'a>(&'a self, each: &mut dyn FnMut(&'a str)) {
+        for clause in &self.0 {
             match clause {
-                Clause::All(conditions) | Clause::Any(conditions) | Clause::None(conditions) => {
-                    conditions.iter().for_each(|condition| condition.collect_attributes(names));
+                Clause::All(list) | Clause::Any(list) | Clause::None(list) => {
+                    list.iter().for_each(|clauses| clauses.each_path(each));
                 }
-                Clause::Not(condition) => condition.collect_attributes(names),
-                Clause::Attribute(path, _) => names.push(path.attribute()),
+                Clause::Not(clauses) => clauses.each_path(each),
+                Clause::Attribute(path, _) => each(path.as_str()),
             }
         }
     }
 }
 
 impl Clause {
-    fn compile(key: &str, value: &serde_json::Value) -> Result<Self, Fault> {
+    fn compile(key: &str, value: &serde_json::Value, compiler: &mut Compiler) -> Result<Self, Fault> {
         Ok(match key {
-            "$and" => Self::All(compile_list(value)?),
-            "$or" => Self::Any(compile_list(value)?),
-            "$nor" => Self::None(compile_list(value)?),
-            "$not" => Self::Not(Box::new(Condition::compile(value)?)),
-            path => Self::Attribute(Path::new(path), Test::compile(value)?),
+            "$and" => Self::All(compile_list(value, compiler)?),
+            "$or" => Self::Any(compile_list(value, compiler)?),
+            "$nor" => Self::None(compile_list(value, compiler)?),
+            "$not" => Self::Not(Clauses::compile(value, compiler)?),
+            path => Self::Attribute(Path::new(path), Test::compile(value, compiler)?),
         })
     }
 
     fn holds(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        let any = |conditions: &[Condition]| {
-            conditions.is_empty() || conditions.iter().any(|condition| condition.matches(attributes, groups))
-        };
+        let any = |list: &[Clauses]| list.is_empty() || list.iter().any(|clauses| clauses.hold(attributes, groups));
         match self {
-            Self::All(conditions) => conditions.iter().all(|condition| condition.matches(attributes, groups)),
-            Self::Any(conditions) => any(conditions),
-            Self::None(conditions) => !any(conditions),
-            Self::Not(condition) => !condition.matches(attributes, groups),
+            Self::All(list) => list.iter().all(|clauses| clauses.hold(attributes, groups)),
+            Self::Any(list) => any(list),
+            Self::None(list) => !any(list),
+            Self::Not(clauses) => !clauses.hold(attributes, groups),
             Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, groups)),
         }
     }
@@ -205,12 +278,12 @@ impl Clause {
 }
 
 /// The operand of `$and`, `$or` and `$nor`.
-fn compile_list(json: &serde_json::Value) -> Result<Vec<Condition>, Fault> {
+fn compile_list(json: &serde_json::Value, compiler: &mut Compiler) -> Result<Vec<Clauses>, Fault> {
     let serde_json::Value::Array(items) = json else {
         return Err(Fault::expected("an array of conditions", json));
     };
     let compiled = items.iter().enumerate();
-    compiled.map(|(index, item)| Condition::compile(item).map_err(|fault| fault.under(index))).collect()
+    compiled.map(|(index, item)| compiler.under(index, |compiler| Clauses::compile(item, compiler))).collect()
 }
 
 #[cfg(test)]

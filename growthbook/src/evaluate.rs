@@ -27,9 +27,9 @@ pub struct Context<'a> {
     pub now: OffsetDateTime,
     /// The page, for URL targeting and query overrides; absolute, or empty.
     pub url: &'a str,
-    /// Whether `?<experiment>=<arm>` forces an arm: unsigned, so for local work only.
+    /// Whether `?<experiment>=<variation>` forces a variation: unsigned, so for local work only.
     pub query_overrides: bool,
-    /// Arms to force, by experiment.
+    /// Variations to force, by experiment.
     pub forced_variations: BTreeMap<String, i64>,
     /// Values to force, by feature.
     pub forced_features: BTreeMap<String, Json>,
@@ -37,7 +37,7 @@ pub struct Context<'a> {
     pub sticky: Option<&'a StickyBuckets>,
     /// `false` excludes everybody from every experiment.
     pub enabled: bool,
-    /// Only forced arms are shown.
+    /// Only forced variations are shown.
     pub qa_mode: bool,
 }
 

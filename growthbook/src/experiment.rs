@@ -15,8 +15,8 @@ use crate::condition::Value;
 
 static NULL: serde_json::Value = serde_json::Value::Null;
 
-/// How a visitor came to an arm.
-enum Arm {
+/// How a visitor came to a variation.
+enum Choice {
     /// By force: not an assignment.
     Forced { variation: Option<usize>, by: &'static str },
     /// By hash or by memory.
@@ -27,11 +27,11 @@ enum Arm {
 enum Memory {
     Nothing,
     Blocked,
-    Arm(usize),
+    Variation(usize),
 }
 
 impl<'a> Evaluator<'a, '_> {
-    /// What arm of an experiment of its own the visitor gets.
+    /// What variation of an experiment of its own the visitor gets.
     pub fn experiment(&mut self, experiment: &'a Experiment) -> ExperimentResult<'a> {
         self.run(experiment, None)
     }
@@ -45,7 +45,7 @@ impl<'a> Evaluator<'a, '_> {
         let (feature, chain) = feature.unzip();
         let bandit = self.bandit_leaf(experiment);
         let key = experiment.key();
-        match self.arm(experiment, bandit.as_ref(), chain) {
+        match self.choose(experiment, bandit.as_ref(), chain) {
             Err(reason) => {
                 self.note(|| Step::Excluded { experiment: key, reason });
                 let mut result = self.result(experiment, feature, bandit, None);
@@ -53,7 +53,7 @@ impl<'a> Evaluator<'a, '_> {
                 result.sticky_used = reason == Exclusion::BlockedByBucketVersion;
                 result
             }
-            Ok(Arm::Forced { variation, by }) => {
+            Ok(Choice::Forced { variation, by }) => {
                 match variation.filter(|variation| *variation < experiment.variations().len()) {
                     Some(variation) => self.note(|| Step::Forced { experiment: key, variation, by }),
                     None => {
@@ -63,7 +63,7 @@ impl<'a> Evaluator<'a, '_> {
                 }
                 self.result(experiment, feature, bandit, variation)
             }
-            Ok(Arm::Assigned { variation, bucket, sticky }) => {
+            Ok(Choice::Assigned { variation, bucket, sticky }) => {
                 self.note(|| Step::Assigned { experiment: key, variation, bucket, sticky });
                 let mut result = self.result(experiment, feature, bandit, Some(variation));
                 result.hash_used = true;
@@ -76,13 +76,13 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    /// Which arm, or why none. A forced arm goes before all that could exclude the visitor, apart from the page.
-    fn arm(
+    /// Which variation, or why none. A forced variation goes before all that could exclude the visitor, apart from the page.
+    fn choose(
         &mut self,
         experiment: &'a Experiment,
         bandit: Option<&BanditLeaf<'a>>,
         chain: Option<&Chain<'_>>,
-    ) -> Result<Arm, Exclusion<'a>> {
+    ) -> Result<Choice, Exclusion<'a>> {
         let context = self.context;
         let variations = experiment.variations().len();
         if variations < 2 {
@@ -91,16 +91,16 @@ impl<'a> Evaluator<'a, '_> {
         if !context.enabled {
             return Err(Exclusion::Disabled);
         }
-        if experiment.targets.as_ref().is_some_and(|targets| !targets.include(context.url)) {
+        if !experiment.includes_url(context.url) {
             return Err(Exclusion::Page);
         }
         if context.query_overrides
             && let Some(variation) = query_override(experiment.key(), context.url, variations)
         {
-            return Ok(Arm::Forced { variation: Some(variation), by: "the query" });
+            return Ok(Choice::Forced { variation: Some(variation), by: "the query" });
         }
         if let Some(variation) = context.forced_variations.get(experiment.key()) {
-            return Ok(Arm::Forced { variation: usize::try_from(*variation).ok(), by: "the caller" });
+            return Ok(Choice::Forced { variation: usize::try_from(*variation).ok(), by: "the caller" });
         }
         if experiment.state == State::Inactive {
             return Err(Exclusion::Inactive);
@@ -110,14 +110,14 @@ impl<'a> Evaluator<'a, '_> {
         let value = value.ok_or(Exclusion::NoHashValue { attribute })?;
         let value = value.to_text();
         let memory = self.memory(experiment);
-        if !matches!(memory, Memory::Arm(_)) {
+        if !matches!(memory, Memory::Variation(_)) {
             self.check_included(experiment, &value, chain)?;
         }
         let hashing = experiment.hashing.as_ref().ok_or(Exclusion::HashVersion)?;
         let bucket = hashing.seed.bucket(&value);
         let sticky = match memory {
             Memory::Blocked => return Err(Exclusion::BlockedByBucketVersion),
-            Memory::Arm(variation) => Some(variation),
+            Memory::Variation(variation) => Some(variation),
             Memory::Nothing => None,
         };
         let hashed = || match bandit.filter(|leaf| !leaf.is_fallback() && experiment.definition.ranges.is_none()) {
@@ -130,7 +130,7 @@ impl<'a> Evaluator<'a, '_> {
         };
         let variation = sticky.or_else(hashed).ok_or(Exclusion::NotCovered { bucket })?;
         if let Some(variation) = experiment.force {
-            return Ok(Arm::Forced { variation, by: "the experiment" });
+            return Ok(Choice::Forced { variation, by: "the experiment" });
         }
         if context.qa_mode {
             return Err(Exclusion::QaMode);
@@ -139,13 +139,13 @@ impl<'a> Evaluator<'a, '_> {
             return Err(Exclusion::Inactive);
         }
         if variation >= variations {
-            // More ranges than arms.
+            // More ranges than variations.
             return Err(Exclusion::NoSuchVariation);
         }
-        Ok(Arm::Assigned { variation, bucket, sticky: sticky.is_some() })
+        Ok(Choice::Assigned { variation, bucket, sticky: sticky.is_some() })
     }
 
-    /// What doesn't concern visitors with a remembered arm.
+    /// What doesn't concern visitors with a remembered variation.
     fn check_included(
         &mut self,
         experiment: &'a Experiment,
@@ -168,7 +168,7 @@ impl<'a> Evaluator<'a, '_> {
         }
     }
 
-    /// The result for an arm; `None`, like an arm that doesn't exist, gives control to a visitor who doesn't take part.
+    /// The result for a variation; `None`, like a variation that doesn't exist, gives control to a visitor who doesn't take part.
     fn result(
         &self,
         experiment: &'a Experiment,
@@ -176,13 +176,13 @@ impl<'a> Evaluator<'a, '_> {
         bandit: Option<BanditLeaf<'a>>,
         variation: Option<usize>,
     ) -> ExperimentResult<'a> {
-        let arm = variation.and_then(|index| Some((index, experiment.variations().get(index)?)));
-        let in_experiment = arm.is_some();
-        let (variation, value) = arm.unwrap_or_else(|| (0, experiment.variations().first().unwrap_or(&NULL)));
+        let variation = variation.and_then(|index| Some((index, experiment.variations().get(index)?)));
+        let in_experiment = variation.is_some();
+        let (variation, value) = variation.unwrap_or_else(|| (0, experiment.variations().first().unwrap_or(&NULL)));
         let (hash_attribute, hash_value) = self.hash_value(&experiment.attributes);
         let meta = experiment.meta(variation);
         ExperimentResult {
-            key: experiment.arm_key(variation),
+            key: experiment.variation_key(variation),
             variation,
             value,
             feature,
@@ -227,10 +227,10 @@ impl<'a> Evaluator<'a, '_> {
         match remembered(experiment.key(), version, minimum, documents) {
             Remembered::Blocked => Memory::Blocked,
             Remembered::Nothing => Memory::Nothing,
-            Remembered::Arm(key) => {
+            Remembered::Variation(key) => {
                 let mut metas = definition.meta.iter().flatten();
                 let found = metas.position(|meta| meta.key.as_deref() == Some(key));
-                found.map_or(Memory::Nothing, Memory::Arm)
+                found.map_or(Memory::Nothing, Memory::Variation)
             }
         }
     }
@@ -249,7 +249,10 @@ impl<'a> Evaluator<'a, '_> {
         }
         let key = assignment_key(experiment.key(), experiment.definition.bucket_version.unwrap_or(0));
         let existing = self.document(result.hash_attribute);
-        if existing.and_then(|document| document.assignments.get(&key)).is_some_and(|arm| *arm == result.key) {
+        if existing
+            .and_then(|document| document.assignments.get(&key))
+            .is_some_and(|variation| *variation == result.key)
+        {
             return;
         }
         let mut document = existing.cloned().unwrap_or_else(|| StickyDocument {

@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 use super::bandit::Bandit;
 use super::compiled::{Experiment, Feature};
 use super::decrypt::decrypt;
-use super::table::{Table, read};
+use super::table::Table;
 use crate::condition::{Fault, Groups};
+use crate::read_json;
 
 /// Everything that can be evaluated.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Definitions {
     ///
     /// The faults of all unusable parts; pointers are relative to the payload.
     pub fn add_payload(&mut self, payload: &str, key: Option<&str>) -> Result<(), Vec<Fault>> {
-        let payload: Payload<'_> = read(payload).map_err(|fault| vec![fault])?;
+        let payload: Payload<'_> = read_json(payload).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let mut part = |name, encrypted: Option<String>, plain: Option<&RawValue>| match encrypted {
             Some(text) => {
@@ -84,7 +85,7 @@ impl Definitions {
             }
         }
         if let Some(text) = groups {
-            match read(&text).map(|json| self.groups.add_missing(&json)) {
+            match read_json(&text).map(|json| self.groups.add_missing(&json)) {
                 Ok(found) => faults.extend(found.into_iter().map(placed("savedGroups"))),
                 Err(fault) => faults.push(fault.under("savedGroups")),
             }

@@ -1,6 +1,6 @@
-//! Forcing an arm by the query (`?my-test=1`), for local work (specification: `getQueryStringOverride`).
+//! Forcing a variation by the query (`?my-test=1`), for local work (specification: `getQueryStringOverride`).
 
-/// The arm that a URL's query forces for an experiment of so many arms.
+/// The variation that a URL's query forces for an experiment of so many variations.
 #[must_use]
 pub fn query_override(key: &str, url: &str, variations: usize) -> Option<usize> {
     let query = url.split('?').nth(1)?;

@@ -10,9 +10,9 @@ use super::url::Url;
 pub struct Redirect<'a> {
     /// Which of them decided.
     pub experiment: &'a Experiment,
-    /// With which arm.
+    /// With which variation.
     pub result: ExperimentResult<'a>,
-    /// Where the visitor is to go; `None` where the arm stays on the page, or where the target is a page the experiment runs on, which would
+    /// Where the visitor is to go; `None` where the variation stays on the page, or where the target is a page the experiment runs on, which would
     /// lead round in a circle.
     pub target: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Experiment {
             }
             _ => target.to_owned(),
         };
-        (!self.targets.as_ref().is_some_and(|targets| targets.include(&target))).then_some(target)
+        (!self.has_url_targets() || !self.includes_url(&target)).then_some(target)
     }
 }
 

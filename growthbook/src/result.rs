@@ -77,20 +77,20 @@ impl Source {
     }
 }
 
-/// What arm of an experiment a visitor gets.
+/// What variation of an experiment a visitor gets.
 #[derive(Debug, Clone)]
 pub struct ExperimentResult<'a> {
-    /// The arm's key: its own, or its index.
+    /// The variation's key: its own, or its index.
     pub key: Cow<'a, str>,
-    /// The arm's index; 0, control, for those who don't take part.
+    /// The variation's index; 0, control, for those who don't take part.
     pub variation: usize,
-    /// The arm's value.
+    /// The variation's value.
     pub value: &'a Json,
     /// The feature whose rule ran the experiment.
     pub feature: Option<&'a str>,
     /// Whether the visitor takes part, assigned or forced.
     pub in_experiment: bool,
-    /// Whether the arm was assigned by hash (or stickiness), and not forced.
+    /// Whether the variation was assigned by hash (or stickiness), and not forced.
     pub hash_used: bool,
     /// Which attribute was hashed.
     pub hash_attribute: &'a str,
@@ -98,11 +98,11 @@ pub struct ExperimentResult<'a> {
     pub hash_value: Value<'a>,
     /// Where the visitor fell, if the hash was used.
     pub bucket: Option<Bucket>,
-    /// Whether the arm was remembered.
+    /// Whether the variation was remembered.
     pub sticky_used: bool,
     /// The visitor goes on to the next rule.
     pub passthrough: bool,
-    /// The arm's name, for people.
+    /// The variation's name, for people.
     pub name: Option<&'a str>,
     /// The leaf of the bandit that set the weights; see [`reported_bandit`](Self::reported_bandit).
     pub bandit: Option<BanditLeaf<'a>>,
@@ -121,7 +121,7 @@ impl<'a> ExperimentResult<'a> {
 pub struct BanditLeaf<'a> {
     /// -1 where no leaf matched and the rule's own weights hold.
     pub leaf_id: i64,
-    /// A share for each arm.
+    /// A share for each variation.
     pub weights: Cow<'a, [f64]>,
     /// The version of the bandit's weights.
     pub version: Option<&'a serde_json::Number>,
@@ -141,24 +141,24 @@ impl BanditLeaf<'_> {
 /// What an evaluation leaves to be done.
 #[derive(Debug, Clone, Default)]
 pub struct Effects<'a> {
-    /// Each arm that a visitor was assigned, once.
+    /// Each variation that a visitor was assigned, once.
     pub exposures: Vec<Exposure<'a>>,
     /// Sticky documents that changed, whole.
     pub sticky: Vec<StickyDocument>,
 }
 
-/// An arm that a visitor was assigned: what the analysis counts.
+/// A variation that a visitor was assigned: what the analysis counts.
 #[derive(Debug, Clone)]
 pub struct Exposure<'a> {
     /// The experiment's key.
     pub experiment: &'a str,
     /// The experiment's name, for people.
     pub experiment_name: Option<&'a str>,
-    /// The arm's index.
+    /// The variation's index.
     pub variation: usize,
-    /// The arm's key.
+    /// The variation's key.
     pub variation_key: Cow<'a, str>,
-    /// The arm's name, for people.
+    /// The variation's name, for people.
     pub variation_name: Option<&'a str>,
     /// The feature whose rule ran the experiment.
     pub feature: Option<&'a str>,
@@ -168,7 +168,7 @@ pub struct Exposure<'a> {
     pub hash_value: Value<'a>,
     /// Where the visitor fell; absent where it was decided elsewhere.
     pub bucket: Option<Bucket>,
-    /// Whether the arm was remembered.
+    /// Whether the variation was remembered.
     pub sticky_used: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Changing the split of a running experiment while moving as few visitors as possible.
 //!
 //! New weights alone move the bounds between all variations. These ranges move exactly as many visitors as the change itself
-//! needs: what a variation gains, and no more. It still biases the results of visitors who saw two arms; a new phase with a new
+//! needs: what a variation gains, and no more. It still biases the results of visitors who saw two variations; a new phase with a new
 //! seed is the clean way.
 
 /// Ranges are handed out in steps of one bucket of hash version 2.
@@ -28,8 +28,8 @@ pub struct Reweighted {
 
 /// New ranges for new shares of all visitors (`shares[i]` for variation `i`; a sum below 1 leaves visitors out of the experiment).
 ///
-/// Only as many leave an arm as its smaller share can't hold: to a growing arm, or out of the experiment if the sum of shares shrinks. Nobody else
-/// changes. An arm that grows into free room moves nobody.
+/// Only as many leave a variation as its smaller share can't hold: to a growing variation, or out of the experiment if the sum of shares shrinks. Nobody else
+/// changes. A variation that grows into free room moves nobody.
 /// Shares are rounded to whole buckets of hash version 2. `ranges` may overlap: as in the evaluation, the first one counts.
 ///
 /// Returns `None` where the numbers make no split: different lengths, a share that isn't from 0 to 1, a sum above 1.

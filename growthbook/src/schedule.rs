@@ -7,7 +7,7 @@ use super::stored;
 use crate::condition::Fault;
 
 /// A span of time, closed at its start and open at its end. The default one is always.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Schedule {
     from: Option<OffsetDateTime>,
     until: Option<OffsetDateTime>,
@@ -32,6 +32,24 @@ impl Schedule {
     /// One of them is no time.
     pub fn compile(stored: &stored::Schedule) -> Result<Self, Fault> {
         Ok(Self { from: parse("from", stored.from.as_deref())?, until: parse("until", stored.until.as_deref())? })
+    }
+
+    /// The first moment; always by default.
+    #[must_use]
+    pub fn from(&self) -> Option<OffsetDateTime> {
+        self.from
+    }
+
+    /// The first moment after; never by default.
+    #[must_use]
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        self.until
+    }
+
+    /// Whether `now` is within.
+    #[must_use]
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        self.at(now) == Moment::During
     }
 
     /// Where `now` stands.

@@ -31,7 +31,7 @@ pub struct Rule {
     pub schedule: Option<Schedule>,
     /// Other features that must have a value first.
     pub parent_conditions: Option<Vec<ParentCondition>>,
-    /// In a rule, the value to force; in an experiment, the index of the arm that all who are included get. `null` is a value, so that absence needs
+    /// In a rule, the value to force; in an experiment, the index of the variation that all who are included get. `null` is a value, so that absence needs
     /// a level of its own.
     #[serde(deserialize_with = "present")]
     pub force: Option<Json>,
@@ -53,15 +53,15 @@ pub struct Rule {
     pub persist_query_string: Option<bool>,
     /// Names the experiment in exposures; in a rule it defaults to the feature's key.
     pub key: Option<String>,
-    /// The arms' values; the first is control.
+    /// The variations' values; the first is control.
     pub variations: Option<Vec<Json>>,
-    /// A share for each arm.
+    /// A share for each variation.
     pub weights: Option<Vec<f64>>,
     /// The share of visitors who take part.
     pub coverage: Option<f64>,
     /// Ranges of buckets, instead of weights and coverage.
     pub ranges: Option<Vec<Fractions>>,
-    /// More of each arm.
+    /// More of each variation.
     pub meta: Option<Vec<VariationMeta>>,
     /// Who is included, by hash.
     pub filters: Option<Vec<Filter>>,
@@ -96,10 +96,10 @@ pub struct Experiment {
     /// Names the experiment in exposures; in a rule it defaults to the feature's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The arms' values; the first is control.
+    /// The variations' values; the first is control.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variations: Option<Vec<Json>>,
-    /// A share for each arm.
+    /// A share for each variation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<Vec<f64>>,
     /// The share of visitors who take part.
@@ -108,7 +108,7 @@ pub struct Experiment {
     /// Ranges of buckets, instead of weights and coverage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<Fractions>>,
-    /// More of each arm.
+    /// More of each variation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<Vec<VariationMeta>>,
     /// Who is included, by hash.
@@ -150,7 +150,7 @@ pub struct Experiment {
 }
 
 impl Rule {
-    /// The experiment of the rule, as it is reported: the bandit's arms count as variations.
+    /// The experiment of the rule, as it is reported: a bandit's variations stand in place of the others.
     #[must_use]
     pub fn into_experiment(self) -> Experiment {
         Experiment {
@@ -216,7 +216,7 @@ pub struct Filter {
     pub attribute: Option<String>,
 }
 
-/// More of an arm.
+/// More of a variation.
 #[derive(Debug, Default, Clone, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -270,9 +270,9 @@ pub struct TrackedExperiment {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TrackedResult {
-    /// The arm's key.
+    /// The variation's key.
     pub key: String,
-    /// The arm's index.
+    /// The variation's index.
     pub variation_id: usize,
     /// What was hashed.
     pub hash_attribute: String,
@@ -301,7 +301,7 @@ pub struct BanditContext {
     pub leaf_id: i64,
     /// Who belongs to it.
     pub condition: Option<Json>,
-    /// A share for each arm.
+    /// A share for each variation.
     pub weights: Vec<f64>,
 }
 

@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::condition::Fault;
-use crate::json_place::pointer_at;
-use crate::json_words::house_wording;
+use crate::condition::{Fault, PatternBudget};
+use crate::read_json;
 
 /// What a table holds: something compiled from its JSON.
 pub trait Definition: Sized {
@@ -23,6 +23,16 @@ pub trait Definition: Sized {
     ///
     /// The fault, its pointer relative to the definition.
     fn compile(key: &str, json: &str) -> Result<Self, Fault>;
+
+    /// What of it never holds, although it compiles (see [`Condition::faults`](crate::condition::Condition::faults)); pointers are relative to the definition.
+    fn faults(&self) -> &[Fault] {
+        &[]
+    }
+
+    /// The size of its patterns, as a [`PatternBudget`] counts them.
+    fn cost(&self) -> usize {
+        0
+    }
 }
 
 /// Definitions that lie ready elsewhere: each is found by its key without a look at the others.
@@ -36,7 +46,11 @@ pub trait DefinitionSource: fmt::Debug + Send + Sync {
 }
 
 /// Definitions by key: a source's first, then the table's own, each in their order.
+///
+/// The patterns of those that have been asked for share [`PatternBudget::SET`]; a definition for which no room is left has that fault.
 pub struct Table<T> {
+    /// Bytes of patterns that have been compiled.
+    patterns: AtomicUsize,
     source: Option<Sourced<T>>,
     texts: Vec<Box<str>>,
     entries: Vec<Entry<T>>,
@@ -66,16 +80,22 @@ impl<T> Sourced<T> {
 }
 
 impl<T: Definition> Sourced<T> {
-    fn get(&self, place: usize) -> Option<(&str, Result<&T, &Fault>)> {
+    fn get(&self, place: usize, patterns: &AtomicUsize) -> Option<(&str, Result<&T, &Fault>)> {
         let (key, json) = self.source.entry(place)?;
-        let compiled = self.compiled.get(place)?.get_or_init(|| Box::new(T::compile(key, json)));
+        let compiled = self.compiled.get(place)?.get_or_init(|| Box::new(compile(key, json, patterns)));
         Some((key, (**compiled).as_ref()))
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { source: None, texts: Vec::new(), entries: Vec::new(), positions: HashMap::default() }
+        Self {
+            patterns: AtomicUsize::new(0),
+            source: None,
+            texts: Vec::new(),
+            entries: Vec::new(),
+            positions: HashMap::default(),
+        }
     }
 }
 
@@ -96,6 +116,7 @@ impl<T: Definition> Table<T> {
             compiled: OnceLock::new(),
         };
         Self {
+            patterns: AtomicUsize::new(0),
             source: self.source.as_ref().map(|sourced| Sourced::new(Arc::clone(&sourced.source))),
             texts: self.texts.clone(),
             entries: self.entries.iter().map(entry).collect(),
@@ -183,7 +204,7 @@ impl<T: Definition> Table<T> {
     /// The same with the key as the table has it.
     pub(super) fn get_entry(&self, key: &str) -> Option<(&str, Result<&T, &Fault>)> {
         if let Some(sourced) = &self.source
-            && let Some(found) = sourced.source.find(key).and_then(|place| sourced.get(place))
+            && let Some(found) = sourced.source.find(key).and_then(|place| sourced.get(place, &self.patterns))
         {
             return Some(found);
         }
@@ -211,25 +232,24 @@ impl<T: Definition> Table<T> {
     /// All definitions that can be compiled, in their order, with their keys. Compiles them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let places = |sourced: &Sourced<T>| 0..sourced.compiled.len();
-        let sourced =
-            self.source.iter().flat_map(move |sourced| places(sourced).filter_map(|place| sourced.get(place)));
+        let sourced = self
+            .source
+            .iter()
+            .flat_map(move |sourced| places(sourced).filter_map(|place| sourced.get(place, &self.patterns)));
         let own = self.own().map(|entry| (&*entry.key, self.compiled(entry)));
         sourced.chain(own).filter_map(|(key, compiled)| Some((key, compiled.ok()?)))
     }
 
-    /// The faults of those definitions that have been asked for, each under its key: what the errors' log names.
+    /// The faults of those definitions that have been asked for, each under its key: what the errors' log names. A definition that can't be compiled
+    /// has one; one that can, but part of which never holds, may have several.
     pub fn faults(&self) -> impl Iterator<Item = (&str, &Fault)> {
         let sourced = self.source.iter().flat_map(|sourced| {
-            sourced.compiled.iter().enumerate().filter_map(|(place, compiled)| {
-                let fault = compiled.get()?.as_ref().as_ref().err()?;
-                Some((sourced.source.entry(place)?.0, fault))
-            })
+            let compiled =
+                sourced.compiled.iter().enumerate().filter_map(|(place, compiled)| Some((place, compiled.get()?)));
+            compiled.filter_map(|(place, compiled)| Some((sourced.source.entry(place)?.0, &**compiled)))
         });
-        let own = self.entries.iter().filter_map(|entry| match entry.compiled.get() {
-            Some(Err(fault)) => Some((&*entry.key, fault)),
-            _ => None,
-        });
-        sourced.chain(own)
+        let own = self.entries.iter().filter_map(|entry| Some((&*entry.key, entry.compiled.get()?)));
+        sourced.chain(own).flat_map(|(key, compiled)| faults_of(compiled).iter().map(move |fault| (key, fault)))
     }
 
     /// How many definitions there are.
@@ -251,7 +271,7 @@ impl<T: Definition> Table<T> {
     }
 
     fn compiled<'a>(&'a self, entry: &'a Entry<T>) -> Result<&'a T, &'a Fault> {
-        entry.compiled.get_or_init(|| T::compile(&entry.key, self.text(entry))).as_ref()
+        entry.compiled.get_or_init(|| compile(&entry.key, self.text(entry), &self.patterns)).as_ref()
     }
 
     fn text(&self, entry: &Entry<T>) -> &str {
@@ -259,12 +279,22 @@ impl<T: Definition> Table<T> {
     }
 }
 
-/// Reads JSON into one of the stored shapes. The place of a fault is looked for only once there is one.
-pub(super) fn read<'de, T: serde::Deserialize<'de>>(json: &'de str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error: serde_json::Error| {
-        let message = house_wording(&error.to_string());
-        Fault { pointer: pointer_at(json, error.line(), error.column()), message }
-    })
+/// Compiles a definition, if there is room for its patterns.
+fn compile<T: Definition>(key: &str, json: &str, patterns: &AtomicUsize) -> Result<T, Fault> {
+    let compiled = T::compile(key, json)?;
+    let cost = compiled.cost();
+    if patterns.fetch_add(cost, Ordering::Relaxed).saturating_add(cost) <= PatternBudget::SET {
+        Ok(compiled)
+    } else {
+        Err(PatternBudget::default().exhausted())
+    }
+}
+
+fn faults_of<T: Definition>(compiled: &Result<T, Fault>) -> &[Fault] {
+    match compiled {
+        Ok(definition) => definition.faults(),
+        Err(fault) => std::slice::from_ref(fault),
+    }
 }
 
 fn key_of(json: &str) -> Result<Box<str>, Fault> {
@@ -272,7 +302,7 @@ fn key_of(json: &str) -> Result<Box<str>, Fault> {
     struct Keyed {
         key: Box<str>,
     }
-    read::<Keyed>(json).map(|keyed| keyed.key)
+    read_json::<Keyed>(json).map(|keyed| keyed.key)
 }
 
 /// Reads an object into its keys and the raw text of its values.

@@ -2,7 +2,7 @@
 
 use super::stored;
 use super::url::Url;
-use crate::condition::Pattern;
+use crate::condition::{Compiler, Fault, Pattern};
 
 /// What stands for any text in a pattern, once it has been through the URL parser, which doesn't let a `*` pass as a host.
 const WILDCARD: &str = "_____";
@@ -20,16 +20,20 @@ enum Matcher {
 }
 
 impl Targets {
-    pub(super) fn compile(stored: &[stored::UrlTarget]) -> Self {
-        let compile = |target: &stored::UrlTarget| {
+    pub(super) fn compile(stored: &[stored::UrlTarget], compiler: &mut Compiler) -> Result<Self, Fault> {
+        let compile = |target: &stored::UrlTarget, compiler: &mut Compiler| {
             let matcher = match target.kind.as_str() {
                 "simple" => Simple::compile(&target.pattern).map_or(Matcher::Never, Matcher::Simple),
-                "regex" => Matcher::Pattern(Pattern::new(&target.pattern, false)),
+                "regex" => Matcher::Pattern(
+                    compiler.under("pattern", |compiler| Pattern::compile(&target.pattern, false, compiler))?,
+                ),
                 _ => Matcher::Never,
             };
-            (target.include != Some(false), matcher)
+            Ok((target.include != Some(false), matcher))
         };
-        Self(stored.iter().map(compile).collect())
+        let targets = stored.iter().enumerate();
+        let targets = targets.map(|(index, target)| compiler.under(index, |compiler| compile(target, compiler)));
+        Ok(Self(targets.collect::<Result<_, _>>()?))
     }
 
     /// Whether a page is among those included, or at least not among those excluded if nothing is included.
@@ -124,9 +128,13 @@ impl Glob {
 mod tests {
     use super::*;
 
+    fn compiled(targets: &[stored::UrlTarget]) -> Targets {
+        Targets::compile(targets, &mut Compiler::default()).unwrap()
+    }
+
     fn simple(pattern: &str, url: &str) -> bool {
         let target = stored::UrlTarget { include: None, kind: "simple".into(), pattern: pattern.into() };
-        Targets::compile(&[target]).include(url)
+        compiled(&[target]).include(url)
     }
 
     #[test]
@@ -150,13 +158,13 @@ mod tests {
             kind: kind.into(),
             pattern: pattern.into(),
         };
-        let targets = Targets::compile(&[target(true, "simple", "/shop/*"), target(false, "regex", "^/shop/sale")]);
+        let targets = compiled(&[target(true, "simple", "/shop/*"), target(false, "regex", "^/shop/sale")]);
         assert!(targets.include("https://h/shop/shoes"));
         assert!(!targets.include("https://h/shop/sale/1"));
         assert!(!targets.include("https://h/blog"));
-        let targets = Targets::compile(&[target(false, "simple", "/shop")]);
+        let targets = compiled(&[target(false, "simple", "/shop")]);
         assert!(targets.include("https://h/blog"));
-        assert!(!Targets::compile(&[]).include("https://h/"));
-        assert!(!Targets::compile(&[target(true, "globs", "*")]).include("https://h/"));
+        assert!(!compiled(&[]).include("https://h/"));
+        assert!(!compiled(&[target(true, "globs", "*")]).include("https://h/"));
     }
 }

@@ -124,13 +124,13 @@ fn the_query_forces_only_where_that_is_allowed() {
     let definitions = definitions(&json!({ "f": { "rules": [{ "key": "e", "variations": ["a", "b"] }] } }));
     let attributes = json!({ "id": "1" });
     for (allowed, forced) in [(false, false), (true, true)] {
-        for arm in ["0", "1"] {
-            let url = format!("https://shop.example/?e={arm}");
+        for variation in ["0", "1"] {
+            let url = format!("https://shop.example/?e={variation}");
             let context = Context { url: &url, query_overrides: allowed, ..Context::new(&attributes, NOW) };
             let mut evaluator = Evaluator::new(&definitions, &context);
             let result = evaluator.feature("f").experiment.unwrap().1;
             assert_eq!(!result.hash_used, forced);
-            assert_eq!(evaluator.finish().exposures.is_empty(), forced, "a forced arm is no exposure");
+            assert_eq!(evaluator.finish().exposures.is_empty(), forced, "a forced variation is no exposure");
         }
     }
 }
@@ -210,7 +210,7 @@ fn a_decision_explains_itself() {
     let mut steps: Vec<String> = Vec::new();
     let bucket = Evaluator::explained(&definitions, &context, &mut steps).feature("f").experiment.unwrap().1.bucket;
     let bucket = bucket.unwrap().as_f64();
-    let arm = usize::from(bucket >= 0.5);
+    let variation = usize::from(bucket >= 0.5);
     assert_eq!(
         steps,
         [
@@ -219,9 +219,9 @@ fn a_decision_explains_itself() {
             "rule 1 is passed over: outside of the rollout".to_owned(),
             "feature gate:".to_owned(),
             "feature gate is true (defaultValue)".to_owned(),
-            format!("experiment e: arm {arm} by hash, bucket {bucket}"),
+            format!("experiment e: variation {variation} by hash, bucket {bucket}"),
             "rule 2 (ab) applies".to_owned(),
-            format!("feature f is \"{}\" (experiment)", ["a", "b"][arm]),
+            format!("feature f is \"{}\" (experiment)", ["a", "b"][variation]),
         ]
     );
 }
@@ -275,4 +275,111 @@ fn the_strict_reader_names_what_the_evaluator_forgives() {
     assert_eq!(pointers, ["/urlPatterns/1/pattern", "/urlPatterns/2/type"]);
     let clean = json!({ "defaultValue": 1, "rules": [{ "force": 1, "coverage": 0.1, "hashVersion": 2 }] });
     assert_eq!(lint_feature("f", &clean, &definitions), []);
+}
+
+fn names(list: &[Box<str>]) -> Vec<&str> {
+    list.iter().map(|name| &**name).collect()
+}
+
+#[test]
+fn a_feature_says_what_it_reads() {
+    let definitions = definitions(&json!({
+        "f": { "rules": [
+            { "force": 1, "condition": { "country": "FR", "session.tier": "gold" } },
+            { "force": 2, "coverage": 0.5, "hashAttribute": "visitorId" },
+            { "force": 3, "coverage": 0.0, "hashAttribute": "never" },
+            { "force": 4, "parentConditions": [{ "id": "parent", "condition": { "value": 1 } }] },
+            { "variations": [1, 2], "fallbackAttribute": "deviceId", "condition": { "country": "BE" },
+              "filters": [{ "seed": "s", "ranges": [[0, 1]], "attribute": "account" }], "contextualBanditRef": "b" }
+        ] },
+        "parent": { "rules": [{ "force": 1, "condition": { "language": "fr" }, "parentConditions": [{ "id": "f" }, { "id": "gone" }] }] },
+        "plain": { "defaultValue": 1 }
+    }));
+    let mut definitions = definitions;
+    definitions
+        .bandits
+        .add_object(r#"{"b":{"contexts":[{"leafId":1,"condition":{"os":"iOS"},"weights":[0.5,0.5]}]}}"#)
+        .unwrap();
+    let reads = definitions.features.get("f").unwrap().unwrap().reads();
+    assert_eq!(names(&reads.attributes), ["country", "session.tier"]);
+    assert_eq!(names(&reads.hashed), ["account", "deviceId", "id", "visitorId"]);
+    assert_eq!(names(&reads.features), ["parent"]);
+    assert_eq!(names(&reads.bandits), ["b"]);
+    // What prerequisites and bandits read, too, although these two refer to each other.
+    let all = definitions.reads_of_feature("f");
+    assert_eq!(names(&all.attributes), ["country", "language", "os", "session.tier"]);
+    assert_eq!(names(&all.features), ["f", "gone", "parent"]);
+    assert_eq!(names(&definitions.reads_of_feature("parent").hashed), ["account", "deviceId", "id", "visitorId"]);
+    for key in ["plain", "gone"] {
+        assert_eq!(definitions.reads_of_feature(key), Reads::default());
+    }
+}
+
+#[test]
+fn an_evaluation_reads_nothing_that_the_feature_does_not_say() {
+    use std::cell::RefCell;
+
+    use crate::condition::{Attributes, Value};
+
+    struct Watched<'a>(&'a Json, RefCell<Vec<String>>);
+    impl Attributes for Watched<'_> {
+        fn attribute(&self, name: &str) -> Option<Value<'_>> {
+            self.1.borrow_mut().push(name.to_owned());
+            self.0.attribute(name)
+        }
+    }
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/own-cases.json")).unwrap();
+    let file: Json = serde_json::from_str(&file).unwrap();
+    let mut looked_up = 0;
+    for case in file["feature"].as_array().unwrap() {
+        let mut definitions = definitions(&case[1].get("features").cloned().unwrap_or_else(|| json!({})));
+        if let Some(bandits) = case[1].get("contextualBandits") {
+            definitions.bandits.add_object(bandits.to_string()).unwrap();
+        }
+        let key = case[2].as_str().unwrap();
+        let attributes = Watched(&case[1]["attributes"], RefCell::default());
+        Evaluator::new(&definitions, &Context::new(&attributes, NOW)).feature(key);
+        let reads = definitions.reads_of_feature(key);
+        let said: Vec<&str> = reads.iter().filter_map(Read::attribute).collect();
+        for name in attributes.1.borrow().iter() {
+            assert!(said.contains(&name.as_str()), "{key} reads {name}, says {said:?}");
+            looked_up += 1;
+        }
+    }
+    assert!(looked_up >= 12, "{looked_up}");
+}
+
+#[test]
+fn an_experiment_says_for_which_pages_it_is() {
+    let experiment = |json: Json| Experiment::compile("e", &json.to_string()).unwrap();
+    let everywhere = experiment(json!({ "variations": [1, 2] }));
+    assert!(!everywhere.has_url_targets() && everywhere.includes_url("https://h/any"));
+    let shop = experiment(json!({ "variations": [1, 2], "urlPatterns": [{ "type": "simple", "pattern": "/shop/*" }] }));
+    assert!(shop.has_url_targets() && shop.includes_url("https://h/shop/a") && !shop.includes_url("https://h/blog"));
+}
+
+#[test]
+fn what_never_holds_is_named_with_the_broken_ones() {
+    let mut definitions = definitions(&json!({
+        "f": { "rules": [{ "force": 1 }, { "force": 2, "condition": { "ua": { "$regex": "(?=a)" } } }] }
+    }));
+    let target = json!([{ "key": "e", "variations": [1, 2], "urlPatterns": [{ "type": "regex", "pattern": "(.{0,90}){0,90}z" }] }]);
+    definitions.experiments.add_array(target.to_string()).unwrap();
+    assert_eq!(value(&definitions, "f", &json!({})).0, 1);
+    assert!(definitions.experiments.get("e").unwrap().is_ok());
+    let pointers = |faults: Vec<(&str, &Fault)>| {
+        faults.iter().map(|(key, fault)| format!("{key}{}", fault.pointer)).collect::<Vec<_>>()
+    };
+    assert_eq!(pointers(definitions.features.faults().collect()), ["f/rules/1/condition/ua/$regex"]);
+    assert_eq!(pointers(definitions.experiments.faults().collect()), ["e/urlPatterns/0/pattern"]);
+}
+
+#[test]
+fn features_without_room_for_their_patterns_are_broken_and_named() {
+    let feature = json!({ "rules": [{ "force": 1, "condition": { "path": { "$regex": "(.{0,25}){0,25}z" } } }] });
+    let features: serde_json::Map<_, _> = (0..60).map(|n| (format!("f{n}"), feature.clone())).collect();
+    let definitions = definitions(&features.into());
+    let usable = definitions.features.iter().count();
+    assert!((8..20).contains(&usable), "{usable}");
+    assert_eq!(definitions.features.faults().count(), 60 - usable);
 }

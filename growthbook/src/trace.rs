@@ -58,18 +58,18 @@ pub enum Step<'a> {
     Assigned {
         /// Its key.
         experiment: &'a str,
-        /// The arm's index.
+        /// The variation's index.
         variation: usize,
         /// Where the visitor fell.
         bucket: Bucket,
-        /// Whether the arm was remembered.
+        /// Whether the variation was remembered.
         sticky: bool,
     },
-    /// A visitor's arm is forced.
+    /// A visitor's variation is forced.
     Forced {
         /// The experiment's key.
         experiment: &'a str,
-        /// The arm's index.
+        /// The variation's index.
         variation: usize,
         /// What forces it.
         by: &'static str,
@@ -112,7 +112,7 @@ pub enum Exclusion<'a> {
         /// The attribute.
         attribute: &'a str,
     },
-    /// The visitor fell outside of every arm's range.
+    /// The visitor fell outside of every variation's range.
     NotCovered {
         /// Where the visitor fell.
         bucket: Bucket,
@@ -123,17 +123,17 @@ pub enum Exclusion<'a> {
     Page,
     /// The hash version doesn't exist.
     HashVersion,
-    /// Neither a value nor two arms.
+    /// Neither a value nor two variations.
     NothingToDo,
     /// A draft, switched off, or stopped.
     Inactive,
     /// Experiments are switched off for this evaluation.
     Disabled,
-    /// Only forced arms are shown.
+    /// Only forced variations are shown.
     QaMode,
-    /// The arm to force doesn't exist.
+    /// The variation to force doesn't exist.
     NoSuchVariation,
-    /// The arm says that the next rule goes on.
+    /// The variation says that the next rule goes on.
     Passthrough,
     /// The rule's experiment doesn't include the visitor.
     NotInExperiment,
@@ -150,10 +150,10 @@ impl fmt::Display for Step<'_> {
             Self::Excluded { experiment, reason } => write!(f, "experiment {experiment}: not in it: {reason}"),
             Self::Assigned { experiment, variation, bucket, sticky } => {
                 let how = if *sticky { "remembered" } else { "by hash" };
-                write!(f, "experiment {experiment}: arm {variation} {how}, bucket {}", bucket.as_f64())
+                write!(f, "experiment {experiment}: variation {variation} {how}, bucket {}", bucket.as_f64())
             }
             Self::Forced { experiment, variation, by } => {
-                write!(f, "experiment {experiment}: arm {variation} forced by {by}")
+                write!(f, "experiment {experiment}: variation {variation} forced by {by}")
             }
         }
     }
@@ -183,16 +183,16 @@ impl fmt::Display for Exclusion<'_> {
             }
             Self::OutsideRollout { bucket: None } => f.write_str("outside of the rollout"),
             Self::NoHashValue { attribute } => write!(f, "the visitor has no {attribute}"),
-            Self::NotCovered { bucket } => write!(f, "no arm covers bucket {}", bucket.as_f64()),
+            Self::NotCovered { bucket } => write!(f, "no variation covers bucket {}", bucket.as_f64()),
             Self::BlockedByBucketVersion => f.write_str("the visitor took part under an excluded bucket version"),
             Self::Page => f.write_str("not on this page"),
             Self::HashVersion => f.write_str("its hash version doesn't exist"),
-            Self::NothingToDo => f.write_str("neither a value nor two arms"),
+            Self::NothingToDo => f.write_str("neither a value nor two variations"),
             Self::Inactive => f.write_str("inactive"),
             Self::Disabled => f.write_str("experiments are switched off"),
-            Self::QaMode => f.write_str("only forced arms are shown"),
-            Self::NoSuchVariation => f.write_str("the arm to force doesn't exist"),
-            Self::Passthrough => f.write_str("its arm lets the next rule go on"),
+            Self::QaMode => f.write_str("only forced variations are shown"),
+            Self::NoSuchVariation => f.write_str("the variation to force doesn't exist"),
+            Self::Passthrough => f.write_str("its variation lets the next rule go on"),
             Self::NotInExperiment => f.write_str("its experiment leaves the visitor out"),
         }
     }

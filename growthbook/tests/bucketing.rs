@@ -69,11 +69,12 @@ fn independence(table: [[u64; 2]; 2]) -> f64 {
 }
 
 fn failing_pairs(version: HashVersion, ids: &[String]) -> usize {
-    let arms: Vec<Vec<u64>> = (0..EXPERIMENTS).map(|n| upper_half(&format!("experiment-{n}"), version, ids)).collect();
+    let variations: Vec<Vec<u64>> =
+        (0..EXPERIMENTS).map(|n| upper_half(&format!("experiment-{n}"), version, ids)).collect();
     let ones = |bits: &mut dyn Iterator<Item = u64>| bits.map(|bits| u64::from(bits.count_ones())).sum::<u64>();
     let mut failing = 0;
-    for (index, first) in arms.iter().enumerate() {
-        for second in &arms[index + 1..] {
+    for (index, first) in variations.iter().enumerate() {
+        for second in &variations[index + 1..] {
             let both = ones(&mut first.iter().zip(second).map(|(a, b)| a & b));
             let (of_first, of_second) = (ones(&mut first.iter().copied()), ones(&mut second.iter().copied()));
             let neither = ids.len() as u64 + both - of_first - of_second;
@@ -146,23 +147,23 @@ fn a_ramp_loses_nobody_and_moves_nobody() {
     for version in [HashVersion::One, HashVersion::Two] {
         let seed = Seed::new("ramp", version);
         let buckets: Vec<Bucket> = ids.iter().map(|id| seed.bucket(id)).collect();
-        let arm = |coverage: f64, bucket: Bucket| {
+        let variation = |coverage: f64, bucket: Bucket| {
             let ranges = bucket_ranges(3, coverage, Some(&[0.5, 0.3, 0.2]));
             ranges.iter().position(|range| Interval::new(*range, version).contains(bucket))
         };
         let steps = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.99, 1.0];
         for (before, after) in steps.iter().zip(&steps[1..]) {
             for bucket in buckets.iter().step_by(7) {
-                let earlier = arm(*before, *bucket);
+                let earlier = variation(*before, *bucket);
                 assert!(
-                    earlier.is_none() || earlier == arm(*after, *bucket),
+                    earlier.is_none() || earlier == variation(*after, *bucket),
                     "{bucket:?} changes from {before} to {after}"
                 );
                 let rollout = |coverage| Interval::rollout(coverage, version).contains(*bucket);
                 assert!(!rollout(*before) || rollout(*after));
             }
         }
-        assert!(buckets.iter().all(|bucket| arm(1.0, *bucket).is_some()));
+        assert!(buckets.iter().all(|bucket| variation(1.0, *bucket).is_some()));
     }
 }
 
@@ -201,7 +202,7 @@ fn nobody_is_lost_at_the_edge_of_a_range() {
             let intervals: Vec<_> = ranges.iter().map(|range| Interval::new(*range, version)).collect();
             for bucket in &buckets {
                 let holding = intervals.iter().filter(|interval| interval.contains(*bucket)).count();
-                assert_eq!(holding, 1, "{weights:?} have {holding} arms for {bucket:?}");
+                assert_eq!(holding, 1, "{weights:?} have {holding} variations for {bucket:?}");
             }
         }
     }
@@ -236,7 +237,7 @@ fn whole_buckets_agree_with_the_specifications_floats() {
 }
 
 #[test]
-fn an_empty_id_is_in_no_arm() {
+fn an_empty_id_is_in_no_variation() {
     let mut definitions = Definitions::default();
     definitions.features.add_object(r#"{"f":{"defaultValue":"d","rules":[{"variations":["a","b"]}]}}"#).unwrap();
     for attributes in [json!({}), json!({ "id": "" }), json!({ "id": null })] {
@@ -248,7 +249,7 @@ fn an_empty_id_is_in_no_arm() {
 }
 
 #[test]
-fn a_new_split_of_two_arms_moves_the_difference_alone() {
+fn a_new_split_of_two_variations_moves_the_difference_alone() {
     let changed = reweight(&[[0.0, 0.5], [0.5, 1.0]], &[0.6, 0.4]).unwrap();
     let pieces: Vec<_> = changed.pieces.iter().map(|piece| (piece.variation, piece.range)).collect();
     assert_eq!(pieces, [(0, [0.0, 0.6]), (1, [0.6, 1.0])]);
@@ -270,9 +271,9 @@ fn a_split_that_is_none_is_refused() {
 fn every_new_split_moves_the_minimum() {
     let mut random = Random(11);
     for _ in 0..60 {
-        let arms = 2 + (random.next() % 4) as usize;
+        let variations = 2 + (random.next() % 4) as usize;
         let mut shares = || {
-            let raw: Vec<f64> = (0..arms).map(|_| random.fraction()).collect();
+            let raw: Vec<f64> = (0..variations).map(|_| random.fraction()).collect();
             let total = raw.iter().sum::<f64>() / (0.5 + random.fraction() / 2.0);
             raw.iter().map(|share| share / total).collect::<Vec<_>>()
         };
@@ -293,11 +294,11 @@ fn every_new_split_moves_the_minimum() {
             changed.pieces.iter().find(|piece| in_range(n, piece.range)).map(|piece| piece.variation)
         };
         let (mut left, mut moved) = (0, 0);
-        let (mut sizes, mut olds) = (vec![0_i32; arms], vec![0_i32; arms]);
+        let (mut sizes, mut olds) = (vec![0_i32; variations], vec![0_i32; variations]);
         for bucket in 0..10_000 {
             let (old, new) = (old(bucket), new(bucket));
-            new.into_iter().for_each(|arm| sizes[arm] += 1);
-            old.into_iter().for_each(|arm| olds[arm] += 1);
+            new.into_iter().for_each(|variation| sizes[variation] += 1);
+            old.into_iter().for_each(|variation| olds[variation] += 1);
             left += i32::from(old.is_some() && old != new);
             moved += i32::from(old.is_some() && new.is_some() && old != new);
         }

@@ -1,6 +1,6 @@
 //! Request ids and W3C Trace Context (<https://www.w3.org/TR/trace-context/>, version 00).
 
-use crate::hex::hex;
+use base16ct::lower::encode_string as hex;
 
 /// A request's place in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,29 +51,34 @@ pub enum Jurisdiction {
 }
 
 impl ConsentRules {
-    /// What the visitor said by the cookies. One refusal outweighs any yes; what can't be read is a refusal.
+    /// What the visitor said by the cookies. One refusal outweighs any yes, among several cookies of one name too; what can't be
+    /// read is a refusal.
     #[must_use]
     pub fn consent(&self, cookies: &Cookies<'_>) -> Consent {
         let own = self.cookie.as_ref().map_or(Consent::Silent, |rule| rule.read(cookies));
-        let tcf = self.tcf.as_ref().map_or(Consent::Silent, |rule| match cookies.bytes(&rule.cookie) {
-            None => Consent::Silent,
-            Some(text) => match tcf::purposes(text) {
-                Ok(purposes) if !rule.purposes.is_empty() && rule.purposes.iter().all(|p| purposes.contains(*p)) => {
-                    Consent::Granted
-                }
-                _ => Consent::Refused,
-            },
+        let tcf = self.tcf.as_ref().map_or(Consent::Silent, |rule| {
+            of_all(cookies.all(&rule.cookie), |text| {
+                tcf::purposes(text).is_ok_and(|purposes| rule.purposes.iter().all(|p| purposes.contains(*p)))
+            })
         });
         match (own, tcf) {
             (Consent::Refused, _) | (_, Consent::Refused) => Consent::Refused,
+            // What can't be read may have been a no.
+            _ if self.nobody_agreed => Consent::Silent,
             (Consent::Granted, _) | (_, Consent::Granted) => Consent::Granted,
             (Consent::Silent, Consent::Silent) => Consent::Silent,
         }
     }
 
     /// What the law asks for in `country` (ISO 3166-1 alpha-2, upper case).
+    ///
+    /// Where a part of the settings can't be used it is unknown everywhere: the strictest, under which nobody's cookie is removed for
+    /// somebody's typing mistake.
     #[must_use]
     pub fn jurisdiction(&self, country: Option<&str>) -> Jurisdiction {
+        if self.everywhere {
+            return Jurisdiction::Unknown;
+        }
         let Some(country) = country.filter(|code| {
             code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && !NO_COUNTRY.contains(code)
         }) else {
@@ -89,16 +94,23 @@ impl ConsentRules {
 
 impl CookieRule {
     fn read(&self, cookies: &Cookies<'_>) -> Consent {
-        let Some(bytes) = cookies.bytes(&self.name) else {
-            return Consent::Silent;
-        };
-        if bytes.len() > LONGEST_CONSENT {
-            return Consent::Refused;
-        }
-        let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
-        let yes = self.value.as_deref().is_some_and(|expected| expected == value)
-            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value));
-        if yes { Consent::Granted } else { Consent::Refused }
+        of_all(cookies.all(&self.name), |bytes| {
+            if bytes.len() > LONGEST_CONSENT {
+                return false;
+            }
+            let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
+            self.value.as_deref().is_some_and(|expected| expected == value)
+                || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value))
+        })
+    }
+}
+
+/// What all values of one cookie say together: only where each means yes is it one.
+fn of_all<'a>(mut values: impl Iterator<Item = &'a [u8]>, is_yes: impl Fn(&[u8]) -> bool) -> Consent {
+    match values.next() {
+        None => Consent::Silent,
+        Some(first) if is_yes(first) && values.all(&is_yes) => Consent::Granted,
+        Some(_) => Consent::Refused,
     }
 }
 
@@ -120,7 +132,7 @@ mod tests {
     fn consent(settings: &str, cookie: &str) -> Consent {
         let settings: ConsentSettings = serde_json::from_str(settings).unwrap();
         let (rules, faults) = ConsentRules::compile(&settings);
-        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(faults, []);
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
         rules.consent(&Cookies::of(&headers))
@@ -190,10 +202,36 @@ mod tests {
         )
         .unwrap();
         let (rules, faults) = ConsentRules::compile(&settings);
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        let named: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(named, ["/consent/cookie/pattern", "/consent/tcf/purposes", "/consent/countries/0"]);
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_static("cc=yes"));
-        assert_eq!(rules.consent(&Cookies::of(&headers)), Consent::Refused);
+        assert_eq!(rules.consent(&Cookies::of(&headers)), Consent::Silent);
+        assert_eq!(rules.jurisdiction(Some("US")), Jurisdiction::Unknown);
+    }
+
+    #[test]
+    fn one_no_among_several_cookies_of_the_name_is_a_refusal() {
+        let by_value = r#"{"cookie":{"name":"cc","value":"yes"}}"#;
+        assert_eq!(consent(by_value, "cc=yes; cc=yes"), Consent::Granted);
+        assert_eq!(consent(by_value, "cc=yes; cc=no"), Consent::Refused);
+        assert_eq!(consent(by_value, "cc=no; cc=yes"), Consent::Refused);
+        let tcf = "COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA";
+        let by_tcf = r#"{"tcf":{"cookie":"t","purposes":[1]}}"#;
+        assert_eq!(consent(by_tcf, &format!("t={tcf}; t={tcf}")), Consent::Granted);
+        assert_eq!(consent(by_tcf, &format!("t={tcf}; t=broken!")), Consent::Refused);
+    }
+
+    #[test]
+    fn a_country_that_is_none_makes_consent_come_first_everywhere() {
+        for countries in [r#"["fr"]"#, r#"["France"]"#, r#"["US","de"]"#] {
+            let settings: ConsentSettings = serde_json::from_str(&format!(r#"{{"countries":{countries}}}"#)).unwrap();
+            let (rules, faults) = ConsentRules::compile(&settings);
+            assert_eq!(faults.len(), 1, "{countries}");
+            for country in ["FR", "US", "JP"] {
+                assert_eq!(rules.jurisdiction(Some(country)), Jurisdiction::Unknown, "{countries} {country}");
+            }
+        }
     }
 
     #[test]

@@ -8,13 +8,15 @@ mod jwt;
 mod keys;
 
 use http::{HeaderMap, header as names};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 pub use header::sign;
 pub use keys::{IdentityKeys, KeyFault};
 
+use crate::code::Code;
 use crate::admit::Claims;
-use crate::mac::{MacKey, to_hex};
+use crate::mac::MacKey;
 pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
 pub use crate::session::subject::UserId;
 use crate::wire::cookies::Cookies;
@@ -27,8 +29,8 @@ const PSEUDONYM_BYTES: usize = 16;
 pub enum Identity {
     /// Nobody claims to be anyone.
     Anonymous,
-    /// This user, proven.
-    Proven(UserId),
+    /// A user, proven.
+    Proven(Proof),
     /// A claim that failed: an anonymous visitor, and a code for the log.
     Rejected(IdentityFault),
 }
@@ -38,9 +40,41 @@ impl Identity {
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
         match self {
-            Self::Proven(user) => Some(user),
+            Self::Proven(proof) => Some(&proof.user),
             Self::Anonymous | Self::Rejected(_) => None,
         }
+    }
+
+    /// A claim of the token that proved the user, if it was asked for and is there.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Proven(proof) => proof.claims.get(name),
+            Self::Anonymous | Self::Rejected(_) => None,
+        }
+    }
+}
+
+/// Who is proven, and what the proof says of them. Never in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The user.
+    pub user: UserId,
+    /// Those claims of the token that were asked for; a signed header has none.
+    pub claims: Map<String, Value>,
+}
+
+impl Proof {
+    /// A proof of nothing but the user.
+    #[must_use]
+    pub fn of(user: UserId) -> Self {
+        Self { user, claims: Map::new() }
+    }
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proof(…)")
     }
 }
 
@@ -74,19 +108,19 @@ pub enum IdentityFault {
 impl IdentityFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::NoKey => "identity-no-key",
-            Self::Unsigned => "identity-unsigned",
-            Self::Malformed => "identity-malformed",
-            Self::Signature => "identity-signature",
-            Self::Expired => "identity-expired",
-            Self::NotYet => "identity-not-yet",
-            Self::Algorithm => "identity-algorithm",
-            Self::Header => "identity-header",
-            Self::Issuer => "identity-issuer",
-            Self::Audience => "identity-audience",
-            Self::UserId => "identity-user-id",
+            Self::NoKey => Code::IdentityNoKey,
+            Self::Unsigned => Code::IdentityUnsigned,
+            Self::Malformed => Code::IdentityMalformed,
+            Self::Signature => Code::IdentitySignature,
+            Self::Expired => Code::IdentityExpired,
+            Self::NotYet => Code::IdentityNotYet,
+            Self::Algorithm => Code::IdentityAlgorithm,
+            Self::Header => Code::IdentityHeader,
+            Self::Issuer => Code::IdentityIssuer,
+            Self::Audience => Code::IdentityAudience,
+            Self::UserId => Code::IdentityUserId,
         }
     }
 }
@@ -94,19 +128,26 @@ impl IdentityFault {
 /// Who makes the request with these claims and headers, at `now`.
 ///
 /// `X-User-ID` is looked at first, then the JWT cookie, then the bearer token. The first proof that holds wins; where
-/// none does, the first fault is told.
+/// none does, the first fault is told. `wanted` names the claims of a token that the proof is to carry.
 #[must_use]
 pub fn identify(
     claims: &Claims,
     headers: &HeaderMap,
     settings: &IdentitySettings,
+    wanted: &[String],
     keys: &IdentityKeys,
     now: OffsetDateTime,
 ) -> Identity {
     let now = now.unix_timestamp();
-    let signed = || settings.header.then(|| header::verify(claims, keys, settings.tolerance(), now)).flatten();
+    let signed = || {
+        settings
+            .header
+            .then(|| header::verify(claims, keys, settings.tolerance(), now))
+            .flatten()
+            .map(|user| user.map(Proof::of))
+    };
     let jwt = settings.jwt.as_ref();
-    let token = |token: &str, jwt: &JwtSettings| jwt::verify(token, keys, jwt, now);
+    let token = |token: &str, jwt: &JwtSettings| jwt::verify(token, keys, jwt, wanted, now);
     let cookie = || {
         let jwt = jwt?;
         let value = Cookies::of(headers).get(jwt.cookie.as_deref()?).filter(|value| !value.is_empty())?;
@@ -117,10 +158,10 @@ pub fn identify(
         Some(token(bearer_token(headers)?, jwt))
     };
     let mut fault = None;
-    let proofs: [&dyn Fn() -> Option<Result<UserId, IdentityFault>>; 3] = [&signed, &cookie, &bearer];
+    let proofs: [&dyn Fn() -> Option<Result<Proof, IdentityFault>>; 3] = [&signed, &cookie, &bearer];
     for proof in proofs {
         match proof() {
-            Some(Ok(user)) => return Identity::Proven(user),
+            Some(Ok(proof)) => return Identity::Proven(proof),
             Some(Err(found)) => fault = fault.or(Some(found)),
             None => {}
         }
@@ -143,7 +184,7 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 #[must_use]
 pub fn pseudonym(key: &MacKey, kind: &str, id: &str) -> String {
     let tag = key.tag(&[b"edge-personalizer log id ", kind.as_bytes(), b" ", id.as_bytes()]);
-    to_hex(tag.get(..PSEUDONYM_BYTES).unwrap_or_default())
+    base16ct::lower::encode_string(tag.get(..PSEUDONYM_BYTES).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use super::identity::IdentityKeys;
 use super::preview;
+use crate::code::Code;
 use crate::mac::MacKey;
 use crate::platform::Platform;
 
 /// How long a secret is kept by a sandbox.
 const RECHECK: Duration = Duration::from_secs(60);
-
+/// How long until it is asked for again where the store failed.
+const RETRY: Duration = Duration::from_secs(2);
 /// The keys that a sandbox keeps. They are the service's, no visitor's.
 #[derive(Default)]
 pub struct Keys {
-    identity: Option<(Duration, Rc<IdentityKeys>)>,
-    preview: Option<(Duration, Rc<Vec<MacKey>>)>,
+    identity: Slot<IdentityKeys>,
+    preview: Slot<Vec<MacKey>>,
+    failed: bool,
 }
 
 impl std::fmt::Debug for Keys {
@@ -25,32 +28,111 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// The keys that prove a user; none where the secret can't be read.
+    /// The keys that prove a user; none where there is no secret. Where the store can't answer, those of before.
     pub fn identity<P: Platform>(&mut self, platform: &P) -> Rc<IdentityKeys> {
-        let read = || {
-            let secret = platform.secret("identity").ok().flatten();
-            secret.map(|secret| IdentityKeys::parse(&secret).0).unwrap_or_default()
-        };
-        kept(&mut self.identity, platform.uptime(), read)
+        self.identity.get(platform, "identity", |secret| IdentityKeys::parse(secret).0, &mut self.failed)
     }
 
-    /// The keys that sign previews.
+    /// The keys that sign previews; none where there is no secret. Where the store can't answer, those of before.
     pub fn preview<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
-        let read = || {
-            let secret = platform.secret("preview").ok().flatten();
-            secret.map(|secret| preview::keys(&secret)).unwrap_or_default()
-        };
-        kept(&mut self.preview, platform.uptime(), read)
+        self.preview.get(platform, "preview", preview::keys, &mut self.failed)
+    }
+
+    /// [`Code::SecretStore`] where the store failed since this was asked last: for the log of the request that met the failure.
+    pub fn take_code(&mut self) -> Option<Code> {
+        std::mem::take(&mut self.failed).then_some(Code::SecretStore)
     }
 }
 
-fn kept<T>(slot: &mut Option<(Duration, Rc<T>)>, uptime: Duration, read: impl FnOnce() -> T) -> Rc<T> {
-    match slot {
-        Some((since, keys)) if uptime.saturating_sub(*since) < RECHECK => Rc::clone(keys),
-        _ => {
-            let keys = Rc::new(read());
-            *slot = Some((uptime, Rc::clone(&keys)));
-            keys
+/// One secret, as it was read last.
+struct Slot<T> {
+    keys: Rc<T>,
+    /// Until when nobody asks again, as the platform's uptime; `None` before the first time.
+    until: Option<Duration>,
+}
+
+impl<T: Default> Default for Slot<T> {
+    fn default() -> Self {
+        Self { keys: Rc::default(), until: None }
+    }
+}
+
+impl<T: Default> Slot<T> {
+    fn get<P: Platform>(
+        &mut self,
+        platform: &P,
+        name: &str,
+        parse: impl FnOnce(&[u8]) -> T,
+        failed: &mut bool,
+    ) -> Rc<T> {
+        let uptime = platform.uptime();
+        if self.until.is_none_or(|until| uptime >= until) {
+            let wait = match platform.secret(name) {
+                Ok(secret) => {
+                    // That there is none is an answer, too.
+                    self.keys = Rc::new(secret.map(|secret| parse(&secret)).unwrap_or_default());
+                    RECHECK
+                }
+                Err(_) => {
+                    *failed = true;
+                    RETRY
+                }
+            };
+            self.until = Some(uptime.saturating_add(wait));
         }
+        Rc::clone(&self.keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::StoreError;
+    use crate::platform::memory::Memory;
+
+    const KEY: &[u8] = b"a-preview-key-of-32-bytes-or-more";
+
+    fn host() -> Memory {
+        let host = Memory::default();
+        host.secrets.borrow_mut().insert("preview".to_owned(), KEY.to_vec());
+        host
+    }
+
+    fn wait(host: &Memory, seconds: u64) {
+        host.age.set(host.age.get() + Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_failing_store_takes_no_key_away_and_is_told() {
+        let host = host();
+        let mut keys = Keys::default();
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, None));
+        wait(&host, 60);
+        host.secrets_fail.set(Some(StoreError::Failed));
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some("secret-store")));
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, None), "nobody asks again at once");
+        wait(&host, 2);
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (1, Some("secret-store")));
+        host.secrets_fail.set(None);
+        host.secrets.borrow_mut().clear();
+        wait(&host, 2);
+        assert_eq!(
+            (keys.preview(&host).len(), keys.take_code()),
+            (0, None),
+            "a secret that was removed counts no longer"
+        );
+    }
+
+    #[test]
+    fn a_store_that_failed_at_first_is_asked_again_soon() {
+        let host = host();
+        host.secrets_fail.set(Some(StoreError::Throttled));
+        let mut keys = Keys::default();
+        assert_eq!((keys.preview(&host).len(), keys.take_code()), (0, Some("secret-store")));
+        host.secrets_fail.set(None);
+        assert_eq!(keys.preview(&host).len(), 0);
+        wait(&host, 2);
+        assert_eq!(keys.preview(&host).len(), 1);
+        assert_eq!(host.lookups.borrow()["secret"], 2);
     }
 }

@@ -7,17 +7,18 @@ use super::Context;
 use super::consent::{Consent, ConsentRules, Jurisdiction, global_privacy_control};
 use super::device::DeviceClass;
 use super::identity::{Identity, IdentityKeys, UserId, identify};
-use super::policy::{Circumstances, Permissions, permissions};
+use super::policy::{Permissions, PolicyInputs, permissions};
 use super::visitor::VisitorId;
 use crate::admit::{Claims, RequestHead};
 use crate::rules::settings::Settings;
+use crate::rules::settings::sticky::StickySettings;
 use crate::wire::cookies::Cookies;
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// What the policy looked at.
-    pub circumstances: Circumstances,
+    pub inputs: PolicyInputs,
     /// What it permits.
     pub permissions: Permissions,
     /// The user, proven or not; anonymous where nobody may be identified.
@@ -26,8 +27,18 @@ pub struct Person {
     pub visitor: Option<VisitorId>,
     /// Whether the id was made here and must be kept.
     pub visitor_is_new: bool,
-    /// The visitor refused, and still sends an id: the cookie is to be removed.
-    pub forget_visitor: bool,
+    /// The edge's cookies that the client sent and that are to be removed: the visitor refused, or has not agreed where consent
+    /// comes first. The session record of who refuses is to be deleted here, too, once the edge can.
+    pub forget: Vec<OwnCookie>,
+}
+
+/// A cookie of the edge's own that holds a visitor's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OwnCookie {
+    /// The visitor's id.
+    Visitor,
+    /// The remembered variations, by ids.
+    Sticky,
 }
 
 /// What [`Person::of`] reads beside the settings.
@@ -47,11 +58,14 @@ pub struct Evidence<'a> {
     pub now: OffsetDateTime,
     /// The bits of a new visitor id.
     pub random: u128,
+    /// Claims of a proven token that somebody asks for.
+    pub wanted: &'a [String],
 }
 
 impl<'a> Evidence<'a> {
     /// What the request and the facts about it say. `random`: bits of a new visitor's id, 0 where none may be made.
-    pub fn of(head: &'a RequestHead, context: &'a Context, random: u128) -> Self {
+    /// `wanted`: claims of the token that somebody asks for.
+    pub fn of(head: &'a RequestHead, context: &'a Context, random: u128, wanted: &'a [String]) -> Self {
         Self {
             headers: &head.headers,
             claims: &head.claims,
@@ -60,6 +74,7 @@ impl<'a> Evidence<'a> {
             preview: context.preview.is_some(),
             now: context.now,
             random,
+            wanted,
         }
     }
 }
@@ -68,7 +83,7 @@ impl Person {
     /// Nobody in particular: for routes that ask for nobody.
     pub fn nobody() -> Self {
         Self {
-            circumstances: Circumstances {
+            inputs: PolicyInputs {
                 jurisdiction: Jurisdiction::Unknown,
                 consent: Consent::Silent,
                 global_privacy_control: false,
@@ -79,7 +94,7 @@ impl Person {
             identity: Identity::Anonymous,
             visitor: None,
             visitor_is_new: false,
-            forget_visitor: false,
+            forget: Vec::new(),
         }
     }
 
@@ -91,35 +106,57 @@ impl Person {
         keys: &mut dyn FnMut() -> std::rc::Rc<IdentityKeys>,
     ) -> Self {
         let cookies = Cookies::of(evidence.headers);
-        let circumstances = Circumstances {
+        let inputs = PolicyInputs {
             jurisdiction: consent.jurisdiction(evidence.country),
             consent: consent.consent(&cookies),
             global_privacy_control: global_privacy_control(evidence.headers),
             bot: evidence.bot,
             preview: evidence.preview,
         };
-        let permissions = permissions(circumstances);
+        let permissions = permissions(inputs);
         let sent = settings.visitor.read(&cookies);
         let identity = if permissions.identify { prove(evidence, settings, keys) } else { Identity::Anonymous };
         let may_have = permissions.identify || permissions.bucket;
         let kept = sent.filter(|_| may_have);
         // All zeros is what broken randomness looks like: everyone would be the same visitor.
-        let made = (kept.is_none() && permissions.store && evidence.random != 0)
-            .then(|| VisitorId::from_random(evidence.random));
+        let may_make = permissions.store && !settings.visitor.unusable && evidence.random != 0;
+        let made = (kept.is_none() && may_make).then(|| VisitorId::from_random(evidence.random));
         Self {
-            circumstances,
+            inputs,
             permissions,
             identity,
             visitor: kept.or(made),
             visitor_is_new: made.is_some(),
-            forget_visitor: sent.is_some() && !may_have && !evidence.bot,
+            forget: if is_to_be_forgotten(inputs) { own_cookies(settings, &cookies) } else { Vec::new() },
         }
+    }
+
+    /// A claim of the token that proved the user.
+    pub fn claim(&self, name: &str) -> Option<&serde_json::Value> {
+        self.identity.claim(name)
     }
 
     /// The user, where proven.
     pub fn user(&self) -> Option<&UserId> {
         self.identity.user()
     }
+}
+
+/// Whether what was stored is to be removed: after a refusal, and where the law is known to ask first and nobody has agreed. Where
+/// nobody knows where the visitor is, the visitor's silence says nothing: the id isn't used, and stays.
+fn is_to_be_forgotten(of: PolicyInputs) -> bool {
+    let refused = of.global_privacy_control || of.consent == Consent::Refused;
+    let not_agreed = of.consent == Consent::Silent && of.jurisdiction == Jurisdiction::OptIn;
+    !of.bot && (refused || not_agreed)
+}
+
+/// The edge's own cookies that the client sent.
+fn own_cookies(settings: &Settings, cookies: &Cookies<'_>) -> Vec<OwnCookie> {
+    // Where nothing is remembered now, a cookie from before still holds the id.
+    let sticky = settings.sticky.as_ref().map_or(StickySettings::COOKIE, |sticky| sticky.cookie.as_str());
+    let sent = |name: &str| cookies.bytes(name).is_some();
+    let own = [(OwnCookie::Visitor, settings.visitor.cookie.as_str()), (OwnCookie::Sticky, sticky)];
+    own.into_iter().filter(|(_, name)| sent(name)).map(|(cookie, _)| cookie).collect()
 }
 
 /// Checks the proofs that the request carries; most carry none, and cost nothing.
@@ -138,5 +175,5 @@ fn prove(
     if !signed && !token {
         return Identity::Anonymous;
     }
-    identify(claims, evidence.headers, identity, &keys(), evidence.now)
+    identify(claims, evidence.headers, identity, evidence.wanted, &keys(), evidence.now)
 }

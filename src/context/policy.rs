@@ -4,7 +4,7 @@ use super::consent::{Consent, Jurisdiction};
 
 /// What the policy looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Circumstances {
+pub struct PolicyInputs {
     /// What the law where the visitor is asks for.
     pub jurisdiction: Jurisdiction,
     /// What the visitor said.
@@ -46,7 +46,7 @@ impl Permissions {
 /// 4. A preview counts for nobody: no exposure, and nothing that outlives it.
 /// 5. Everything else permits everything.
 #[must_use]
-pub fn permissions(of: Circumstances) -> Permissions {
+pub fn permissions(of: PolicyInputs) -> Permissions {
     let agreed = match (of.consent, of.jurisdiction) {
         (Consent::Refused, _) => false,
         (Consent::Granted, _) | (Consent::Silent, Jurisdiction::OptOut) => true,
@@ -103,7 +103,7 @@ Unknown      Silent   yes | ----   ----    ---- ----
             for consent in [Consent::Granted, Consent::Refused, Consent::Silent] {
                 for global_privacy_control in [false, true] {
                     let cell = |bot, preview| {
-                        let of = Circumstances { jurisdiction, consent, global_privacy_control, bot, preview };
+                        let of = PolicyInputs { jurisdiction, consent, global_privacy_control, bot, preview };
                         letters(permissions(of))
                     };
                     let line = format!(

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::code::Code;
 use crate::admit::RequestHead;
 use crate::mac::MacKey;
 use crate::rules::settings::{PreviewMode, Settings};
@@ -125,12 +126,12 @@ pub enum PreviewError {
 impl PreviewError {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::Malformed => "preview-malformed",
-            Self::Signature => "preview-signature",
-            Self::Expired => "preview-expired",
-            Self::TooLong => "preview-too-long",
+            Self::Malformed => Code::PreviewMalformed,
+            Self::Signature => Code::PreviewSignature,
+            Self::Expired => Code::PreviewExpired,
+            Self::TooLong => Code::PreviewTooLong,
         }
     }
 }

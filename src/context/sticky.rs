@@ -11,8 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 
+use crate::growthbook::{StickyBuckets, StickyDocument};
 pub use crate::rules::settings::sticky::StickySettings;
-use crate::wire::cookies::{Cookies, SetCookie};
+use crate::wire::cookies::Cookies;
 
 /// The version before the first dot; a cookie of another version is ignored.
 const VERSION: &str = "1.";
@@ -23,85 +24,65 @@ const LONGEST_KEY: usize = 256;
 /// Documents a cookie holds: one each for the user's, the visitor's and a fallback attribute, with room to spare.
 const MOST_DOCUMENTS: usize = 8;
 
-/// Assignments of one attribute value: `<experiment key>__<bucket version>` → variation key.
-pub type Assignments = BTreeMap<String, String>;
+/// A cookie's JSON: assignments by `attributeName||attributeValue`.
+type Stored = BTreeMap<String, BTreeMap<String, String>>;
 
-/// All of a visitor's sticky documents, by `attributeName||attributeValue`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StickyDocuments(BTreeMap<String, Assignments>);
-
-impl StickyDocuments {
-    /// The assignments kept for this attribute value.
-    #[must_use]
-    pub fn get(&self, attribute: &str, value: &str) -> Option<&Assignments> {
-        self.0.get(&document_key(attribute, value))
-    }
-
-    /// Every document: key (`attributeName||attributeValue`) and assignments.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Assignments)> {
-        self.0.iter().map(|(key, assignments)| (key.as_str(), assignments))
-    }
-
-    /// Keeps one assignment. Returns whether anything changed, and so whether the cookie must be sent; what doesn't
-    /// fit the limits is not kept.
-    pub fn assign(&mut self, attribute: &str, value: &str, experiment: &str, variation: &str) -> bool {
-        let key = document_key(attribute, value);
-        let fits = is_document_key(&key) && is_key(experiment) && is_key(variation);
-        if !fits || (!self.0.contains_key(&key) && self.0.len() >= MOST_DOCUMENTS) {
-            return false;
-        }
-        let assignments = self.0.entry(key).or_default();
-        if assignments.get(experiment).is_some_and(|kept| kept == variation) {
-            return false;
-        }
-        assignments.insert(experiment.to_owned(), variation.to_owned());
-        true
-    }
-
-    /// Drops the documents of anyone else who used this browser: only those of the given attribute values stay.
-    pub fn retain(&mut self, current: &[(&str, &str)]) {
-        self.0.retain(|key, _| current.iter().any(|(attribute, value)| *key == document_key(attribute, value)));
-    }
-
-    /// Reads a cookie's value. Anything but a well-formed document set gives an empty one: a visitor is then bucketed
-    /// afresh, which is what the specification says of a lost document. A single document or assignment that breaks a
-    /// limit is left out.
-    #[must_use]
-    pub fn decode(cookie: &str) -> Self {
-        let stored = cookie
-            .strip_prefix(VERSION)
-            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-            .and_then(|json| serde_json::from_slice::<BTreeMap<String, Assignments>>(&json).ok())
-            .unwrap_or_default();
-        let documents = stored
-            .into_iter()
-            .filter(|(key, _)| is_document_key(key))
-            .take(MOST_DOCUMENTS)
-            .map(|(key, mut assignments)| {
-                assignments.retain(|experiment, variation| is_key(experiment) && is_key(variation));
-                (key, assignments)
-            })
-            .filter(|(_, assignments)| !assignments.is_empty())
-            .collect();
-        Self(documents)
-    }
-
-    /// The cookie's value; `None` where it would be longer than `limit` bytes.
-    #[must_use]
-    pub fn encode(&self, limit: usize) -> Option<String> {
-        let json = serde_json::to_vec(&self.0).ok()?;
-        let text = format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(json));
-        (text.len() <= limit).then_some(text)
-    }
+/// Reads a cookie's value. Anything but a well-formed document set gives none: a visitor is then bucketed afresh, which is what the
+/// specification says of a lost document. A single document or assignment that breaks a limit is left out.
+#[must_use]
+pub fn decode(cookie: &str) -> Vec<StickyDocument> {
+    let stored = cookie
+        .strip_prefix(VERSION)
+        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+        .and_then(|json| serde_json::from_slice::<Stored>(&json).ok())
+        .unwrap_or_default();
+    let documents = stored.into_iter().filter_map(|(key, assignments)| {
+        let (name, value) = key.split_once(SEPARATOR)?;
+        let (attribute_name, attribute_value) = (name.to_owned(), value.to_owned());
+        within_limits(StickyDocument { attribute_name, attribute_value, assignments })
+    });
+    documents.take(MOST_DOCUMENTS).collect()
 }
 
-fn document_key(attribute: &str, value: &str) -> String {
-    format!("{attribute}{SEPARATOR}{value}")
+/// The cookie's value for these documents, as far as they are within the limits; `None` where it would be longer than `limit` bytes.
+#[must_use]
+pub fn encode<'a>(documents: impl IntoIterator<Item = &'a StickyDocument>, limit: usize) -> Option<String> {
+    let documents = documents.into_iter().filter_map(|document| within_limits(document.clone())).take(MOST_DOCUMENTS);
+    let stored: Stored = documents
+        .map(|document| {
+            let key = format!("{}{SEPARATOR}{}", document.attribute_name, document.attribute_value);
+            (key, document.assignments)
+        })
+        .collect();
+    let json = serde_json::to_vec(&stored).ok()?;
+    let text = format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(json));
+    (text.len() <= limit).then_some(text)
 }
 
-fn is_document_key(key: &str) -> bool {
-    is_key(key)
-        && key.split_once(SEPARATOR).is_some_and(|(attribute, value)| !attribute.is_empty() && !value.is_empty())
+/// Adds the assignments of `documents` to `remembered`. Whether anything is different now, and so whether the cookie must be sent.
+pub fn remember(remembered: &mut StickyBuckets, documents: &[StickyDocument]) -> bool {
+    let mut changed = false;
+    for document in documents {
+        let Some(mut document) = within_limits(document.clone()) else { continue };
+        let known = remembered.get(&document.attribute_name, &document.attribute_value);
+        let mut assignments = known.map(|known| known.assignments.clone()).unwrap_or_default();
+        let before = assignments.clone();
+        assignments.append(&mut document.assignments);
+        if assignments != before {
+            changed = true;
+            remembered.put(StickyDocument { assignments, ..document });
+        }
+    }
+    changed
+}
+
+/// The document without the assignments that break a limit; `None` where nothing is left, or the document itself breaks one.
+fn within_limits(mut document: StickyDocument) -> Option<StickyDocument> {
+    let StickyDocument { attribute_name: name, attribute_value: value, assignments } = &mut document;
+    let key = name.len().saturating_add(SEPARATOR.len()).saturating_add(value.len());
+    assignments.retain(|experiment, variation| is_key(experiment) && is_key(variation));
+    let sound = key <= LONGEST_KEY && is_key(name) && is_key(value) && !name.contains(SEPARATOR);
+    (sound && !assignments.is_empty()).then_some(document)
 }
 
 fn is_key(text: &str) -> bool {
@@ -109,27 +90,23 @@ fn is_key(text: &str) -> bool {
 }
 
 impl StickySettings {
-    /// The documents that a client sent; none where the cookie is absent, broken or longer than the limit.
+    /// The documents that a client sent; none where the cookie is absent, broken or longer than the limit. They may be another
+    /// visitor's: see [`StickyBuckets::belonging_to`].
     #[must_use]
-    pub fn read(&self, cookies: &Cookies<'_>) -> StickyDocuments {
-        cookies
-            .get(&self.cookie)
-            .filter(|value| value.len() <= self.max_bytes)
-            .map(StickyDocuments::decode)
-            .unwrap_or_default()
+    pub fn read(&self, cookies: &Cookies<'_>) -> Vec<StickyDocument> {
+        cookies.get(&self.cookie).filter(|value| value.len() <= self.max_bytes).map(decode).unwrap_or_default()
     }
 
     /// The `Set-Cookie` value for these documents; `None` where they are too large: the cookie then stays as it was.
     #[must_use]
-    pub fn set_cookie(&self, documents: &StickyDocuments) -> Option<HeaderValue> {
-        SetCookie {
-            name: &self.cookie,
-            value: &documents.encode(self.max_bytes)?,
-            domain: self.domain.as_deref(),
-            max_age: Some(self.days.saturating_mul(86_400)),
-            same_site: self.same_site,
-        }
-        .render()
+    pub fn set_cookie(&self, documents: &StickyBuckets) -> Option<HeaderValue> {
+        self.render(&encode(documents.documents(), self.max_bytes)?, self.days.saturating_mul(86_400))
+    }
+
+    /// The `Set-Cookie` value that makes a client forget all documents.
+    #[must_use]
+    pub fn remove_cookie(&self) -> Option<HeaderValue> {
+        self.render("", 0)
     }
 }
 
@@ -138,62 +115,53 @@ mod tests {
     use super::*;
     use http::{HeaderMap, header};
 
+    fn document(attribute: &str, value: &str, assignments: &[(&str, &str)]) -> StickyDocument {
+        let assignments = assignments.iter().map(|(key, arm)| ((*key).to_owned(), (*arm).to_owned())).collect();
+        StickyDocument { attribute_name: attribute.into(), attribute_value: value.into(), assignments }
+    }
+
     #[test]
     fn assignments_survive_the_round_trip() {
-        let mut documents = StickyDocuments::default();
-        assert!(documents.assign("id", "ü||1", "menu__0", "control"));
-        assert!(documents.assign("id", "ü||1", "menu_underline__0", "1"));
-        assert!(!documents.assign("id", "ü||1", "menu__0", "control"), "nothing new");
-        assert!(documents.assign("visitorId", "abc", "menu__0", "2"));
+        let mut documents = StickyBuckets::new();
+        assert!(remember(&mut documents, &[document("id", "ü||1", &[("menu__0", "control")])]));
+        assert!(remember(&mut documents, &[document("id", "ü||1", &[("menu_underline__0", "1")])]));
+        assert!(!remember(&mut documents, &[document("id", "ü||1", &[("menu__0", "control")])]), "nothing new");
+        assert!(remember(&mut documents, &[document("visitorId", "abc", &[("menu__0", "2")])]));
         let settings = StickySettings::default();
         let set = settings.set_cookie(&documents).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, set.to_str().unwrap().split(';').next().unwrap().parse().unwrap());
         let read = settings.read(&Cookies::of(&headers));
-        assert_eq!(read, documents);
-        assert_eq!(read.get("id", "ü||1").unwrap()["menu__0"], "control");
-        assert_eq!(read.get("id", "ü||1").unwrap()["menu_underline__0"], "1");
-        assert_eq!(read.get("id", "ü"), None);
-    }
-
-    #[test]
-    fn the_next_person_at_this_browser_starts_afresh() {
-        let mut documents = StickyDocuments::default();
-        documents.assign("id", "alice", "menu__0", "1");
-        documents.assign("id", "bob", "menu__0", "2");
-        documents.retain(&[("id", "bob"), ("visitorId", "v")]);
-        assert_eq!(documents.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["id||bob"]);
+        assert_eq!(read.iter().collect::<Vec<_>>(), documents.documents().collect::<Vec<_>>());
+        assert_eq!(read[0], document("id", "ü||1", &[("menu__0", "control"), ("menu_underline__0", "1")]));
     }
 
     #[test]
     fn what_is_broken_or_too_large_is_ignored() {
-        let encode = |json: &str| format!("1.{}", URL_SAFE_NO_PAD.encode(json));
+        let encoded = |json: &str| format!("1.{}", URL_SAFE_NO_PAD.encode(json));
         for bad in [
             String::new(),
             "1.".to_owned(),
             "1.!!".to_owned(),
             "2.e30".to_owned(),
-            encode("[]"),
-            encode("{\"id||1\":{\"a__0\":1}}"),
-            encode("{\"id||1\":{\"a__0\":\"x\"}"),
-            encode("{\"id\":{\"a__0\":\"x\"}}"),
-            encode("{\"||1\":{\"a__0\":\"x\"}}"),
-            encode("{\"id||\":{\"a__0\":\"x\"}}"),
-            encode("{\"id||1\":{\"a__0\":\"\\r\\n\"}}"),
+            encoded("[]"),
+            encoded("{\"id||1\":{\"a__0\":1}}"),
+            encoded("{\"id||1\":{\"a__0\":\"x\"}"),
+            encoded("{\"id\":{\"a__0\":\"x\"}}"),
+            encoded("{\"||1\":{\"a__0\":\"x\"}}"),
+            encoded("{\"id||\":{\"a__0\":\"x\"}}"),
+            encoded("{\"id||1\":{\"a__0\":\"\\r\\n\"}}"),
         ] {
-            assert_eq!(StickyDocuments::decode(&bad), StickyDocuments::default(), "{bad}");
+            assert_eq!(decode(&bad), [], "{bad}");
         }
-        let mut documents = StickyDocuments::default();
-        for n in 0..200 {
-            documents.assign("id", "1", &format!("experiment-{n}__0"), "control");
-        }
-        assert_eq!(documents.encode(2048), None);
-        assert!(StickySettings::default().set_cookie(&documents).is_none());
-        for n in 0..20 {
-            documents.assign("id", &format!("{n}"), "a__0", "x");
-        }
-        assert_eq!(documents.iter().count(), MOST_DOCUMENTS);
-        assert!(!documents.assign("id", "1", &"k".repeat(257), "x"));
-        assert!(!documents.assign("id", "", "a__0", "x"));
+        let mut many = document("id", "1", &[]);
+        many.assignments = (0..200).map(|n| (format!("experiment-{n}__0"), "control".to_owned())).collect();
+        assert_eq!(encode([&many], 2048), None);
+        let people: Vec<_> = (0..20).map(|n| document("id", &n.to_string(), &[("a__0", "x")])).collect();
+        assert_eq!(decode(&encode(&people, 4096).unwrap()).len(), MOST_DOCUMENTS);
+        let mut documents = StickyBuckets::new();
+        assert!(!remember(&mut documents, &[document("id", "1", &[(&"k".repeat(257), "x")])]));
+        assert!(!remember(&mut documents, &[document("id", "", &[("a__0", "x")])]));
+        assert!(!remember(&mut documents, &[document("id", &"v".repeat(256), &[("a__0", "x")])]));
     }
 }

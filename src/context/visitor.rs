@@ -4,19 +4,13 @@ use http::HeaderValue;
 
 pub use crate::rules::settings::visitor::VisitorSettings;
 pub use crate::session::subject::VisitorId;
-use crate::wire::cookies::{Cookies, SetCookie, is_token};
+use crate::wire::cookies::Cookies;
 
 impl VisitorSettings {
-    /// Whether a cookie can be made of these settings; the checker asks, the edge then keeps no id.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        is_token(&self.cookie) && self.set_cookie(VisitorId::from_random(0)).is_some()
-    }
-
     /// The id that a client sent, if it has the right form.
     #[must_use]
     pub fn read(&self, cookies: &Cookies<'_>) -> Option<VisitorId> {
-        cookies.get(&self.cookie).and_then(VisitorId::parse)
+        cookies.get(&self.cookie).filter(|_| !self.unusable).and_then(VisitorId::parse)
     }
 
     /// The `Set-Cookie` value that makes a client keep `id`; `None` where the settings make no valid cookie.
@@ -29,17 +23,6 @@ impl VisitorSettings {
     #[must_use]
     pub fn remove_cookie(&self) -> Option<HeaderValue> {
         self.render("", 0)
-    }
-
-    fn render(&self, value: &str, seconds: u32) -> Option<HeaderValue> {
-        SetCookie {
-            name: &self.cookie,
-            value,
-            domain: self.domain.as_deref(),
-            max_age: Some(seconds),
-            same_site: self.same_site,
-        }
-        .render()
     }
 }
 

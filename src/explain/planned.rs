@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::lines;
 use crate::admit::RequestHead;
-use crate::context::{Context, preview};
-use crate::decide::Decision;
+use crate::code::Code;
+use crate::context::Context;
 use crate::fetch;
 use crate::plan::variant::Variant;
-use crate::plan::{Exchange, Plan, Privacy, personal};
+use crate::plan::{Action, Exchange, Plan};
 use crate::platform::Caching;
 use crate::respond;
 use crate::rules::RuleSet;
@@ -36,7 +36,7 @@ pub struct Planned {
     /// Whether the answer's body may be rewritten.
     pub rewrites_body: bool,
     /// Codes of what can't be done as the rules say.
-    pub codes: Vec<&'static str>,
+    pub codes: Vec<Code>,
 }
 
 /// A request to a backend, exactly.
@@ -84,74 +84,42 @@ pub struct Answered {
     pub body: String,
 }
 
-/// Puts a plan into words. `preview`: the cookie line of one that begins or ends.
-pub(super) fn describe(
-    head: &RequestHead,
-    rules: &RuleSet,
-    context: &Context,
-    decision: &Decision,
-    plan: Plan,
-    preview: Option<HeaderValue>,
-) -> Planned {
-    let mut headers: HeaderMap = preview.into_iter().map(|cookie| (header::SET_COOKIE, cookie)).collect();
-    if decision.is_personal() {
-        let settings = &rules.settings;
-        let cookies = personal::visitor_cookies(settings, context);
-        for cookie in cookies.into_iter().chain(personal::sticky_cookie(settings, context, decision)) {
-            headers.append(header::SET_COOKIE, cookie);
-        }
-    }
-    let is_preview = context.preview.is_some();
-    if is_preview {
-        preview::mark(&mut headers);
-    }
-    let finish = |status, headers: &mut HeaderMap, variant: &Variant, privacy: Privacy| {
-        let privacy = if is_preview { privacy.max(Privacy::NoStore) } else { privacy };
-        respond::shape(status, headers, variant, privacy);
-        respond::add_revision(headers, rules.revision.as_deref(), privacy);
+/// Puts a plan into words.
+pub(super) fn describe(head: &RequestHead, rules: &RuleSet, context: Option<&Context>, plan: Plan) -> Planned {
+    let variant = plan.variant().clone();
+    let Plan { action, terms, codes } = plan;
+    let mut planned = Planned {
+        route: terms.route.clone(),
+        variant: map(&variant),
+        asks: None,
+        falls_back_to: None,
+        fails_on: Vec::new(),
+        answers: None,
+        adds: Vec::new(),
+        rewrites_body: false,
+        codes,
     };
-    match plan {
-        Plan::Fetch(plan) => {
-            if !plan.hints.is_empty() {
-                respond::ask_for_hints(&mut headers, &plan.hints);
-            }
-            finish(StatusCode::OK, &mut headers, &plan.primary.variant, plan.privacy);
-            let fallback = plan.fallback.as_ref();
-            let second = fallback.and_then(|fallback| fallback.exchange(head, rules, context));
-            Planned {
-                route: plan.route.clone(),
-                variant: map(&plan.primary.variant),
-                asks: Some(asked(&plan.primary)),
-                falls_back_to: second.as_ref().map(asked),
-                fails_on: fallback
-                    .map(|fallback| fallback.statuses().iter().map(StatusCode::as_u16).collect())
-                    .unwrap_or_default(),
-                answers: None,
-                adds: lines(&headers),
-                rewrites_body: plan.body.is_some(),
-                codes: plan.codes,
+    let mut headers = HeaderMap::new();
+    match action {
+        Action::Fetch(plan) => {
+            respond::ask_for_hints(&mut headers, &plan.hints);
+            respond::finish_head(StatusCode::OK, &mut headers, &terms, &variant, true);
+            planned.adds = lines(&headers);
+            planned.asks = Some(asked(&plan.primary));
+            planned.rewrites_body = plan.body.is_some();
+            if let Some(fallback) = &plan.fallback {
+                let second = context.and_then(|context| fallback.exchange(head, rules, context));
+                planned.falls_back_to = second.as_ref().map(asked);
+                planned.fails_on = fallback.statuses().iter().map(StatusCode::as_u16).collect();
             }
         }
-        Plan::Answer(mut plan) => {
-            plan.headers.extend(headers);
-            finish(plan.status, &mut plan.headers, &plan.variant, plan.privacy);
-            Planned {
-                route: Some(plan.route),
-                variant: map(&plan.variant),
-                asks: None,
-                falls_back_to: None,
-                fails_on: Vec::new(),
-                answers: Some(Answered {
-                    status: plan.status.as_u16(),
-                    headers: lines(&plan.headers),
-                    body: plan.body,
-                }),
-                adds: Vec::new(),
-                rewrites_body: false,
-                codes: Vec::new(),
-            }
+        Action::Answer(mut plan) => {
+            respond::finish_head(plan.status, &mut plan.headers, &terms, &variant, true);
+            planned.answers =
+                Some(Answered { status: plan.status.as_u16(), headers: lines(&plan.headers), body: plan.body });
         }
     }
+    planned
 }
 
 fn map(variant: &Variant) -> BTreeMap<String, String> {

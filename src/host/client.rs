@@ -3,11 +3,12 @@
 
 use fastly::error::BufferSizeError;
 use fastly::handle::{RequestHandle, ResponseHandle};
-use fastly::http::FramingHeadersMode;
+use fastly::http::{FramingHeadersMode, Url};
 use fastly::{Body, Request};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use edge_personalizer::platform::{ClientRequest, Response};
+use edge_personalizer::wire::authority;
 
 /// First sizes of buffers in bytes, enough for most requests.
 const URL_BUFFER: usize = 1_024;
@@ -20,21 +21,51 @@ const VALUE_BUFFER: usize = 512;
 /// The request as the client sent it; its body is still to come.
 pub(super) fn request(request: Request) -> ClientRequest<Body> {
     let (request, body) = request.into_handles();
+    let target = target(&request);
+    ClientRequest {
+        method: whole(METHOD_BUFFER, |size| request.get_method(size)),
+        scheme: target.scheme,
+        authority: target.authority,
+        path: target.path,
+        query: target.query,
+        headers: headers(&request),
+        address: request.client_ip_addr(),
+        body: body.map_or_else(Body::new, Body::from),
+    }
+}
+
+/// The parts of the URL that is asked for.
+struct Target {
+    scheme: String,
+    authority: String,
+    path: String,
+    query: Option<String>,
+}
+
+/// The SDK stops at a URL that doesn't parse, and has no call for its text. The platform makes it of `Host`, so that is parsed first;
+/// where it is none, the target has an empty authority, which is refused with 400.
+fn target(request: &RequestHandle) -> Target {
+    if !has_host(request) {
+        return Target { scheme: "https".to_owned(), authority: String::new(), path: "/".to_owned(), query: None };
+    }
     let url = whole(URL_BUFFER, |size| request.get_url(size));
     let authority = match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (host, _) => host.unwrap_or_default().to_owned(),
     };
-    ClientRequest {
-        method: whole(METHOD_BUFFER, |size| request.get_method(size)),
+    Target {
         scheme: url.scheme().to_owned(),
         authority,
         path: url.path().to_owned(),
         query: url.query().map(str::to_owned),
-        headers: headers(&request),
-        address: request.client_ip_addr(),
-        body: body.map_or_else(Body::new, Body::from),
     }
+}
+
+/// Whether `Host` is there and can stand in a URL.
+fn has_host(request: &RequestHandle) -> bool {
+    let host = request.get_header_value(&header::HOST, VALUE_BUFFER).ok().flatten();
+    let is_authority = |host: &&str| authority::split(host).is_some() && Url::parse(&format!("http://{host}/")).is_ok();
+    host.as_ref().and_then(|host| host.to_str().ok()).filter(is_authority).is_some()
 }
 
 fn headers(request: &RequestHandle) -> HeaderMap {

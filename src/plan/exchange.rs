@@ -11,7 +11,9 @@ use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
+use crate::rules::settings::sticky::StickySettings;
 use crate::transform::headers::{Version, prepare_conditions};
+use crate::wire::cookies::{Cookies, pair_name};
 use crate::wire::headers::accepts_encoding;
 
 /// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
@@ -90,13 +92,15 @@ pub(super) struct Sharing<'a> {
     pub route: &'a Route,
     /// How the shared answer is cached; `None` where it is one visitor's own.
     pub cache: Option<&'a Cache>,
+    /// Whether a part of the answer is asked for, where the client wants one.
+    pub in_parts: bool,
 }
 
 impl Sharing<'_> {
     /// What of the client's headers goes into a request, before the route edits them.
     pub(super) fn headers(&self) -> HeaderMap {
         match self.cache {
-            Some(cache) => canonical_headers(self.head, cache),
+            Some(cache) => canonical_headers(self.head, &self.rules.settings, cache),
             None => client_headers(self.head, &self.rules.settings),
         }
     }
@@ -107,11 +111,30 @@ impl Sharing<'_> {
         let Target { backend, path, query } = target;
         let url = url(self.head, &path, query.as_deref());
         let (headers, caching) = match self.cache {
-            Some(cache) => self.shared(backend, &url, headers, cache, &variant),
+            Some(cache) if !self.wants_part() => self.shared(backend, &url, headers, cache, &variant),
+            Some(_) => (self.part(headers), Caching::Pass),
             None => (self.private(headers), Caching::Pass),
         };
         let (backend, method) = (backend.to_owned(), self.head.method.clone());
         Exchange { backend, method, url, path, headers, caching, variant }
+    }
+
+    /// Whether the client asks for a part of what is shared.
+    fn wants_part(&self) -> bool {
+        self.in_parts && self.head.method == Method::GET && self.head.headers.contains_key(header::RANGE)
+    }
+
+    /// The canonical request for a part (RFC 9110 section 14.2): a cache keeps wholes, so it passes. Parts of an encoded body would be
+    /// parts of something else.
+    fn part(&self, mut headers: HeaderMap) -> HeaderMap {
+        headers.remove(header::ACCEPT_ENCODING);
+        for name in [header::RANGE, header::IF_RANGE] {
+            if let Some(value) = self.head.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        add_hop_headers(self.head, &mut headers);
+        headers
     }
 
     /// Nobody shares it: the visitor is in it as far as is known and permitted.
@@ -143,20 +166,24 @@ impl Sharing<'_> {
 }
 
 /// What a shared request carries of the client's: what the route names, and the encoding.
-fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
+fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let encoding = ["br", "gzip"].into_iter().find(|coding| accepts_encoding(&head.headers, coding));
     if let Some(coding) = encoding {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
     }
-    for name in &cache.key_headers {
+    // Cookies are named one by one, or all but the edge's own: a visitor's id is no origin's to see on a shared request.
+    let (cookies, others): (Vec<_>, Vec<_>) = cache.key_headers.iter().partition(|name| **name == header::COOKIE);
+    for name in others {
         for value in head.headers.get_all(name) {
             headers.append(name.clone(), value.clone());
         }
     }
-    let named = cookie_pairs(&head.headers).filter(|pair| {
-        let name = cookie_name(pair);
-        cache.key_cookies.iter().any(|key| key.as_bytes() == name)
+    let own = own_cookies(settings);
+    let named = Cookies::of(&head.headers).pairs().filter(|pair| {
+        let name = pair_name(pair);
+        let is_own = own.iter().any(|own| own.as_bytes() == name);
+        (!cookies.is_empty() && !is_own) || cache.key_cookies.iter().any(|key| key.as_bytes() == name)
     });
     set_cookie_pairs(&mut headers, named.collect());
     headers
@@ -165,22 +192,19 @@ fn canonical_headers(head: &RequestHead, cache: &Cache) -> HeaderMap {
 /// The client's own headers, without the edge's own cookies: a visitor's id must not keep the origin's pages out of the cache.
 fn client_headers(head: &RequestHead, settings: &Settings) -> HeaderMap {
     let mut headers = head.headers.clone();
-    let own = [settings.visitor.cookie.as_str(), settings.sticky.cookie.as_str(), preview::COOKIE];
-    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == cookie_name(pair));
-    if cookie_pairs(&head.headers).any(is_own) {
+    let own = own_cookies(settings);
+    let is_own = |pair: &[u8]| own.iter().any(|own| own.as_bytes() == pair_name(pair));
+    if Cookies::of(&head.headers).pairs().any(is_own) {
         headers.remove(header::COOKIE);
-        set_cookie_pairs(&mut headers, cookie_pairs(&head.headers).filter(|pair| !is_own(pair)).collect());
+        set_cookie_pairs(&mut headers, Cookies::of(&head.headers).pairs().filter(|pair| !is_own(pair)).collect());
     }
     headers
 }
 
-fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let cookies = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
-    cookies.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
-}
-
-fn cookie_name(pair: &[u8]) -> &[u8] {
-    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+/// The cookies that the edge itself sets. Where nothing is remembered now, a cookie from before still names its visitor.
+fn own_cookies(settings: &Settings) -> [&str; 3] {
+    let sticky = settings.sticky.as_ref().map_or(StickySettings::COOKIE, |sticky| sticky.cookie.as_str());
+    [settings.visitor.cookie.as_str(), sticky, preview::COOKIE]
 }
 
 fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {

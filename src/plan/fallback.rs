@@ -63,7 +63,7 @@ impl FallbackPlan {
     pub fn exchange(&self, head: &RequestHead, rules: &RuleSet, context: &Context) -> Option<Exchange> {
         let personalize = self.personalize()?;
         let cache = personalize.cache.as_ref().filter(|_| self.is_shared);
-        let sharing = Sharing { head, rules, context, route: &self.route, cache };
+        let sharing = Sharing { head, rules, context, route: &self.route, cache, in_parts: false };
         let target =
             Target { backend: &personalize.fallback.backend, path: self.path.clone(), query: self.query.clone() };
         let mut exchange = sharing.exchange(target, sharing.headers(), Variant::default());

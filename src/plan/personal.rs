@@ -8,8 +8,10 @@ use serde_json::{Map, Value as Json};
 
 use crate::admit::X_USER_ID;
 use crate::context::Context;
-use crate::context::sticky::StickyDocuments;
+use crate::context::person::OwnCookie;
+use crate::context::sticky;
 use crate::decide::Decision;
+use crate::growthbook::StickyBuckets;
 use crate::rules::settings::Settings;
 use crate::rules::stored::SessionPart;
 use crate::session::State;
@@ -101,21 +103,17 @@ pub fn visitor_cookies(settings: &Settings, context: &Context) -> Vec<HeaderValu
     if person.visitor_is_new && person.permissions.store {
         cookies.extend(person.visitor.and_then(|visitor| settings.visitor.set_cookie(visitor)));
     }
-    if person.forget_visitor {
-        cookies.extend(settings.visitor.remove_cookie());
-    }
+    cookies.extend(person.forget.iter().filter_map(|cookie| match cookie {
+        OwnCookie::Visitor => settings.visitor.remove_cookie(),
+        OwnCookie::Sticky => settings.sticky.clone().unwrap_or_default().remove_cookie(),
+    }));
     cookies
 }
 
-/// The `Set-Cookie` line of remembered arms, where there is a new one.
+/// The `Set-Cookie` line of remembered arms, where there is a new one. What the cookie remembers of somebody else who used this browser
+/// goes with it.
 pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision) -> Option<HeaderValue> {
-    let mut remembered: StickyDocuments = context.sticky.clone();
-    let mut changed = false;
-    for document in &decision.sticky {
-        for (experiment, variation) in &document.assignments {
-            let (name, value) = (&document.attribute_name, &document.attribute_value);
-            changed |= remembered.assign(name, value, experiment, variation);
-        }
-    }
-    changed.then(|| settings.sticky.set_cookie(&remembered)).flatten()
+    let settings = settings.sticky.as_ref().filter(|_| !decision.sticky.is_empty())?;
+    let mut remembered = StickyBuckets::belonging_to(context, context.sticky.iter().cloned());
+    sticky::remember(&mut remembered, &decision.sticky).then(|| settings.set_cookie(&remembered)).flatten()
 }

@@ -1,22 +1,24 @@
 //! The request of a personalized route: path, query, headers, and what its answer says of itself.
 
-use http::{HeaderName, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
-use super::body;
-use super::exchange::{Sharing, Target};
+use super::exchange::{self, Exchange, Sharing, Target};
 use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
 use super::variant::Variant;
-use super::{FetchPlan, Privacy, insert_filled, named_passthrough, own_target, personal};
-use crate::adapt::accept_ch;
-use crate::admit::{MAX_URL, RequestHead};
-use crate::attributes::DeviceClass;
+use super::{Action, FetchPlan, facts, Plan, Privacy, insert_filled, own_target, personal};
+use crate::transform::media::accept_ch;
+use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
+use crate::attributes::{DeviceClass, FactSet};
+use crate::code::Code;
 use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, Personalize};
 use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::Place;
+use crate::transform::body::PlannedBody;
+use crate::transform::reads::Reads;
 use crate::wire::headers::remove_spellings;
 use crate::wire::query;
 
@@ -30,50 +32,34 @@ pub(super) struct PersonalizedRequest<'a> {
 }
 
 impl PersonalizedRequest<'_> {
-    pub(super) fn plan(&self) -> FetchPlan {
+    pub(super) fn plan(&self) -> Plan {
         let &Self { head, rules, personalize, values, .. } = self;
         let (route, context) = (&*self.candidate.route, values.context);
-        let templates = route.templates();
-        let session_sent = route.session.as_ref().is_some_and(|session| session.is_sent());
-        let identifies = session_sent || values.identify(templates.iter().copied());
-        let arm = values.decision.redirect.as_ref().and_then(|(key, target)| Some((key, own_target(head, target)?)));
-        let path = match (&arm, &personalize.path) {
-            (Some((_, (path, _))), _) => Some((*path).to_owned()),
+        let target = self.experiment_target();
+        let path = match (&target, &personalize.path) {
+            (Some((_, path, _)), _) => Some((*path).to_owned()),
             (None, None) => Some(head.path.clone()),
             (None, Some(template)) => template.fill(values, Place::Path),
         };
         let Some(path) = path else { return self.without_path() };
-        let mut variant = Variant::default();
-        values.add_dimensions(templates.iter().copied(), &mut variant);
-        values.add_arms(&mut variant);
-        let client_query = match (&arm, personalize.query) {
-            (Some((key, (target_path, query))), _) => {
-                variant.add_arm(key, target_path);
-                query.as_deref()
-            }
+        let variant = self.variant(target);
+        let client_query = match (target, personalize.query) {
+            (Some((_, _, query)), _) => query,
             (None, QueryPolicy::Keep) => head.query.as_deref(),
             (None, QueryPolicy::Drop) => None,
         };
         let mut codes = Vec::new();
         let query = self.query(client_query, &path, &mut codes);
 
-        // What identifies a visitor is never shared, whatever the route says.
-        let shared = personalize.cache.as_ref().filter(|_| !identifies && head.is_safe());
-        let sharing = Sharing { head, rules, context, route, cache: shared };
-        let mut headers = sharing.headers();
-        for name in &personalize.remove_headers {
-            remove_spellings(&mut headers, name);
-        }
-        for (name, template) in &personalize.set_headers {
-            remove_spellings(&mut headers, name);
-            if !insert_filled(&mut headers, name, template, values) {
-                codes.push("template-absent");
-            }
-        }
-        let data = route.session.as_ref().and_then(|session| personal::header_value(context, &session.header));
-        headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
+        // What identifies a visitor is never shared, whatever the route says; nor is what a body may come with.
+        let identifies = self.is_one_visitors();
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        let shared = personalize.cache.as_ref().filter(|_| !identifies && is_read);
+        let in_parts = !route.rewrites_bodies();
+        let sharing = Sharing { head, rules, context, route, cache: shared, in_parts };
+        let mut headers = self.headers(sharing.headers(), &mut codes);
         let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
-        let body = body::plan(rules, route, context, values.decision, &variant, asked).plan;
+        let PlannedBody { plan: body, shown } = facts::body(rules, route, values, &variant, asked);
         if let Some(body) = &body {
             body.prepare(&mut headers);
         }
@@ -82,49 +68,101 @@ impl PersonalizedRequest<'_> {
             primary.compare_versions(head);
         }
         // The request names the visitor in its path; the log must not.
-        if let Some(template) =
-            personalize.path.as_ref().filter(|path| arm.is_none() && values.identify([*path].into_iter()))
-        {
-            primary.path = template.fill(&Redacted(values), Place::Path).unwrap_or_default();
+        if let Some(template) = personalize.path.as_ref().filter(|path| {
+            target.is_none() && path.facts(&rules.own).meets(rules.identifying())
+        }) {
+            primary.path = template.fill(&Redacted(values, &rules.own), Place::Path).unwrap_or_default();
         }
-        FetchPlan {
-            route: Some(route.id.clone()),
+        let privacy = self.privacy(&primary, shared, &shown);
+        let plan = FetchPlan {
             fallback: FallbackPlan::after(&primary, head, &self.candidate.route, personalize, shared.is_some()),
             primary,
-            privacy: match shared {
-                _ if identifies || (body.is_some() && route.shows_session()) => Privacy::NoStore,
-                // A cache below can't tell visitors apart by `Edge-Variant`: they don't send it.
-                Some(cache) if cache.stored.downstream == Downstream::Origin && self.is_same_for_all() => {
-                    Privacy::Origin
-                }
-                _ => Privacy::Private,
-            },
             body,
             vary: shared.map(vary).unwrap_or_default(),
             hints: route.adapt.as_ref().map(accept_ch).unwrap_or_default(),
-            codes,
+        };
+        Plan { codes, ..Plan::new(Some(route), Action::Fetch(Box::new(plan)), privacy) }
+    }
+
+    /// Where a URL experiment leads within this host: its key, and the path and query to ask for.
+    fn experiment_target(&self) -> Option<(&str, &str, Option<&str>)> {
+        let (key, target) = self.values.decision.redirect.as_ref()?;
+        let (path, query) = own_target(self.head, target)?;
+        Some((key, path, query))
+    }
+
+    fn variant(&self, target: Option<(&str, &str, Option<&str>)>) -> Variant {
+        let &Self { rules, values, .. } = self;
+        let mut variant = Variant::default();
+        values.add_dimensions(rules, self.candidate.route.templates().into_iter(), &mut variant);
+        values.add_variations(rules, &mut variant);
+        if let Some((key, path, _)) = target {
+            variant.add(&values.dimension(rules, key, false), path);
+        }
+        variant
+    }
+
+    /// Whether the request is one visitor's own: it carries what identifies, or was chosen or shaped by it.
+    fn is_one_visitors(&self) -> bool {
+        let &Self { rules, values, .. } = self;
+        let identifying = rules.identifying();
+        let decided_by = values.decision.chosen_by.and(values.decision.evaluated_by);
+        rules.followed(self.candidate.route.reads.request).meets(identifying)
+            || (decided_by.meets(identifying)
+                && decided_by.meets(values.context.identified_by(rules)))
+    }
+
+    /// The headers that go to the origin, as the route edits them.
+    fn headers(&self, mut headers: HeaderMap, codes: &mut Vec<Code>) -> HeaderMap {
+        let &Self { personalize, values, .. } = self;
+        for name in &personalize.remove_headers {
+            remove_spellings(&mut headers, name);
+        }
+        for (name, template) in &personalize.set_headers {
+            remove_spellings(&mut headers, name);
+            if !insert_filled(&mut headers, name, template, values) {
+                codes.push(Code::TemplateAbsent);
+            }
+        }
+        let session = self.candidate.route.session.as_ref();
+        let data = session.and_then(|session| personal::header_value(values.context, &session.header));
+        headers.extend(data.map(|data| (personal::SESSION_DATA, data)));
+        headers
+    }
+
+    /// What the answer says of itself: what *is shown* decides. `in_body` is what the operations read that apply to the body, and the
+    /// conditions that decided so.
+    fn privacy(&self, primary: &Exchange, shared: Option<&Cache>, in_body: &Reads) -> Privacy {
+        let &Self { rules, .. } = self;
+        let attribute = |path: &str| path.split('.').next().map_or(FactSet::NONE, |name| rules.own.facts(name));
+        let in_body: FactSet = in_body.iter().map(attribute).collect();
+        let shown = rules.followed(self.candidate.route.reads.request.and(in_body));
+        if shown.meets(rules.personal()) || primary.headers.contains_key(X_USER_ID) {
+            return Privacy::NoStore;
+        }
+        match shared {
+            // A cache below can't tell visitors apart by `Edge-Variant`: they don't send it.
+            Some(cache) if cache.stored.downstream == Downstream::Origin && self.is_same_for_all() => Privacy::Origin,
+            _ => Privacy::Private,
         }
     }
 
     /// Without its path the personalized answer can't be asked for: the client's own is, untouched.
-    fn without_path(&self) -> FetchPlan {
-        let mut plan = named_passthrough(self.head, self.rules, &self.candidate.route);
-        plan.primary.caching = Caching::Pass;
-        plan.primary.backend.clone_from(&self.personalize.fallback.backend);
-        plan.privacy = Privacy::Private;
-        plan.codes.push("template-absent");
-        plan
+    fn without_path(&self) -> Plan {
+        let mut primary = exchange::transparent(self.head, &self.rules.settings, &self.personalize.fallback.backend);
+        primary.caching = Caching::Pass;
+        Plan::fetch(Some(&self.candidate.route), primary, Privacy::Private).coded(Code::TemplateAbsent)
     }
 
     /// The client's query, as far as it is kept, with what the rules set and the session's lists.
-    fn query(&self, client_query: Option<&str>, path: &str, codes: &mut Vec<&'static str>) -> Option<String> {
+    fn query(&self, client_query: Option<&str>, path: &str, codes: &mut Vec<Code>) -> Option<String> {
         let &Self { head, personalize, values, .. } = self;
         let (route, context) = (&*self.candidate.route, values.context);
         let mut set = Vec::with_capacity(personalize.set_query.len());
         for (name, template) in &personalize.set_query {
             match template.fill(values, Place::Query) {
                 Some(value) => set.push((name.clone(), value)),
-                None => codes.push("template-absent"),
+                None => codes.push(Code::TemplateAbsent),
             }
         }
         if let Some(adapt) = &route.adapt {
@@ -142,7 +180,7 @@ impl PersonalizedRequest<'_> {
             // The value is encoded already; of the name, three bytes may be written for one.
             let longest = length + name.len() * 3 + value.len() + 2;
             if longest > MAX_URL {
-                codes.push("session-list-too-long");
+                codes.push(Code::SessionListTooLong);
                 removed.push(name.clone());
             } else {
                 length = longest;
@@ -156,7 +194,7 @@ impl PersonalizedRequest<'_> {
     fn is_same_for_all(&self) -> bool {
         let url = self.values.context.url.as_str();
         let leads_away = || self.rules.definitions.experiments.iter().any(|(_, of)| of.redirects_from(url));
-        self.candidate.route.is_same_for_all() && !self.values.decision.by_visitor && !leads_away()
+        self.candidate.route.is_same_for_all() && !self.values.decision.is_by_visitor() && !leads_away()
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::variant::Variant;
-use crate::context::Context;
+use super::variant::{self, Variant};
+use crate::condition::{Attributes, Value};
+use crate::context::{Context, RouteFacts};
 use crate::decide::Decision;
 use crate::rules::path::Captures;
+use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::template::{Source, Template, Values};
+use crate::rules::{Route, RuleSet};
 
 /// The dimension of the device class: `deviceType` can't be a Structured Fields key (RFC 9651 has small letters only).
 pub const DEVICE_TYPE: &str = "device-type";
@@ -16,6 +19,8 @@ pub const DEVICE_TYPE: &str = "device-type";
 pub struct PlanValues<'a> {
     /// Facts.
     pub context: &'a Context,
+    /// The route that is planned.
+    pub route: &'a Route,
     /// What the route's path captured.
     pub captures: &'a Captures,
     /// What was decided.
@@ -37,35 +42,63 @@ impl Values for PlanValues<'_> {
             Source::Session(path) => session_value(self.context.session_json()?, path),
             Source::DeviceType => self.context.device.as_ref().map(|device| Cow::Borrowed(device.class.as_str())),
             Source::Network => Some(Cow::Borrowed(self.context.network.class.as_str())),
+            Source::Own(name) => own_text(&self.facts().attribute(name)?).map(Cow::Owned),
         }
     }
 }
 
 /// The same values but for those that are one visitor's own: what a log may say of a filled template.
 #[derive(Debug, Clone, Copy)]
-pub struct Redacted<'a>(pub &'a PlanValues<'a>);
+pub struct Redacted<'a>(pub &'a PlanValues<'a>, pub &'a OwnAttributes);
 
 impl Values for Redacted<'_> {
     fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
         match source {
             Source::UserId | Source::Session(_) => Some(Cow::Borrowed("redacted")),
+            Source::Own(name) if self.1.find(name).is_some_and(|(_, own)| own.identifies) => {
+                Some(Cow::Borrowed("redacted"))
+            }
             other => self.0.value(other),
         }
     }
 }
 
+impl<'a> PlanValues<'a> {
+    /// The facts as the route may read them.
+    pub fn facts(&self) -> RouteFacts<'a> {
+        self.context.on(self.route)
+    }
+}
+
 impl PlanValues<'_> {
     /// Adds what was decided of features and experiments.
-    pub fn add_arms(&self, variant: &mut Variant) {
+    pub fn add_variations(&self, rules: &RuleSet, variant: &mut Variant) {
         for shown in self.decision.shown.iter().filter(|shown| shown.shapes) {
             if let Some(text) = &shown.text {
-                variant.add_arm(&shown.key, text);
+                variant.add(&self.dimension(rules, &shown.key, shown.is_feature()), text);
             }
         }
     }
 
-    /// Adds the dimensions that `templates` use to the variant. The path is part of the URL already.
-    pub fn add_dimensions<'t>(&self, templates: impl Iterator<Item = &'t Template>, variant: &mut Variant) {
+    /// The dimension of a feature or an experiment: its key; with `feature.` or `experiment.` in front where another dimension has that
+    /// name, so that no value hides another.
+    pub fn dimension<'k>(&self, rules: &RuleSet, key: &'k str, is_feature: bool) -> Cow<'k, str> {
+        let beside_feature = !is_feature && self.decision.feature(key).is_some();
+        if beside_feature || is_taken(rules, key) {
+            Cow::Owned(format!("{}.{key}", if is_feature { "feature" } else { "experiment" }))
+        } else {
+            Cow::Borrowed(key)
+        }
+    }
+
+    /// Adds the dimensions that `templates` use to the variant. The path is part of the URL already; what is one visitor's own is no
+    /// dimension.
+    pub fn add_dimensions<'t>(
+        &self,
+        rules: &RuleSet,
+        templates: impl Iterator<Item = &'t Template>,
+        variant: &mut Variant,
+    ) {
         for source in templates.flat_map(Template::sources) {
             let dimension = match source {
                 // The id says the slug as well: a rule set has one slug for each.
@@ -77,23 +110,38 @@ impl PlanValues<'_> {
                 Source::Language => "language",
                 Source::DeviceType => DEVICE_TYPE,
                 Source::Network => "network",
+                Source::Own(name) if rules.own.find(name).is_some_and(|(_, own)| !own.identifies) => name,
                 // Features and experiments are in the variant already, whether a template names them or not.
                 Source::Feature(_)
                 | Source::Experiment(_)
                 | Source::PathParameter(_)
                 | Source::PathRest
                 | Source::UserId
-                | Source::Session(_) => continue,
+                | Source::Session(_)
+                | Source::Own(_) => continue,
             };
             if let Some(value) = self.value(source) {
                 variant.add(dimension, &value);
             }
         }
     }
+}
 
-    /// Whether a template makes the request one visitor's own.
-    pub fn identify<'t>(&self, mut templates: impl Iterator<Item = &'t Template>) -> bool {
-        templates.any(|template| template.sources().any(|source| matches!(source, Source::UserId | Source::Session(_))))
+/// Whether another dimension may have this name.
+fn is_taken(rules: &RuleSet, key: &str) -> bool {
+    variant::CONTEXT_DIMENSIONS.contains(&key)
+        || rules.own.find(key).is_some()
+        || ["feature.", "experiment."].iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// A declared attribute as text: a list is its members, separated by commas.
+fn own_text(value: &Value<'_>) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Json(serde_json::Value::Array(members)) => {
+            Some(members.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(","))
+        }
+        other => Some(other.to_text().into_owned()),
     }
 }
 

@@ -12,7 +12,7 @@ pub const EDGE_VARIANT: HeaderName = HeaderName::from_static("edge-variant");
 const MAX_VALUE: usize = 256;
 
 /// Dimensions that come from the context.
-const CONTEXT_DIMENSIONS: [&str; 5] = ["region", "country", "language", super::values::DEVICE_TYPE, "network"];
+pub const CONTEXT_DIMENSIONS: [&str; 5] = ["region", "country", "language", super::values::DEVICE_TYPE, "network"];
 
 /// Dimension → value. Dimensions are added as the plan uses them, never listed by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +22,6 @@ impl Variant {
     /// Adds a dimension that the plan used.
     pub fn add(&mut self, dimension: &str, value: &str) {
         self.0.insert(key(dimension), ascii(value));
-    }
-
-    /// Adds a feature or an experiment. One that is called as a dimension of the context is written with `arm.` in front.
-    pub fn add_arm(&mut self, key: &str, value: &str) {
-        if CONTEXT_DIMENSIONS.contains(&key) { self.add(&format!("arm.{key}"), value) } else { self.add(key, value) }
     }
 
     /// Whether nothing shaped the request.
@@ -98,7 +93,7 @@ fn ascii(value: &str) -> String {
     if text.len() > MAX_VALUE {
         let digest = crate::plan::key::digest([value.as_bytes()]);
         text.truncate(MAX_VALUE - 32);
-        crate::hex::push(&mut text, digest.first_chunk::<16>().map_or(&[], |start| start));
+        text.push_str(&base16ct::lower::encode_string(digest.first_chunk::<16>().map_or(&[], |start| start)));
     }
     text
 }

@@ -333,9 +333,10 @@ impl Platform for Memory {
         if takes > budget {
             return Err(SendError::TimedOut);
         }
-        answer.map(|(status, headers, bytes)| {
+        answer.and_then(|(status, headers, bytes)| {
             let (breaks_at, read) = (self.body_breaks_at.get(), Rc::clone(&self.body_read));
-            Response { status, headers, body: MemoryBody { bytes: Cursor::new(bytes), breaks_at, read } }
+            let body = MemoryBody { bytes: Cursor::new(bytes), breaks_at, read };
+            Response { status, headers, body }.final_one()
         })
     }
 

@@ -10,7 +10,7 @@ use crate::session::record::{millis, time_ms};
 use crate::session::stamp::{Action, Update};
 use crate::session::subject::UserId;
 use crate::session::subject::VisitorId;
-use crate::session::{Limits, Subject};
+use crate::session::{RecordLimits, Subject};
 
 /// Milliseconds that a sender's clock may be ahead. A record further in the future would win over every update to
 /// come.
@@ -67,7 +67,7 @@ pub(super) fn read(
     format: Format,
     body: &[u8],
     most: usize,
-    limits: &Limits,
+    limits: &RecordLimits,
     now: OffsetDateTime,
 ) -> Result<Vec<Item>, BodyFault> {
     let text = std::str::from_utf8(body).map_err(|_| BodyFault::Malformed("expected UTF-8, but found other bytes"))?;
@@ -87,7 +87,7 @@ pub(super) fn read(
     Ok(texts.into_iter().map(|text| item(text, limits, latest)).collect())
 }
 
-fn item(text: &str, limits: &Limits, latest: i64) -> Item {
+fn item(text: &str, limits: &RecordLimits, latest: i64) -> Item {
     let object: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))?;
     let subject = subject(&object)?;

@@ -268,3 +268,31 @@ fn a_broken_record_is_replaced() {
     assert_eq!(send(&fake, &[put("a", 0, json!({ "cart": ["x"] }))]).status.as_u16(), 200);
     assert_eq!(stored(&fake, "user/a").record().cart[0].sku, "x");
 }
+
+/// A body that must not be read.
+struct Untouched;
+
+impl std::io::Read for Untouched {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        panic!("read before its headers were looked at")
+    }
+}
+
+#[test]
+fn headers_and_time_are_looked_at_before_the_body_is_read() {
+    let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
+    let settings = (ReplicationSettings::default(), SessionSettings::default());
+    let code = |fake: &Fake, headers: &HeaderMap, now| {
+        let answer = handle(fake, headers, Untouched, &settings.0, &settings.1, now);
+        (answer.status.as_u16(), answer.code.unwrap())
+    };
+    let good = signed(b"x", "application/json");
+    assert_eq!(code(&fake(), &HeaderMap::new(), now), (401, "replication-headers"));
+    assert_eq!(code(&fake(), &good, now + time::Duration::seconds(301)), (401, "replication-too-old"));
+    for signature in ["", "v1,", "v1,AAAA", "v2,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="] {
+        let mut headers = good.clone();
+        headers.insert(webhook::SIGNATURE_HEADER, signature.parse().unwrap());
+        assert_eq!(code(&fake(), &headers, now), (401, "replication-signature"), "{signature}");
+    }
+    assert_eq!(code(&Fake::default(), &good, now), (503, "replication-no-secret"));
+}

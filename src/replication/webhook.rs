@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use time::OffsetDateTime;
 
+use crate::code::Code;
 use crate::mac::MacKey;
 
 /// Names the message.
@@ -25,6 +26,8 @@ const MOST_SECRETS: usize = 8;
 const MOST_SIGNATURES: usize = 16;
 /// Bytes of a message's id.
 const LONGEST_ID: usize = 256;
+/// Bytes of a signature: HMAC-SHA256.
+const TAG: usize = 32;
 /// Digits of a timestamp; eleven reach the year 5138.
 const MOST_DIGITS: usize = 11;
 /// Seconds that a signature may be old, or ahead, whatever the settings say: what the specification's libraries
@@ -94,12 +97,12 @@ pub enum WebhookFault {
 impl WebhookFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::Headers => "replication-headers",
-            Self::TooOld => "replication-too-old",
-            Self::TooNew => "replication-too-new",
-            Self::Signature => "replication-signature",
+            Self::Headers => Code::ReplicationHeaders,
+            Self::TooOld => Code::ReplicationTooOld,
+            Self::TooNew => Code::ReplicationTooNew,
+            Self::Signature => Code::ReplicationSignature,
         }
     }
 
@@ -120,18 +123,37 @@ impl WebhookFault {
     }
 }
 
-/// Whether one of `secrets` signed this message, within `tolerance` seconds of `now`.
+/// A message's headers, sound and of this time; its body isn't looked at yet.
+#[derive(Debug)]
+pub struct Announced<'a> {
+    id: &'a str,
+    timestamp: &'a str,
+    tags: Vec<Vec<u8>>,
+}
+
+impl Announced<'_> {
+    /// Whether one of `secrets` signed the message with this body.
+    ///
+    /// # Errors
+    ///
+    /// None did.
+    pub fn verify(&self, body: &[u8], secrets: &[WebhookSecret]) -> Result<(), WebhookFault> {
+        let parts = [self.id.as_bytes(), b".", self.timestamp.as_bytes(), b".", body];
+        let signed = self.tags.iter().any(|tag| secrets.iter().any(|secret| secret.0.verify(&parts, tag)));
+        if signed { Ok(()) } else { Err(WebhookFault::Signature) }
+    }
+}
+
+/// What the headers alone say of a message, within `tolerance` seconds of `now`: what fails here needs no body.
 ///
 /// # Errors
 ///
-/// It doesn't count; the fault says why.
-pub fn verify(
-    headers: &HeaderMap,
-    body: &[u8],
-    secrets: &[WebhookSecret],
+/// The message doesn't count, whatever its body; the fault says why.
+pub fn announced<'a>(
+    headers: &'a HeaderMap,
     tolerance: u32,
     now: OffsetDateTime,
-) -> Result<(), WebhookFault> {
+) -> Result<Announced<'a>, WebhookFault> {
     let id = only(headers, ID_HEADER)?;
     let timestamp = only(headers, TIMESTAMP_HEADER)?;
     let signatures = only(headers, SIGNATURE_HEADER)?;
@@ -147,14 +169,14 @@ pub fn verify(
     if seconds.abs_diff(now) > u64::from(tolerance.min(MOST_TOLERANCE)) {
         return Err(if seconds < now { WebhookFault::TooOld } else { WebhookFault::TooNew });
     }
-    let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-    let signed = signatures
+    let tags: Vec<_> = signatures
         .split(' ')
         .filter_map(|signature| signature.strip_prefix("v1,"))
         .take(MOST_SIGNATURES)
         .filter_map(|signature| STANDARD.decode(signature).ok())
-        .any(|tag| secrets.iter().any(|secret| secret.0.verify(&parts, &tag)));
-    if signed { Ok(()) } else { Err(WebhookFault::Signature) }
+        .filter(|tag| tag.len() == TAG)
+        .collect();
+    if tags.is_empty() { Err(WebhookFault::Signature) } else { Ok(Announced { id, timestamp, tags }) }
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, WebhookFault> {
@@ -189,7 +211,7 @@ mod tests {
         headers.insert(TIMESTAMP_HEADER, time.parse().unwrap());
         headers.insert(SIGNATURE_HEADER, http::HeaderValue::from_bytes(signature).unwrap());
         let secrets: Vec<_> = secrets.iter().filter_map(|text| WebhookSecret::parse(text)).collect();
-        verify(&headers, body, &secrets, 300, OffsetDateTime::from_unix_timestamp(now).unwrap())
+        announced(&headers, 300, OffsetDateTime::from_unix_timestamp(now).unwrap())?.verify(body, &secrets)
     }
 
     #[test]
@@ -315,7 +337,8 @@ mod tests {
                         headers.append(name, value.parse().unwrap());
                     }
                 }
-                assert_eq!(verify(&headers, BODY, &secrets, 300, now), Err(WebhookFault::Headers));
+                let checked = announced(&headers, 300, now).and_then(|announced| announced.verify(BODY, &secrets));
+                assert_eq!(checked, Err(WebhookFault::Headers));
             }
         }
         for id in ["", "a.b", "a b", &"x".repeat(257)] {

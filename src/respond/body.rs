@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use crate::code::Code;
 use crate::platform::{ClientStream, Platform, Response};
 use crate::transform::body::{Answer, BodyMode, BodyPlan, Edits, Ended, Streams};
 use crate::transform::headers::{LeftAlone, fit_not_modified, fit_response, fit_version};
@@ -43,18 +44,23 @@ pub enum BodyFault {
 
 impl BodyFault {
     /// The code of the log.
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            BodyFault::Broken => "body-broken",
-            BodyFault::ClientGone => "client-gone",
-            BodyFault::Budget => "html-budget",
-            BodyFault::Failed => "html-failed",
-            BodyFault::Charset => "body-charset",
-            BodyFault::Encoded => "body-encoded",
-            BodyFault::TooLarge => "body-too-large",
-            BodyFault::Malformed => "body-malformed",
+            BodyFault::Broken => Code::BodyBroken,
+            BodyFault::ClientGone => Code::ClientGone,
+            BodyFault::Budget => Code::HtmlBudget,
+            BodyFault::Failed => Code::HtmlFailed,
+            BodyFault::Charset => Code::BodyCharset,
+            BodyFault::Encoded => Code::BodyEncoded,
+            BodyFault::TooLarge => Code::BodyTooLarge,
+            BodyFault::Malformed => Code::BodyMalformed,
         }
     }
+}
+
+/// An answer's head, as its body's plan looks at it.
+pub fn answer_of<'a, B>(method: &'a Method, response: &'a Response<B>) -> Answer<'a> {
+    Answer { method, status: response.status, headers: &response.headers }
 }
 
 /// Says what happens to an answer's body (`None`: it streams through), and makes its head fit. A fault says why it is left alone, where

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::plan::Privacy;
+use crate::wire::list;
 
 /// Directives that only shared caches act on, or that invite them.
 const SHARED_ONLY: [&str; 4] = ["public", "s-maxage", "proxy-revalidate", "private"];
@@ -31,14 +32,27 @@ pub fn apply(status: StatusCode, headers: &mut HeaderMap, privacy: Privacy) {
 /// The origin's directives without what invites shared caches, and `private` in front.
 fn private(headers: &HeaderMap) -> String {
     let mut directives = vec!["private".to_owned()];
-    for line in headers.get_all(header::CACHE_CONTROL) {
-        let Ok(line) = line.to_str() else { continue };
-        for directive in line.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
-            let name = directive.split('=').next().unwrap_or_default().trim();
-            if !SHARED_ONLY.iter().any(|shared| shared.eq_ignore_ascii_case(name)) {
-                directives.push(directive.to_owned());
-            }
+    let lines = headers.get_all(header::CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+    for directive in lines.flat_map(list::members) {
+        let name = list::directive_name(directive);
+        if !SHARED_ONLY.iter().any(|shared| shared.as_bytes().eq_ignore_ascii_case(name))
+            && let Ok(directive) = std::str::from_utf8(directive)
+        {
+            directives.push(directive.to_owned());
         }
     }
     directives.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qualified_directive_is_taken_out_whole() {
+        let line = HeaderValue::from_static(r#"private="set-cookie, x-a", max-age=60, s-maxage=600, no-cache="b, c""#);
+        let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, line)]);
+        apply(StatusCode::OK, &mut headers, Privacy::Private);
+        assert_eq!(headers[header::CACHE_CONTROL], r#"private, max-age=60, no-cache="b, c""#);
+    }
 }

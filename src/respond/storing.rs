@@ -8,6 +8,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::merged_vary;
+use crate::wire::list;
 
 /// What becomes of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +31,17 @@ pub fn storing(status: StatusCode, headers: &HeaderMap, stale: bool) -> Storing 
     if status.is_server_error() {
         return if stale { Storing::Stale } else { Storing::Skip };
     }
+    // A refusal is one client's (401, 403, 429, …); that something isn't there is everybody's.
+    if status.is_client_error() && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Storing::Skip;
+    }
     // The edge's own header outranks the one for everybody (Fastly, "Surrogate-Control").
     let edge = header::HeaderName::from_static("surrogate-control");
     let rules = if headers.contains_key(&edge) { edge } else { header::CACHE_CONTROL };
     let is_private = ["private", "no-store"].iter().any(|directive| has(headers, &rules, directive));
     let vary = merged_vary(headers);
-    if headers.contains_key(header::SET_COOKIE) || is_private || vary.as_bytes().starts_with(b"*") {
+    let varies_by_all = list::members(vary.as_bytes()).any(|member| member == b"*");
+    if headers.contains_key(header::SET_COOKIE) || is_private || varies_by_all {
         return Storing::Skip;
     }
     Storing::Keep { vary }
@@ -43,10 +49,8 @@ pub fn storing(status: StatusCode, headers: &HeaderMap, stale: bool) -> Storing 
 
 /// Whether a list of directives has this one, qualified (`private="x"`) or not.
 fn has(headers: &HeaderMap, name: &header::HeaderName, directive: &str) -> bool {
-    headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|member| {
-        let name = member.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(directive.as_bytes())
-    })
+    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    lines.flat_map(list::members).any(|member| list::directive_name(member).eq_ignore_ascii_case(directive.as_bytes()))
 }
 
 #[cfg(test)]
@@ -85,6 +89,10 @@ mod tests {
         assert_eq!(stored(200, &[("cache-control", "private=\"x-a\", max-age=60")], false), Storing::Skip);
         assert_eq!(stored(200, &[("cache-control", "no-store")], false), Storing::Skip);
         assert_eq!(stored(200, &[("vary", "*")], false), Storing::Skip);
+        assert_eq!(stored(200, &[("vary", "Accept-Encoding, *")], false), Storing::Skip);
+        for refusal in [401, 403, 407, 429] {
+            assert_eq!(stored(refusal, &[("cache-control", "max-age=60")], false), Storing::Skip, "{refusal}");
+        }
     }
 
     #[test]

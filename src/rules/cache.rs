@@ -7,18 +7,24 @@ mod served;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::by_hand::ByHand;
 use super::canary::Share;
-use super::dictionary::{MAX_LOOKUPS, ReadError, Reader};
+use super::dictionary::{MAX_LOOKUPS, ReadError};
 use super::fault::Fault;
-use super::pointer::Pointer;
-use super::revision::{ByHand, Revision};
+use super::payload::Payloads;
+use super::pointer::{Pointer, is_revision_name};
+use super::revision::Revision;
 use super::set::RuleSet;
+use super::settings::Settings;
+use super::stores::{Reader, RuleStores};
+use crate::code::Code;
 use crate::platform::StoreError;
 
-pub use served::{Arm, Rules, Served};
+pub use served::{Role, Rules, Served};
 
 /// What a request learned while it resolved its rules.
 #[derive(Debug, Default)]
@@ -29,6 +35,8 @@ pub struct Notes {
     pub store_error: Option<StoreError>,
     /// Look-ups made in the config store.
     pub lookups: u32,
+    /// Codes of what went wrong beside the config store: `growthbook-payload`.
+    pub codes: Vec<Code>,
 }
 
 impl Notes {
@@ -40,17 +48,11 @@ impl Notes {
     }
 }
 
-/// Reads an entry of the config store.
-pub type ConfigGet<'a> = dyn FnMut(&str) -> Result<Option<String>, StoreError> + 'a;
-/// Reads a value of the KV store `rules`.
-pub type KvGet<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, StoreError> + 'a;
-
-/// The stores, as one request may read them.
-pub struct Stores<'a, 's> {
-    /// The config store, within the limit of look-ups.
-    pub config: Reader<'a>,
-    /// The KV store `rules`.
-    pub kv: &'a mut KvGet<'s>,
+/// One request's reading of rules: the stores, the sandbox's age, and what was learned.
+pub(super) struct Pass<'a> {
+    pub reader: Reader<'a>,
+    pub uptime: Duration,
+    pub notes: Notes,
 }
 
 /// The rules that a sandbox keeps.
@@ -59,45 +61,74 @@ pub struct RuleCache {
     seen: Option<(&'static str, Option<String>)>,
     pointer: Option<Rc<Pointer>>,
     bare: ByHand,
-    revisions: Vec<Revision>,
+    revisions: BTreeMap<String, Revision>,
     last: Option<Rc<RuleSet>>,
+    payloads: Payloads,
 }
 
 impl RuleCache {
     /// The rules for a request.
     ///
-    /// `config` and `kv` read the stores, `uptime` is the sandbox's age. `unit` gives what tells this visitor from others
-    /// (a user's or visitor's id), under the rules that it is passed; it is asked only where a canary needs it, and a visitor without
-    /// one is in no canary below 100 percent.
+    /// `uptime` is the sandbox's age. `unit` gives what tells this visitor from others (a user's or visitor's id), under the settings of
+    /// the stable rules, which it is passed; it is asked only where a canary needs it, and a visitor without one is in no canary below
+    /// 100 percent.
     ///
     /// Where a store can't answer, what served last goes on serving.
     pub fn resolve(
         &mut self,
-        config: &mut ConfigGet<'_>,
-        kv: &mut KvGet<'_>,
+        stores: &mut dyn RuleStores,
         is_staging: bool,
         uptime: Duration,
-        unit: impl FnOnce(&RuleSet) -> Option<String>,
+        unit: impl FnOnce(&Settings) -> Option<String>,
     ) -> (Rules, Notes) {
-        let mut notes = Notes::default();
-        let mut stores = Stores { config: Reader::new(config, MAX_LOOKUPS), kv };
-        let rules = match self.read_pointer(&mut stores.config, is_staging, &mut notes) {
+        let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
+        let rules = match self.read_pointer(is_staging, &mut pass) {
             Some(pointer) if !pointer.enabled => Rules::Off,
-            Some(pointer) => self.serve(&pointer, &mut stores, uptime, unit, &mut notes),
-            None => self.last(),
+            Some(pointer) => self.serve(&pointer, unit, &mut pass),
+            None => self.last(&mut pass),
         };
-        notes.lookups = MAX_LOOKUPS - stores.config.left;
-        (rules, notes)
+        pass.notes.lookups = MAX_LOOKUPS - pass.reader.left;
+        (rules, pass.notes)
+    }
+
+    /// The rules of one revision, whatever the pointer says of it; `None` where it can't serve (yet). A revision that the pointer doesn't
+    /// name is read for this call alone.
+    pub fn resolve_named(
+        &mut self,
+        name: &str,
+        stores: &mut dyn RuleStores,
+        is_staging: bool,
+        uptime: Duration,
+    ) -> (Option<Rc<RuleSet>>, Notes) {
+        let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
+        let pointer = self.read_pointer(is_staging, &mut pass).unwrap_or_default();
+        let set = if pointer.revisions().any(|known| known == name) {
+            self.revision(name, &pointer, &mut pass)
+        } else if is_revision_name(name) {
+            // What the pointer says of manifests goes for the revisions that it names.
+            let pointer = Pointer { manifest: false, ..(*pointer).clone() };
+            Revision::new(name).set(&pointer, &mut pass)
+        } else {
+            None
+        };
+        let set = set.map(|set| self.with_payload(set, &mut pass));
+        pass.notes.lookups = MAX_LOOKUPS - pass.reader.left;
+        (set, pass.notes)
+    }
+
+    fn with_payload(&mut self, set: Rc<RuleSet>, pass: &mut Pass<'_>) -> Rc<RuleSet> {
+        self.payloads.extend(set, &mut pass.reader, pass.uptime, &mut pass.notes)
     }
 
     /// What served last, where nothing else can.
-    fn last(&self) -> Rules {
-        let serve = |set: &Rc<RuleSet>| Rules::Set(Served { set: Rc::clone(set), arm: Arm::Last, shadow: None });
-        self.last.as_ref().map_or(Rules::Unusable, serve)
+    fn last(&mut self, pass: &mut Pass<'_>) -> Rules {
+        let Some(set) = self.last.clone() else { return Rules::Unusable };
+        Rules::Set(Served { set: self.with_payload(set, pass), role: Role::Last, shadow: None })
     }
 
     /// The pointer as it is now, or as it was where it can't be read.
-    fn read_pointer(&mut self, reader: &mut Reader<'_>, is_staging: bool, notes: &mut Notes) -> Option<Rc<Pointer>> {
+    fn read_pointer(&mut self, is_staging: bool, pass: &mut Pass<'_>) -> Option<Rc<Pointer>> {
+        let Pass { reader, notes, .. } = pass;
         let mut entry = "active";
         let mut text = Ok(None);
         if is_staging {
@@ -120,7 +151,7 @@ impl RuleCache {
                 if let Some(pointer) = read {
                     // Bounded: at most the four revisions that a pointer names. A kill switch keeps them for the time after.
                     if pointer.enabled {
-                        self.revisions.retain(|known| pointer.revisions().any(|name| name == known.name));
+                        self.revisions.retain(|known, _| pointer.revisions().any(|name| name == known));
                     }
                     self.pointer = Some(Rc::new(pointer));
                 }
@@ -133,79 +164,71 @@ impl RuleCache {
     fn serve(
         &mut self,
         pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        unit: impl FnOnce(&RuleSet) -> Option<String>,
-        notes: &mut Notes,
+        unit: impl FnOnce(&Settings) -> Option<String>,
+        pass: &mut Pass<'_>,
     ) -> Rules {
-        let mut stable = None;
         let share = pointer.canary.as_ref().map_or(Share::NONE, super::pointer::Canary::share);
         if let Some(canary) = pointer.canary.as_ref().filter(|_| share != Share::NONE) {
-            let mut within = share == Share::ALL;
-            if !within {
-                // Who the visitor is follows from the rules that everybody else gets.
-                stable = self.stable(pointer, stores, uptime, notes);
-                let unit = stable.as_ref().and_then(|(set, _)| unit(set));
-                within = unit.is_some_and(|unit| share.has(&canary.revision, &unit));
-            }
-            if within && let Some(set) = self.revision(&canary.revision, pointer, stores, uptime, notes) {
-                return self.served(set, Arm::Canary, pointer, stores, uptime, notes);
+            // Who the visitor is follows from the rules that everybody else gets: from their settings alone, so that the look-ups of a cold
+            // request are left to the revision that serves it.
+            let is_within = share == Share::ALL || {
+                let unit = self.stable_settings(pointer, pass).and_then(|settings| unit(&settings));
+                unit.is_some_and(|unit| share.has(&canary.revision, &unit))
+            };
+            if is_within && let Some(set) = self.revision(&canary.revision, pointer, pass) {
+                return self.served(set, Role::Canary, pointer, pass);
             }
         }
-        match stable.or_else(|| self.stable(pointer, stores, uptime, notes)) {
-            Some((set, arm)) => {
+        match self.stable(pointer, pass) {
+            Some((set, role)) => {
                 self.last = Some(Rc::clone(&set));
-                self.served(set, arm, pointer, stores, uptime, notes)
+                self.served(set, role, pointer, pass)
             }
-            None => self.last(),
+            None => self.last(pass),
         }
+    }
+
+    /// The settings of what visitors outside the canary get.
+    fn stable_settings(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Option<Rc<Settings>> {
+        let Some(active) = pointer.revision.as_deref() else {
+            return self.bare.set(pass).map(|set| Rc::clone(&set.settings));
+        };
+        let settings = self.known(active).settings(pointer, pass);
+        settings.or_else(|| self.known(pointer.previous.as_deref()?).settings(pointer, pass))
     }
 
     /// What visitors outside the canary get.
-    fn stable(
-        &mut self,
-        pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Option<(Rc<RuleSet>, Arm)> {
+    fn stable(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Option<(Rc<RuleSet>, Role)> {
         let Some(active) = pointer.revision.as_deref() else {
-            return self.bare.set(None, &mut stores.config, uptime, notes).map(|set| (set, Arm::Active));
+            return self.bare.set(pass).map(|set| (set, Role::Active));
         };
-        if let Some(set) = self.revision(active, pointer, stores, uptime, notes) {
-            return Some((set, Arm::Active));
+        if let Some(set) = self.revision(active, pointer, pass) {
+            return Some((set, Role::Active));
         }
-        let set = self.revision(pointer.previous.as_deref()?, pointer, stores, uptime, notes)?;
-        Some((set, Arm::Previous))
+        let previous = pointer.previous.as_deref()?;
+        // Who writes one revision by hand writes the other by hand: the look-up of its manifest would be the one too many.
+        let is_by_hand = self.known(active).is_by_hand();
+        let known = self.known(previous);
+        if is_by_hand {
+            known.skip_manifest();
+        }
+        known.set(pointer, pass).map(|set| (set, Role::Previous))
     }
 
-    fn revision(
-        &mut self,
-        name: &str,
-        pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Option<Rc<RuleSet>> {
-        let index = self.revisions.iter().position(|known| known.name == name).unwrap_or_else(|| {
-            self.revisions.push(Revision::new(name));
-            self.revisions.len() - 1
-        });
-        self.revisions.get_mut(index)?.set(pointer, stores, uptime, notes)
+    fn known(&mut self, name: &str) -> &mut Revision {
+        self.revisions.entry(name.to_owned()).or_insert_with(|| Revision::new(name))
+    }
+
+    fn revision(&mut self, name: &str, pointer: &Pointer, pass: &mut Pass<'_>) -> Option<Rc<RuleSet>> {
+        self.known(name).set(pointer, pass)
     }
 
     /// What serves, with the shadow beside it where it is there and is another set.
-    fn served(
-        &mut self,
-        set: Rc<RuleSet>,
-        arm: Arm,
-        pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Rules {
+    fn served(&mut self, set: Rc<RuleSet>, role: Role, pointer: &Pointer, pass: &mut Pass<'_>) -> Rules {
         let shadow = pointer.shadow.as_deref().filter(|name| set.revision.as_deref() != Some(name));
-        let shadow = shadow.and_then(|name| self.revision(name, pointer, stores, uptime, notes));
-        Rules::Set(Served { set, arm, shadow })
+        let shadow = shadow.and_then(|name| self.revision(name, pointer, pass));
+        let set = self.with_payload(set, pass);
+        let shadow = shadow.map(|shadow| self.with_payload(shadow, pass));
+        Rules::Set(Served { set, role, shadow })
     }
 }

@@ -24,6 +24,13 @@ struct Part<'a> {
     content: Option<&'a RawValue>,
 }
 
+/// What a dictionary of features may hold beside them: contextual bandits of a payload that `push` has taken in.
+#[derive(Deserialize)]
+struct Beside<'a> {
+    #[serde(borrow, rename = "contextualBandits")]
+    bandits: Option<&'a RawValue>,
+}
+
 /// The parts of `name`, each with its entry's name.
 fn parts<'t>(texts: &'t Texts, name: &str, faults: &mut Vec<Fault>) -> Vec<(String, &'t str)> {
     let mut contents = Vec::new();
@@ -43,6 +50,15 @@ pub fn read(texts: &Texts, faults: &mut Vec<Fault>) -> Definitions {
     for (entry, text) in parts(texts, "features", faults) {
         if let Err(fault) = definitions.features.add_object(text) {
             faults.push(Fault::new(&entry, format!("/features{}", fault.pointer), fault.message));
+        }
+    }
+    // An entry that isn't JSON has been named above. Its text is scanned again only where the word occurs.
+    let words = |text: &&String| text.contains("\"contextualBandits\"");
+    for (index, text) in texts.of("features").iter().enumerate().filter(|(_, text)| words(text)) {
+        let beside = serde_json::from_str::<Beside<'_>>(text).ok().and_then(|beside| beside.bandits);
+        if let Some(Err(fault)) = beside.map(|bandits| definitions.bandits.add_object(bandits.get())) {
+            let pointer = format!("/contextualBandits{}", fault.pointer);
+            faults.push(Fault::new(&part_name("features", index + 1), pointer, fault.message));
         }
     }
     for (entry, text) in parts(texts, "experiments", faults) {

@@ -1,6 +1,9 @@
 //! Dictionaries as entries of a store: seven names, and the parts of those that grow (design.md section 3.1).
 
-use super::fault::Fault;
+use serde::de::IgnoredAny;
+
+use super::fault::{self, Fault};
+use super::stores::Reader;
 use crate::platform::StoreError;
 
 /// The dictionaries, in the order in which they are read.
@@ -9,13 +12,6 @@ pub const DICTIONARIES: [&str; 7] =
 
 /// Most look-ups of a request: the lower of the two limits that Fastly's pages name.
 pub const MAX_LOOKUPS: u32 = 16;
-
-/// A store's entries, read within the platform's limit of look-ups.
-pub struct Reader<'a> {
-    get: &'a mut dyn FnMut(&str) -> Result<Option<String>, StoreError>,
-    /// Look-ups left.
-    pub left: u32,
-}
 
 /// Why a dictionary could not be read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,22 +22,7 @@ pub enum ReadError {
     TooManyLookups,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads through `get`, at most `left` times.
-    pub fn new(get: &'a mut dyn FnMut(&str) -> Result<Option<String>, StoreError>, left: u32) -> Self {
-        Self { get, left }
-    }
-
-    /// One entry; `None` where it is absent.
-    ///
-    /// # Errors
-    ///
-    /// The store could not answer, or no look-up is left.
-    pub fn entry(&mut self, key: &str) -> Result<Option<String>, ReadError> {
-        self.left = self.left.checked_sub(1).ok_or(ReadError::TooManyLookups)?;
-        (self.get)(key).map_err(ReadError::Store)
-    }
-
+impl Reader<'_> {
     /// A dictionary whose `first` entry is known, with its parts, below `prefix` (empty, or `<revision>/`). A part that is missing is
     /// a fault, and an empty part.
     ///
@@ -82,8 +63,38 @@ pub fn part_name(name: &str, number: usize) -> String {
     if number <= 1 { name.to_owned() } else { format!("{name}.{number}") }
 }
 
+/// The dictionary that an entry belongs to: `routes` for `routes.2`.
+pub fn dictionary_of(entry: &str) -> &str {
+    entry.split_once('.').map_or(entry, |(name, _)| name)
+}
+
+/// Whether an entry of the dictionary `name` can be used as a whole: JSON, an object, with a list where there must be one.
+///
+/// # Errors
+///
+/// "expected …, but found …".
+pub fn is_whole(name: &str, text: &str) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct Routes {
+        #[serde(default, rename = "routes")]
+        _routes: Vec<IgnoredAny>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Regions {
+        #[serde(default, rename = "regions")]
+        _regions: Vec<IgnoredAny>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Object {}
+    match name {
+        "routes" => fault::peek::<Routes>(text).map(drop),
+        "regions" => fault::peek::<Regions>(text).map(drop),
+        _ => fault::peek::<Object>(text).map(drop),
+    }
+}
+
 /// What the first entry says of its parts; 1 where it says nothing or can't be read.
-fn parts_of(text: &str) -> usize {
+pub(super) fn parts_of(text: &str) -> usize {
     #[derive(serde::Deserialize)]
     struct Parts {
         parts: Option<usize>,
@@ -98,12 +109,28 @@ fn parts_of(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::stores::RuleStores;
+
+    struct Entries<'a>(&'a [(&'a str, &'a str)]);
+
+    impl RuleStores for Entries<'_> {
+        fn config(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+            Ok(self.0.iter().find(|(known, _)| *known == key).map(|(_, text)| (*text).to_owned()))
+        }
+
+        fn kv(&mut self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
+        }
+
+        fn secret(&mut self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
+        }
+    }
 
     fn read(entries: &[(&str, &str)], left: u32) -> (Result<Vec<String>, ReadError>, Vec<Fault>) {
-        let mut get =
-            |key: &str| Ok(entries.iter().find(|(known, _)| *known == key).map(|(_, text)| (*text).to_owned()));
+        let mut stores = Entries(entries);
         let mut faults = Vec::new();
-        let mut reader = Reader::new(&mut get, left);
+        let mut reader = Reader::new(&mut stores, left);
         let first = reader.entry("r1/routes").map(Option::unwrap_or_default);
         let read = first.and_then(|first| reader.parts("r1/", "routes", first, &mut faults));
         (read, faults)

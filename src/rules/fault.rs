@@ -74,7 +74,8 @@ fn refuse_list(text: &str) -> Result<(), String> {
     if is_list { Err("expected an object, but found a list".to_owned()) } else { Ok(()) }
 }
 
-fn escape(token: &str) -> String {
+/// A key as a step of a JSON pointer.
+pub(crate) fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
 

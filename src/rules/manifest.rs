@@ -60,7 +60,7 @@ impl Manifest {
 pub fn digest(text: &str) -> String {
     let mut hasher = FnvHasher::default();
     hasher.write(text.as_bytes());
-    format!("{:016x}", hasher.finish())
+    base16ct::lower::encode_string(&hasher.finish().to_be_bytes())
 }
 
 #[cfg(test)]

@@ -22,8 +22,10 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "tools"))]
 mod write;
 
+#[cfg(any(test, feature = "tools"))]
 pub use write::write;
 
 use crate::growthbook::DefinitionSource;
@@ -110,7 +112,12 @@ impl Pack {
             .map_while(|index| self.word(self.filed.row(index, WORD)?))
     }
 
-    /// The whole text of a dictionary other than `routes` and `features`.
+    /// The literal segments that paths of routes start with, each once.
+    pub fn anchors(&self) -> impl Iterator<Item = &str> {
+        (0..self.anchors.rows).filter_map(|index| self.text(self.anchors.row(index, ROW)?))
+    }
+
+    /// The whole text of a dictionary other than `routes`; of `features`, what stands beside the features.
     pub fn dictionary(&self, name: &str) -> Option<&str> {
         let rows = (0..self.dictionaries.rows).filter_map(|index| self.dictionaries.row(index, ROW));
         let row = rows.into_iter().find(|row| self.text(*row) == Some(name))?;

@@ -156,9 +156,26 @@ impl Pattern {
     }
 }
 
-/// The anchors under which a pattern that matches `path` can be filed: every prefix that ends before a `/`, and the whole.
-pub fn anchors(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').filter_map(|(at, _)| path.get(..at)).chain([path])
+/// How far into a path a look-up needs to go: as far as the longest anchor that any pattern is filed under.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    segments: usize,
+    bytes: usize,
+}
+
+impl Reach {
+    /// Goes at least as far as `anchor`.
+    pub fn extend_to(&mut self, anchor: &str) {
+        self.segments = self.segments.max(anchor.matches('/').count());
+        self.bytes = self.bytes.max(anchor.len());
+    }
+}
+
+/// The anchors under which a pattern that matches `path` can be filed: every prefix that ends before a `/`, and the whole, as far as
+/// `reach`. The client chooses how many slashes its path has; the rules choose how many of its prefixes are looked up.
+pub fn anchors(path: &str, reach: Reach) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    ends.take(reach.segments + 1).take_while(move |end| *end <= reach.bytes).filter_map(|end| path.get(..end))
 }
 
 #[cfg(test)]
@@ -214,7 +231,25 @@ mod tests {
         {
             let pattern = Pattern::compile(pattern).unwrap();
             assert!(pattern.captures(path).is_some());
-            assert!(anchors(path).any(|anchor| anchor == pattern.anchor()), "{pattern:?} {path}");
+            let mut reach = Reach::default();
+            reach.extend_to(pattern.anchor());
+            assert!(anchors(path, reach).any(|anchor| anchor == pattern.anchor()), "{pattern:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_looked_at_no_deeper_than_the_deepest_literal_start() {
+        let mut reach = Reach::default();
+        assert_eq!(anchors("/a/b", reach).collect::<Vec<_>>(), [""]);
+        reach.extend_to("/shop/women");
+        reach.extend_to("/");
+        assert_eq!(anchors("/shop/women/shoes/42", reach).collect::<Vec<_>>(), ["", "/shop", "/shop/women"]);
+        assert_eq!(anchors("/women-and-men/shoes", reach).collect::<Vec<_>>(), [""]);
+        // The work that 8,000 slashes cause is the work that three cause.
+        for path in ["/".repeat(8_000) + "a", format!("/{}", "a/".repeat(4_000)), format!("/{}", "a".repeat(8_000))] {
+            let looked_up: Vec<&str> = anchors(&path, reach).collect();
+            assert!(looked_up.len() <= 3, "{}", looked_up.len());
+            assert!(looked_up.iter().map(|anchor| anchor.len()).sum::<usize>() <= 2 * "/shop/women".len());
         }
     }
 

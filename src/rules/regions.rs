@@ -1,5 +1,7 @@
 //! The dictionary `regions`: geography → region, first match wins (design.md section 3.2).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::fault::{self, Fault};
@@ -40,6 +42,7 @@ pub struct Regions {
     /// Where nothing matches: no geolocation, a private address, an unknown country.
     pub default: Region,
     list: Vec<(Region, Option<Condition>)>,
+    attributes: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +93,8 @@ impl Regions {
             };
             let region = Region { id: entry.id, slug: entry.slug };
             if is_region(&region) {
+                let used = when.iter().flat_map(Condition::attributes_used);
+                regions.attributes.extend(used.map(str::to_owned));
                 regions.list.push((region, when));
             } else {
                 note(at, NOT_A_REGION.to_owned());
@@ -104,6 +109,11 @@ impl Regions {
             .iter()
             .find(|(_, when)| when.as_ref().is_none_or(|when| when.matches(attributes, groups)))
             .map(|(region, _)| region)
+    }
+
+    /// The attributes (at the top level) that some region's condition reads, sorted.
+    pub fn attributes_used(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().map(String::as_str)
     }
 
     /// The region called `id`.

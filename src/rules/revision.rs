@@ -5,16 +5,19 @@
 //! bare names are.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::cache::{Notes, Stores};
-use super::dictionary::{MAX_LOOKUPS, ReadError, Reader};
+use super::by_hand::ByHand;
+use super::cache::{Notes, Pass};
+use super::dictionary::{MAX_LOOKUPS, ReadError};
 use super::fault::Fault;
 use super::manifest::{MANIFEST, Manifest, digest};
 use super::pack::Pack;
 use super::pointer::{Pointer, RuleStore};
-use super::set::{RuleSet, Texts};
+use super::set::{RuleSet, Texts, read_once};
+use super::settings::Settings;
 
 /// How long what was read is trusted before it is looked at again: an edit by hand, or an entry that was late, counts within a second.
 pub const RECHECK: Duration = Duration::from_secs(1);
@@ -22,60 +25,12 @@ pub const RECHECK: Duration = Duration::from_secs(1);
 /// Look-ups that are left for the dictionaries of a revision that is tried first: the pointer and the manifest took one each.
 const LEFT_FOR_ONE: u32 = MAX_LOOKUPS - 2;
 
-/// Dictionaries that somebody edits in place: at bare names, or a revision without manifest.
-#[derive(Debug, Default)]
-pub struct ByHand {
-    known: Option<(Texts, Rc<RuleSet>)>,
-    read_at: Duration,
-}
-
-impl ByHand {
-    /// The set below `prefix` (empty, or `<revision>/`), read again where a second has passed. `None` where there is none yet.
-    ///
-    /// At bare names everything serves, and one bad dictionary is an empty one. A `revision` serves whole or not at all.
-    pub fn set(
-        &mut self,
-        revision: Option<&str>,
-        reader: &mut Reader<'_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Option<Rc<RuleSet>> {
-        if self.known.is_none() || uptime.saturating_sub(self.read_at) >= RECHECK {
-            self.read(revision, reader, uptime, notes);
-        }
-        self.known.as_ref().map(|(_, set)| Rc::clone(set))
-    }
-
-    fn read(&mut self, revision: Option<&str>, reader: &mut Reader<'_>, uptime: Duration, notes: &mut Notes) {
-        let prefix = revision.map(|revision| format!("{revision}/")).unwrap_or_default();
-        let mut faults = Vec::new();
-        let texts = match Texts::read(&prefix, reader, &mut faults) {
-            Ok(texts) => texts,
-            Err(error) => return notes.failed(error),
-        };
-        self.read_at = uptime;
-        if self.known.as_ref().is_some_and(|(known, _)| *known == texts) {
-            return;
-        }
-        if revision.is_some() && texts.is_empty() {
-            return;
-        }
-        let old = self.known.as_ref().map(|(known, set)| (known, &**set));
-        let set = RuleSet::compile(revision, &texts, old, &mut faults);
-        let usable = revision.is_none() || !faults.iter().any(is_of_a_whole_entry);
-        notes.faults.extend(faults.into_iter().map(|fault| below(&prefix, fault)));
-        if usable {
-            self.known = Some((texts, Rc::new(set)));
-        }
-    }
-}
-
 /// A fault at a dictionary's root: nothing of the entry can be used.
-fn is_of_a_whole_entry(fault: &Fault) -> bool {
+pub(super) fn is_of_a_whole_entry(fault: &Fault) -> bool {
     fault.pointer.is_empty()
 }
 
-fn below(prefix: &str, mut fault: Fault) -> Fault {
+pub(super) fn below(prefix: &str, mut fault: Fault) -> Fault {
     fault.dictionary.insert_str(0, prefix);
     fault
 }
@@ -86,8 +41,18 @@ pub struct Revision {
     /// Its name.
     pub name: String,
     state: State,
+    /// What is known of it where it has no manifest.
+    by_hand: ByHand,
     tried_at: Option<Duration>,
     named: Option<Fault>,
+    /// The settings alone, with the moment at which they were read: a canary asks for them before anything else.
+    settings: Option<(Duration, Rc<Settings>)>,
+    /// Whether entries were found, and no manifest.
+    is_by_hand: bool,
+    /// Whether it is read as one written by hand without a look for its manifest.
+    skips_manifest: bool,
+    /// Whether it was read so, and nobody has looked for its manifest yet.
+    is_unasked: bool,
 }
 
 #[derive(Debug)]
@@ -98,130 +63,241 @@ enum State {
     Kept(Rc<RuleSet>),
     /// All of it, and it can't be used.
     Broken,
-    /// Without manifest.
-    ByHand(ByHand),
+    /// Without manifest: see `Revision::by_hand`.
+    ByHand,
 }
 
 impl Revision {
     /// A revision that has not been looked at.
     pub fn new(name: &str) -> Self {
-        let state = State::Arriving { manifest: None, texts: BTreeMap::new() };
-        Self { name: name.to_owned(), state, tried_at: None, named: None }
+        Self {
+            name: name.to_owned(),
+            state: State::new(),
+            by_hand: ByHand::default(),
+            tried_at: None,
+            named: None,
+            settings: None,
+            is_by_hand: false,
+            skips_manifest: false,
+            is_unasked: false,
+        }
+    }
+
+    /// Whether it has entries, and no manifest.
+    pub fn is_by_hand(&self) -> bool {
+        self.is_by_hand
+    }
+
+    /// Reads it, at first, as one that was written by hand.
+    pub fn skip_manifest(&mut self) {
+        self.skips_manifest = matches!(&self.state, State::Arriving { manifest: None, .. } | State::ByHand);
     }
 
     /// Its rules; `None` where it can't serve (yet).
-    pub fn set(
-        &mut self,
-        pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Option<Rc<RuleSet>> {
-        match &mut self.state {
+    pub(super) fn set(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Option<Rc<RuleSet>> {
+        match &self.state {
             State::Kept(set) => return Some(Rc::clone(set)),
             State::Broken => return None,
-            State::ByHand(by_hand) if by_hand.known.is_some() => {
-                return by_hand.set(Some(&self.name), &mut stores.config, uptime, notes);
+            State::ByHand => {
+                if let Some(known) = self.by_hand.known().cloned() {
+                    return Some(self.follow_edits(pass).unwrap_or(known));
+                }
             }
-            State::Arriving { .. } | State::ByHand(_) => {}
+            State::Arriving { .. } => {}
         }
-        if self.tried_at.is_some_and(|tried| uptime.saturating_sub(tried) < RECHECK) {
+        if self.tried_at.is_some_and(|tried| pass.uptime.saturating_sub(tried) < RECHECK) {
             return None;
         }
-        self.tried_at = Some(uptime);
-        match self.arrive(pointer, stores, uptime, notes) {
-            Ok(set) => set,
-            Err(Missed::Look(ReadError::TooManyLookups)) => {
-                // What was read is kept: the next request goes on from there.
-                self.tried_at = None;
-                None
+        self.tried_at = Some(pass.uptime);
+        let arrived = self.arrive(pointer, pass);
+        self.skips_manifest = false;
+        self.heard(arrived, pass).flatten()
+    }
+
+    /// Notes why something could not be read, once.
+    fn heard<T>(&mut self, read: Result<T, Missed>, pass: &mut Pass<'_>) -> Option<T> {
+        match read {
+            Ok(read) => {
+                self.named = None;
+                return Some(read);
             }
-            Err(Missed::Look(error)) => {
-                notes.failed(error);
-                None
-            }
+            // What was read is kept: the next request goes on from there.
+            Err(Missed::Look(ReadError::TooManyLookups)) => self.tried_at = None,
+            Err(Missed::Look(error)) => pass.notes.failed(error),
             Err(Missed::Fault(fault)) => {
                 if self.named.as_ref() != Some(&fault) {
-                    notes.faults.push(fault.clone());
+                    pass.notes.faults.push(fault.clone());
                     self.named = Some(fault);
                 }
-                None
             }
+        }
+        None
+    }
+
+    /// The set of a revision written by hand that serves: read again where a second has passed.
+    fn follow_edits(&mut self, pass: &mut Pass<'_>) -> Option<Rc<RuleSet>> {
+        if !self.by_hand.is_due(pass.uptime) {
+            return None;
+        }
+        if self.is_unasked {
+            match self.ask_for_manifest(pass) {
+                // It was pushed, and never changes: from the next request on it is read as that.
+                Ok(true) => {
+                    self.tried_at = None;
+                    return None;
+                }
+                Ok(false) => self.is_unasked = false,
+                Err(missed) => return self.heard(Err(missed), pass),
+            }
+        }
+        let read = self.by_hand.read_revision(&self.name, pass);
+        self.heard(read, pass)?;
+        self.by_hand.known().cloned()
+    }
+
+    /// Whether there is a manifest; what arrives by it is then waited for.
+    fn ask_for_manifest(&mut self, pass: &mut Pass<'_>) -> Result<bool, Missed> {
+        let at = format!("{}/{MANIFEST}", self.name);
+        let Some(text) = pass.reader.entry(&at)? else { return Ok(false) };
+        let manifest = Manifest::read(&text).map_err(|message| Missed::at(&at, message))?;
+        self.state = State::Arriving { manifest: Some(manifest), texts: BTreeMap::new() };
+        self.is_unasked = false;
+        Ok(true)
+    }
+
+    /// Its settings alone, by as few look-ups as they take; `None` where it isn't there. What is read for them is kept for the rest.
+    pub(super) fn settings(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Option<Rc<Settings>> {
+        match &self.state {
+            State::Kept(set) => return Some(Rc::clone(&set.settings)),
+            State::Broken => return None,
+            State::ByHand if self.by_hand.known().is_some() => {
+                return self.set(pointer, pass).map(|set| Rc::clone(&set.settings));
+            }
+            State::ByHand | State::Arriving { .. } => {}
+        }
+        if let Some((read_at, settings)) = &self.settings
+            && pass.uptime.saturating_sub(*read_at) < RECHECK
+        {
+            return Some(Rc::clone(settings));
+        }
+        if pointer.store == RuleStore::Kv {
+            return self.set(pointer, pass).map(|set| Rc::clone(&set.settings));
+        }
+        if self.tried_at.is_some_and(|tried| pass.uptime.saturating_sub(tried) < RECHECK) {
+            return None;
+        }
+        let settings = match self.read_settings(pointer, pass) {
+            Ok(Some(settings)) => settings,
+            // A pack: it is one value, and read whole.
+            Ok(None) => return self.set(pointer, pass).map(|set| Rc::clone(&set.settings)),
+            Err(Missed::Look(error)) => {
+                pass.notes.failed(error);
+                return None;
+            }
+            // It is named where the revision is read whole.
+            Err(Missed::Fault(_)) => return None,
+        };
+        self.settings = Some((pass.uptime, Rc::clone(&settings)));
+        Some(settings)
+    }
+
+    fn read_settings(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Result<Option<Rc<Settings>>, Missed> {
+        const SETTINGS: &str = "settings";
+        let name = self.name.clone();
+        let at = |entry: &str| format!("{name}/{entry}");
+        let text = if let Some(manifest) = self.manifest(pointer, pass)? {
+            if manifest.pack.is_some() {
+                return Ok(None);
+            }
+            let State::Arriving { texts, .. } = &mut self.state else { return Ok(None) };
+            match manifest.entries.get(SETTINGS) {
+                None => None,
+                Some(expected) => Some(arrived(&name, SETTINGS, expected, texts, pass)?.to_owned()),
+            }
+        } else {
+            let begun = &mut self.by_hand.begun;
+            // What was read for a visitor before this one may have been edited since.
+            if self.settings.take().is_some() {
+                begun.clear();
+            }
+            let text = read_once(&at(SETTINGS), &mut pass.reader, begun)?;
+            if text.is_none() && read_once(&at("routes"), &mut pass.reader, begun)?.is_none() {
+                return Err(Missed::at(&at("*"), "expected the revision's entries, but found none"));
+            }
+            if let Some(text) = &text {
+                super::dictionary::is_whole(SETTINGS, text).map_err(|message| Missed::at(&at(SETTINGS), message))?;
+            }
+            text
+        };
+        // Their faults are named where the revision is read whole.
+        let read = |text: &String| Settings::read(text, &mut Vec::new());
+        Ok(Some(Rc::new(text.as_ref().map(read).unwrap_or_default())))
+    }
+
+    /// The manifest; `None` where there is none and need be none.
+    fn manifest(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Result<Option<Manifest>, Missed> {
+        if let State::Arriving { manifest: Some(manifest), .. } = &self.state {
+            return Ok(Some(manifest.clone()));
+        }
+        // Between the requests of one reading nobody asks twice.
+        let has_begun = !self.by_hand.begun.is_empty();
+        if (has_begun || self.skips_manifest) && !pointer.manifest {
+            self.is_unasked |= self.skips_manifest;
+            return Ok(None);
+        }
+        if self.ask_for_manifest(pass)? {
+            self.by_hand.begun.clear();
+        } else if pointer.manifest || pointer.store == RuleStore::Kv {
+            let at = format!("{}/{MANIFEST}", self.name);
+            return Err(Missed::at(&at, "expected the revision's manifest, but found no entry"));
+        }
+        match &self.state {
+            State::Arriving { manifest, .. } => Ok(manifest.clone()),
+            _ => Ok(None),
         }
     }
 
-    fn arrive(
-        &mut self,
-        pointer: &Pointer,
-        stores: &mut Stores<'_, '_>,
-        uptime: Duration,
-        notes: &mut Notes,
-    ) -> Result<Option<Rc<RuleSet>>, Missed> {
+    fn arrive(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Result<Option<Rc<RuleSet>>, Missed> {
         let name = self.name.clone();
-        let at = |entry: &str| format!("{name}/{entry}");
         if pointer.store == RuleStore::Kv
-            && let Some(bytes) = (stores.kv)(&name).map_err(ReadError::Store)?
+            && let Some(bytes) = pass.reader.kv(&name)?
         {
-            return Ok(self.unpack(bytes, notes));
+            return Ok(self.unpack(bytes, &mut pass.notes));
         }
-        if let State::ByHand(_) = self.state {
-            self.state = State::Arriving { manifest: None, texts: BTreeMap::new() };
-        }
-        let State::Arriving { manifest: known, texts } = &mut self.state else { return Ok(None) };
-        let manifest = match known {
-            Some(manifest) => manifest,
-            None => match stores.config.entry(&at(MANIFEST))? {
-                Some(text) => {
-                    let manifest = Manifest::read(&text).map_err(|message| Missed::at(&at(MANIFEST), message))?;
-                    known.insert(manifest)
-                }
-                None if pointer.manifest || pointer.store == RuleStore::Kv => {
-                    return Err(Missed::at(&at(MANIFEST), "expected the revision's manifest, but found no entry"));
-                }
-                None => {
-                    let mut by_hand = ByHand::default();
-                    let (left, named) = (stores.config.left, notes.faults.len());
-                    let set = by_hand.set(Some(&name), &mut stores.config, uptime, notes);
-                    if set.is_none() && stores.config.left == 0 && left < LEFT_FOR_ONE {
-                        // Another revision has used up the look-ups. It isn't tried within this second: the next request has them all.
-                        notes.faults.truncate(named);
-                        return Err(ReadError::TooManyLookups.into());
-                    }
-                    self.state = State::ByHand(by_hand);
-                    if set.is_none() && notes.store_error.is_none() {
-                        return Err(Missed::at(&at("*"), "expected the revision's entries, but found none that serve"));
-                    }
-                    return Ok(set);
-                }
-            },
-        };
+        let Some(manifest) = self.manifest(pointer, pass)? else { return self.arrive_by_hand(pass) };
         if let Some(length) = manifest.pack {
-            let bytes = (stores.kv)(&name).map_err(ReadError::Store)?.unwrap_or_default();
+            let bytes = pass.reader.kv(&name)?.unwrap_or_default();
             if bytes.len() != length {
                 let message = format!("expected {length} bytes in the KV store, but found {}", bytes.len());
                 return Err(Missed::at(&name, message));
             }
-            return Ok(self.unpack(bytes, notes));
+            return Ok(self.unpack(bytes, &mut pass.notes));
         }
+        let State::Arriving { texts, .. } = &mut self.state else { return Ok(None) };
         for (entry, expected) in &manifest.entries {
-            if texts.contains_key(entry) {
-                continue;
-            }
-            let text = stores
-                .config
-                .entry(&at(entry))?
-                .ok_or_else(|| Missed::at(&at(entry), "expected an entry that the manifest names, but found none"))?;
-            let found = digest(&text);
-            if found != *expected {
-                let message = format!("expected the text of digest {expected}, but found one of {found}");
-                return Err(Missed::at(&at(entry), message));
-            }
-            texts.insert(entry.clone(), text);
+            arrived(&name, entry, expected, texts, pass)?;
         }
         let texts = Texts::from_entries(std::mem::take(texts));
         let mut faults = Vec::new();
         let set = RuleSet::compile(Some(&name), &texts, None, &mut faults);
-        Ok(self.keep(set, faults, notes))
+        Ok(self.keep(set, faults, &mut pass.notes))
+    }
+
+    fn arrive_by_hand(&mut self, pass: &mut Pass<'_>) -> Result<Option<Rc<RuleSet>>, Missed> {
+        let left = pass.reader.left;
+        let name = self.name.clone();
+        self.state = State::ByHand;
+        let by_hand = &mut self.by_hand;
+        let is_whole_try = by_hand.begun.is_empty() && left >= LEFT_FOR_ONE;
+        let read = by_hand.read_revision(&name, pass);
+        let known = by_hand.known().cloned();
+        if is_whole_try && matches!(read, Err(Missed::Look(ReadError::TooManyLookups))) {
+            by_hand.begun.clear();
+            let message = format!("expected at most {MAX_LOOKUPS} look-ups a request, but found more entries");
+            return Err(Missed::at(&format!("{name}/*"), message));
+        }
+        self.is_by_hand = !matches!(&read, Err(Missed::Fault(fault)) if fault.dictionary.ends_with("/*"));
+        read.map(|()| known)
     }
 
     fn unpack(&mut self, bytes: Vec<u8>, notes: &mut Notes) -> Option<Rc<RuleSet>> {
@@ -251,14 +327,47 @@ impl Revision {
     }
 }
 
+impl State {
+    fn new() -> Self {
+        Self::Arriving { manifest: None, texts: BTreeMap::new() }
+    }
+}
+
+/// The text of an entry that a manifest names, from what has arrived already or from the store.
+fn arrived<'t>(
+    revision: &str,
+    entry: &str,
+    expected: &str,
+    texts: &'t mut BTreeMap<String, String>,
+    pass: &mut Pass<'_>,
+) -> Result<&'t str, Missed> {
+    let text = match texts.entry(entry.to_owned()) {
+        Slot::Occupied(known) => known.into_mut(),
+        Slot::Vacant(slot) => {
+            let at = format!("{revision}/{entry}");
+            let text = pass.reader.entry(&at)?;
+            let text =
+                text.ok_or_else(|| Missed::at(&at, "expected an entry that the manifest names, but found none"))?;
+            let found = digest(&text);
+            if found != *expected {
+                let message = format!("expected the text of digest {expected}, but found one of {found}");
+                return Err(Missed::at(&at, message));
+            }
+            slot.insert(text)
+        }
+    };
+    Ok(text)
+}
+
 /// Why a revision can't serve yet.
-enum Missed {
+#[derive(Debug)]
+pub(super) enum Missed {
     Look(ReadError),
     Fault(Fault),
 }
 
 impl Missed {
-    fn at(entry: &str, message: impl Into<String>) -> Self {
+    pub fn at(entry: &str, message: impl Into<String>) -> Self {
         Self::Fault(Fault::new(entry, "", message))
     }
 }

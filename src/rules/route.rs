@@ -2,27 +2,23 @@
 
 mod compile;
 
-pub use compile::FALLBACK_STATUSES;
+pub use compile::{Beside, FALLBACK_STATUSES};
 
-use std::cell::OnceCell;
 use std::rc::Rc;
 
 use http::{HeaderName, Method, StatusCode};
 use time::OffsetDateTime;
 
 use super::path::Pattern;
-use super::stored::{self, OnMiss, QueryPolicy, SessionUse};
-use super::template::{Source, Template};
-use crate::adapt::Adapt;
+use super::stored::{self, QueryPolicy, SessionUse};
+use super::template::Template;
+use crate::transform::media::Adapt;
+use crate::attributes::FactSet;
 use crate::condition::Condition;
-use crate::plan::body::BodyRules;
+use crate::transform::body::BodyRules;
 
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";
-
-/// Attributes that the URL alone decides; `now` changes for all at once.
-const OF_THE_URL: [&str; 10] =
-    ["url", "host", "path", "query", "utmSource", "utmMedium", "utmCampaign", "utmTerm", "utmContent", "now"];
 
 /// A compiled route.
 #[derive(Debug)]
@@ -51,46 +47,24 @@ pub struct Route {
     pub experiment_keys: Vec<String>,
     /// What of the session the route uses.
     pub session: Option<SessionUse>,
-    /// What has to be known before the route can be decided.
-    pub needs: Needs,
+    /// What the route reads, and so what has to be known before it is decided and planned.
+    pub reads: RouteReads,
     /// Media that fit device and network.
     pub adapt: Option<Adapt>,
-    /// Operations on pages, as stored.
-    pub html: Vec<serde_json::Value>,
-    /// Edits of JSON answers, as stored.
-    pub json: Option<serde_json::Value>,
-    /// Both, compiled when a request first comes near: they need the rule set's templates.
-    pub body: OnceCell<Rc<BodyRules>>,
+    /// What becomes of an answer's body.
+    pub body: Rc<BodyRules>,
 }
 
-/// What has to be known of a visitor.
+/// The attributes that a route reads, by the part that reads them. Features and experiments read more: see
+/// [`RuleSet::facts_of_feature`](crate::rules::RuleSet::facts_of_feature).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// What device it is, and whether it is a bot.
-    pub device: bool,
-    /// Who asks.
-    pub person: bool,
-    /// The same the next time: a new visitor gets an id.
-    pub keeps: bool,
-    /// The session.
-    pub session: bool,
-    /// Where the session isn't fresh, the origin is told instead of the central backend asked.
-    pub origin_on_miss: bool,
-}
-
-impl Needs {
-    /// What this and `other` need together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            device: self.device || other.device,
-            person: self.person || other.person,
-            keeps: self.keeps || other.keeps,
-            session: self.session || other.session,
-            // Asking is the safer of the two: whoever gets the route has what it needs.
-            origin_on_miss: (self.origin_on_miss || !self.session) && (other.origin_on_miss || !other.session),
-        }
-    }
+pub struct RouteReads {
+    /// Its `when`: who gets the route.
+    pub choice: FactSet,
+    /// The request's or the edge's own answer's templates, and media parameters: what goes to the origin.
+    pub request: FactSet,
+    /// Operations on the answer's body.
+    pub body: FactSet,
 }
 
 /// From (inclusive) until (exclusive).
@@ -183,41 +157,24 @@ pub struct Fallback {
 pub type RouteFault = (String, String);
 
 impl Route {
-    fn needs(&self) -> Needs {
-        let reads = |names: &[&str]| {
-            self.when.as_ref().is_some_and(|when| when.attributes_used().any(|name| names.contains(&name)))
-        };
-        let templates = self.templates();
-        let fills = |wanted: fn(&Source) -> bool| templates.iter().any(|template| template.sources().any(wanted));
-        let session = self.session.is_some()
-            || reads(&["session", "segments"])
-            || fills(|source| matches!(source, Source::Session(_)))
-            || self.html.iter().chain(&self.json).any(|operation| operation.to_string().contains("session"));
-        let bucketed = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
-        let keeps = session || bucketed || reads(&["id", "visitorId"]);
-        let named = fills(|source| matches!(source, Source::UserId)) || reads(&["userId", "loggedIn"]);
-        // An origin that is asked for one visitor is told who it is, where that is proven.
-        let private = matches!(&self.action, CompiledAction::Personalize(personalize) if personalize.cache.is_none());
-        let origin_on_miss = self.session.as_ref().is_some_and(|session| session.on_miss == OnMiss::Origin);
-        let person = keeps || named || private;
-        let device = person
-            || reads(&["deviceType", "browser", "os"])
-            || fills(|source| matches!(source, Source::DeviceType))
-            || self.adapt.as_ref().is_some_and(Adapt::uses_device);
-        Needs { device, person, keeps, session, origin_on_miss }
-    }
-
     /// Whether it depends on who asks that this is the match: a cache below the edge sees the URL alone.
     pub fn chooses_visitors(&self) -> bool {
-        self.when.as_ref().is_some_and(|when| when.attributes_used().any(|name| !OF_THE_URL.contains(&name)))
+        !self.reads.choice.is_within(FactSet::OF_THE_URL)
     }
 
     /// Whether what the route does with a request is the same whoever asks.
     pub fn is_same_for_all(&self) -> bool {
-        let of_the_url = |source: &Source| matches!(source, Source::PathParameter(_) | Source::PathRest);
-        let names_arms = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
+        let names_variations = !self.feature_keys.is_empty() || !self.experiment_keys.is_empty();
         let fits_visitors = self.session.is_some() || self.adapt.is_some() || self.rewrites_bodies();
-        !names_arms && !fits_visitors && self.templates().into_iter().flat_map(Template::sources).all(of_the_url)
+        !names_variations && !fits_visitors && self.reads.request.is_within(FactSet::OF_THE_URL)
+    }
+
+    /// How the route's answers are shared; `None` where each is one visitor's.
+    pub fn cache(&self) -> Option<&Cache> {
+        match &self.action {
+            CompiledAction::Personalize(personalize) => personalize.cache.as_ref(),
+            _ => None,
+        }
     }
 
     /// Whether requests are rewritten and decided.
@@ -227,17 +184,12 @@ impl Route {
 
     /// Whether the page's visual experiments run here.
     pub fn runs_visual_experiments(&self) -> bool {
-        !self.html.is_empty()
+        self.body.edits_pages()
     }
 
     /// Whether bodies are rewritten.
     pub fn rewrites_bodies(&self) -> bool {
-        !self.html.is_empty() || self.json.is_some() || self.adapt.as_ref().is_some_and(Adapt::filters_playlists)
-    }
-
-    /// Whether the answer may hold something of the visitor's session.
-    pub fn shows_session(&self) -> bool {
-        self.rewrites_bodies() && self.needs.session
+        !self.body.is_empty()
     }
 
     /// Whether the route is for `host` (lower case, without port).

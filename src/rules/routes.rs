@@ -18,8 +18,10 @@ use serde_json::value::RawValue;
 use super::dictionary::part_name;
 use super::fault::{self, Fault};
 use super::pack::Pack;
-use super::path::{Captures, Pattern, anchors};
-use super::route::Route;
+use super::path::{Captures, Pattern, Reach, anchors};
+use super::route::{Beside, Route};
+use super::settings::attributes::OwnAttributes;
+use crate::transform::template::Templates;
 
 /// A route that has not been needed yet.
 #[derive(Debug)]
@@ -55,7 +57,18 @@ pub struct Routes {
     slots: Vec<Rc<Slot>>,
     packed: Option<packed::Packed>,
     by_anchor: HashMap<String, Vec<usize>, BuildHasherDefault<FnvHasher>>,
+    beside: RoutesBeside,
+    reach: Reach,
     found_late: RefCell<Vec<Fault>>,
+}
+
+/// What routes refer to of the rest of their rule set.
+#[derive(Debug, Clone, Default)]
+pub struct RoutesBeside {
+    /// The templates of pages; compiled as routes come to use them.
+    pub templates: Rc<RefCell<Templates>>,
+    /// The attributes that the site declares.
+    pub own: Rc<OwnAttributes>,
 }
 
 #[derive(Deserialize)]
@@ -80,8 +93,8 @@ pub struct Candidate {
 
 impl Routes {
     /// Files the routes of a dictionary's parts. What isn't JSON, or has no usable path, is left out and named.
-    pub fn read(texts: &[String], faults: &mut Vec<Fault>) -> Self {
-        let mut routes = Self::default();
+    pub fn read(texts: &[String], beside: RoutesBeside, faults: &mut Vec<Fault>) -> Self {
+        let mut routes = Self { beside, ..Self::default() };
         for (part, text) in (1..).zip(texts) {
             let mut note = |below: &str, message| faults.push(Fault::new(&part_name("routes", part), below, message));
             let stored: Stored<'_> = match fault::peek(text) {
@@ -105,12 +118,13 @@ impl Routes {
     }
 
     /// The routes of a pack.
-    pub fn from_pack(pack: Arc<Pack>) -> Self {
-        Self { packed: Some(packed::Packed::new(pack)), ..Self::default() }
+    pub fn from_pack(pack: Arc<Pack>, beside: RoutesBeside) -> Self {
+        Self { packed: Some(packed::Packed::new(pack)), beside, ..Self::default() }
     }
 
     fn file(&mut self, place: (usize, usize), text: &str, pattern: Pattern) {
         let slot = self.slots.len();
+        self.reach.extend_to(pattern.anchor());
         self.by_anchor.entry(pattern.anchor().to_owned()).or_default().push(slot);
         self.slots.push(Rc::new(Slot::new(place, text, pattern)));
     }
@@ -131,7 +145,7 @@ impl Routes {
 
     /// The slots whose path matches, with their places in the list.
     fn matching(&self, path: &str) -> Vec<(usize, Rc<Slot>, Captures)> {
-        anchors(path)
+        anchors(path, self.reach)
             .filter_map(|anchor| self.by_anchor.get(anchor))
             .flatten()
             .filter_map(|index| {
@@ -151,10 +165,16 @@ impl Routes {
                 for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
-                Route::compile(stored, &slot.place())
+                let templates = &mut self.beside.templates.borrow_mut();
+                Route::compile(stored, &slot.place(), &mut Beside { templates, own: &self.beside.own })
             });
             match compiled {
-                Ok(route) => Some(Rc::new(route)),
+                Ok((route, faults)) => {
+                    for (below, message) in faults {
+                        note(&below, message);
+                    }
+                    Some(Rc::new(route))
+                }
                 Err((below, message)) => {
                     note(&below, message);
                     None
@@ -229,6 +249,17 @@ mod tests {
         assert_eq!(ids(&routes, "/p/42"), ["exact", "one", "two", "any", "all"]);
         assert_eq!(ids(&routes, "/p/43"), ["one", "two", "any", "all"]);
         assert_eq!(ids(&routes, "/q"), ["all"]);
+    }
+
+    #[test]
+    fn a_path_of_slashes_is_looked_up_as_deep_as_the_routes_are() {
+        let (routes, _) = read(&serde_json::json!({ "routes": [
+            { "id": "all", "path": "/*" }, { "id": "deep", "path": "/a/b/{c}/d" }, { "id": "odd", "path": "//x" } ] }));
+        let slashes = "/".repeat(8_000) + "a";
+        assert_eq!(anchors(&slashes, routes.reach).collect::<Vec<_>>(), ["", "/", "//"]);
+        assert_eq!(ids(&routes, &slashes), ["all"]);
+        assert_eq!(ids(&routes, "//x"), ["odd", "all"]);
+        assert_eq!(ids(&routes, "/a/b/1/d"), ["deep", "all"]);
     }
 
     #[test]

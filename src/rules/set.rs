@@ -1,20 +1,23 @@
 //! A rule set: the dictionaries of one revision, compiled.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::definitions;
-use super::dictionary::{DICTIONARIES, ReadError, Reader, part_name};
+use super::dictionary::{DICTIONARIES, ReadError, is_whole, part_name, parts_of};
 use super::fault::Fault;
 use super::pack::Pack;
 use super::regions::Regions;
-use super::routes::Routes;
+use super::revision::Missed;
+use super::routes::{Routes, RoutesBeside};
 use super::settings::Settings;
+use super::settings::attributes::OwnAttributes;
 use super::settings::consent::ConsentRules;
+use super::stores::Reader;
 use crate::condition::Groups;
-use crate::growthbook::{DefinitionSource, Definitions};
+use crate::growthbook::{Definition, DefinitionSource, Definitions, Table};
 use crate::transform::template::Templates;
 
 /// The compiled dictionaries of one revision. What didn't change from one reading to the next is shared.
@@ -30,12 +33,26 @@ pub struct RuleSet {
     pub routes: Rc<Routes>,
     /// How consent is learnt.
     pub consent: Rc<ConsentRules>,
+    /// The attributes that the site declares.
+    pub own: Rc<OwnAttributes>,
     /// Features, experiments and segments.
     pub definitions: Rc<Definitions>,
     /// Templates of pages; compiled as routes come to use them.
     pub templates: Rc<RefCell<Templates>>,
     /// Whether the command line checked the rules before it pushed them: the edge needn't look for mistakes that no request meets.
     pub is_checked: bool,
+    /// The payload whose definitions stand beside the dictionaries' own.
+    payload: Option<FromPayload>,
+    /// The definitions whose faults have been named.
+    named: Rc<RefCell<BTreeSet<String>>>,
+}
+
+/// Where definitions that the dictionaries don't have come from.
+#[derive(Debug, Clone)]
+struct FromPayload {
+    kv_key: String,
+    /// The dictionaries' own definitions.
+    own: Rc<Definitions>,
 }
 
 /// The stored text of each dictionary, as read; empty where it is absent.
@@ -69,6 +86,48 @@ impl Texts {
         Ok(texts)
     }
 
+    /// Reads a revision that was written by hand, which serves whole or not at all. What can't serve is noticed as soon as it is read, so
+    /// that the look-ups are left to another revision. `begun` keeps what was read, for the next request where the look-ups don't reach.
+    ///
+    /// # Errors
+    ///
+    /// No entry is there, one can't be used, the store could not answer, or no look-up is left.
+    pub(super) fn read_whole(
+        revision: &str,
+        reader: &mut Reader<'_>,
+        begun: &mut BTreeMap<String, Option<String>>,
+    ) -> Result<Self, Missed> {
+        let mut texts = Self::default();
+        let mut read = |entry: &str| read_once(&format!("{revision}/{entry}"), reader, begun);
+        let mut is_there = false;
+        for (index, (name, slot)) in DICTIONARIES.into_iter().zip(&mut texts.0).enumerate() {
+            // Without routes and settings there is no revision, or none that has arrived.
+            if index == 2 && !is_there {
+                break;
+            }
+            let Some(first) = read(name)? else { continue };
+            is_there = true;
+            let usable = |entry: &str, text: &str| {
+                is_whole(name, text).map_err(|message| Missed::at(&format!("{revision}/{entry}"), message))
+            };
+            usable(name, &first)?;
+            let parts = parts_of(&first);
+            slot.push(first);
+            for number in 2..=parts {
+                let entry = part_name(name, number);
+                let missing = "expected this part of the dictionary, but found no entry";
+                let text = read(&entry)?.ok_or_else(|| Missed::at(&format!("{revision}/{entry}"), missing))?;
+                usable(&entry, &text)?;
+                slot.push(text);
+            }
+        }
+        if is_there {
+            Ok(texts)
+        } else {
+            Err(Missed::at(&format!("{revision}/*"), "expected the revision's entries, but found none that serve"))
+        }
+    }
+
     /// The parts of a dictionary.
     pub fn of(&self, name: &str) -> &[String] {
         DICTIONARIES.iter().zip(&self.0).find(|(known, _)| **known == name).map_or(&[], |(_, texts)| texts)
@@ -97,6 +156,20 @@ impl Texts {
     }
 }
 
+/// An entry from what `begun` keeps, or from the store.
+pub(super) fn read_once(
+    key: &str,
+    reader: &mut Reader<'_>,
+    begun: &mut BTreeMap<String, Option<String>>,
+) -> Result<Option<String>, ReadError> {
+    if let Some(known) = begun.get(key) {
+        return Ok(known.clone());
+    }
+    let found = reader.entry(key)?;
+    begun.insert(key.to_owned(), found.clone());
+    Ok(found)
+}
+
 impl RuleSet {
     /// Compiles `texts`, taking over from `old` what has not changed.
     pub fn compile(
@@ -115,25 +188,30 @@ impl RuleSet {
             Some(set) => Rc::clone(&set.regions),
             None => Rc::new(first("regions").map(|text| Regions::read(text, faults)).unwrap_or_default()),
         };
+        let own = match unchanged("settings") {
+            Some(set) => Rc::clone(&set.own),
+            None => Rc::new(OwnAttributes::compile(&settings.attributes, faults)),
+        };
         let consent = match unchanged("settings") {
             Some(set) => Rc::clone(&set.consent),
             None => {
-                let (consent, messages) = ConsentRules::compile(&settings.consent);
-                faults.extend(messages.into_iter().map(|message| Fault::new("settings", "/consent", message)));
+                let (consent, mut unusable) = ConsentRules::compile(&settings.consent);
+                faults.append(&mut unusable);
                 Rc::new(consent)
             }
         };
         let kept = ["features", "experiments", "segments"].map(unchanged);
-        let definitions = match kept {
-            [Some(set), Some(_), Some(_)] => Rc::clone(&set.definitions),
-            _ => Rc::new(definitions::read(texts, faults)),
+        let (definitions, named) = match kept {
+            [Some(set), Some(_), Some(_)] => (Rc::clone(&set.definitions), Rc::clone(&set.named)),
+            _ => (Rc::new(definitions::read(texts, faults)), Rc::default()),
         };
-        // Routes hold templates that are compiled already: both are read anew where one has changed.
-        let (routes, templates) = match (unchanged("routes"), unchanged("templates")) {
-            (Some(set), Some(_)) => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
+        // Routes hold compiled templates and name declared attributes: all are read anew where one has changed.
+        let (routes, templates) = match ["routes", "templates", "settings"].map(unchanged) {
+            [Some(set), Some(_), Some(_)] => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
             _ => {
-                let templates = Templates::new(definitions::templates(texts, faults));
-                (Rc::new(Routes::read(texts.of("routes"), faults)), Rc::new(RefCell::new(templates)))
+                let templates = Rc::new(RefCell::new(Templates::new(definitions::templates(texts, faults))));
+                let beside = RoutesBeside { templates: Rc::clone(&templates), own: Rc::clone(&own) };
+                (Rc::new(Routes::read(texts.of("routes"), beside, faults)), templates)
             }
         };
         Self {
@@ -142,9 +220,12 @@ impl RuleSet {
             regions,
             routes,
             consent,
+            own,
             definitions,
             templates,
             is_checked: false,
+            payload: None,
+            named,
         }
     }
 
@@ -159,13 +240,73 @@ impl RuleSet {
         let mut definitions = set.definitions.uncompiled();
         definitions.features.set_source(Arc::clone(&pack) as Arc<dyn DefinitionSource>);
         set.definitions = Rc::new(definitions);
-        set.routes = Rc::new(Routes::from_pack(pack));
+        let beside = RoutesBeside { templates: Rc::clone(&set.templates), own: Rc::clone(&set.own) };
+        set.routes = Rc::new(Routes::from_pack(pack, beside));
         set
+    }
+
+    /// The same rules with a payload's definitions beside their own; `kv_key` is the payload's, for faults.
+    #[must_use]
+    pub(super) fn with_payload(&self, kv_key: &str, definitions: Definitions) -> Self {
+        let payload = Some(FromPayload { kv_key: kv_key.to_owned(), own: Rc::clone(&self.definitions) });
+        // What has been named of the set's own definitions stays named.
+        let named = Rc::new(RefCell::new(self.named.borrow().clone()));
+        Self { definitions: Rc::new(definitions), payload, named, ..self.clone() }
+    }
+
+    /// The faults found since the last call in what was compiled: routes, features, experiments, bandits. Each is named once a set:
+    /// entry, and a pointer such as `/features/hero/rules/0/…`.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        let mut faults = self.routes.take_faults();
+        let definitions = &*self.definitions;
+        let own = |kv_key: bool, entry: &str| match &self.payload {
+            Some(payload) if kv_key => payload.kv_key.clone(),
+            _ => entry.to_owned(),
+        };
+        let mut note = |entry: String, member: &str, key: &str, fault: &crate::condition::Fault| {
+            let pointer = format!("/{member}/{}{}", key.replace('~', "~0").replace('/', "~1"), fault.pointer);
+            if self.named.borrow_mut().insert(format!("{entry}{pointer}")) {
+                faults.push(Fault::new(&entry, pointer, &*fault.message));
+            }
+        };
+        let stored = |known: fn(&Definitions, &str) -> bool, key: &str| {
+            self.payload.as_ref().is_some_and(|payload| !known(&payload.own, key))
+        };
+        for (key, fault) in definitions.features.faults() {
+            note(own(stored(|own, key| own.features.json(key).is_some(), key), "features"), "features", key, fault);
+        }
+        for (key, fault) in definitions.experiments.faults() {
+            let is_payload = stored(|own, key| own.experiments.json(key).is_some(), key);
+            note(own(is_payload, "experiments"), "experiments", key, fault);
+        }
+        for (key, fault) in definitions.bandits.faults() {
+            let is_payload = stored(|own, key| own.bandits.json(key).is_some(), key);
+            note(own(is_payload, "features"), "contextualBandits", key, fault);
+        }
+        faults
+    }
+
+    /// Compiles at most `count` routes, features and experiments each, from some place in their lists on, so that their mistakes are found
+    /// before a request meets them.
+    pub fn look_over(&self, place: usize, count: usize) {
+        self.routes.look_over(place, count);
+        look_over(&self.definitions.features, place, count);
+        look_over(&self.definitions.experiments, place, count);
     }
 
     /// Segments, for `$inGroup`.
     pub fn groups(&self) -> &Groups {
         &self.definitions.groups
+    }
+}
+
+fn look_over<T: Definition>(table: &Table<T>, place: usize, count: usize) {
+    let all = table.len();
+    let first = place.checked_rem(all).unwrap_or_default();
+    let keys = table.keys().skip(first).chain(table.keys().take(first));
+    for key in keys.take(count) {
+        // Its fault, if any, is kept in the table.
+        let _ = table.get(key);
     }
 }
 

@@ -1,13 +1,12 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
+pub mod attributes;
 pub mod consent;
 pub mod identity;
 pub mod replication;
 pub mod session;
 pub mod sticky;
 pub mod visitor;
-
-use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -127,8 +126,8 @@ pub struct Settings {
     pub consent: ConsentSettings,
     /// The cookie of a visitor who isn't logged in.
     pub visitor: VisitorSettings,
-    /// The cookie of remembered arms.
-    pub sticky: StickySettings,
+    /// Remembers the variations that a visitor was given, in a cookie; `{}` is enough. Off without it.
+    pub sticky: Option<StickySettings>,
     /// Session records.
     pub session: SessionSettings,
     /// What the central backend may send at once.
@@ -139,42 +138,48 @@ pub struct Settings {
     pub redirects: RedirectMode,
     /// What a request may cost.
     pub limits: Limits,
+    /// Facts of the site's own, by name: from a cookie, a header, a query parameter or a claim of the proven token.
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, attributes::StoredAttribute>"))]
+    pub attributes: Map<String, Value>,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
 }
 
 impl Settings {
-    /// Reads the dictionary; what doesn't fit is a fault, and that key keeps its default.
+    /// What counts where `settings` can't be read at all: whatever the site meant, consent comes first, and nobody is shown or given
+    /// what they may not have.
+    #[must_use]
+    pub fn strictest() -> Self {
+        Self { consent: ConsentSettings::strictest(), preview: PreviewMode::Off, ..Self::default() }
+    }
+
+    /// Reads the dictionary. What doesn't fit is a fault, and that key keeps its default, the keys beside it keep what they say;
+    /// what protects a visitor becomes the strictest instead (`STRICT`, and [`ConsentSettings::read`]).
     pub fn read(text: &str, faults: &mut Vec<Fault>) -> Self {
-        let mut remaining = Cow::Borrowed(text);
-        // Each round leaves the key out that doesn't fit, so the loop ends when the keys do.
+        let mut fields: Map<String, Value> = match fault::peek(text) {
+            Ok(fields) => fields,
+            Err(message) => {
+                faults.push(Fault::new("settings", "", message));
+                return Self::strictest();
+            }
+        };
+        let consent = fields.remove("consent").map(|consent| ConsentSettings::read(consent, faults));
+        // Each round leaves one member out, or makes one strict, so the loop ends when the members do.
         loop {
-            match fault::read::<Self>(&remaining) {
+            match fault::read::<Self>(&Value::Object(fields.clone()).to_string()) {
                 Ok((settings, unknown)) => {
                     faults.extend(unknown.into_iter().map(|pointer| {
                         Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
                     }));
-                    return settings.within_bounds(faults);
+                    let consent = consent.unwrap_or_default();
+                    return Self { consent, ..settings }.within_bounds(faults);
                 }
                 Err((pointer, message)) => {
-                    let mut fields: Map<String, Value> = match fault::peek(&remaining) {
-                        Ok(fields) => fields,
-                        Err(message) => {
-                            faults.push(Fault::new("settings", "", message));
-                            return Self::default();
-                        }
-                    };
-                    if let Cow::Borrowed(_) = remaining {
-                        // Of a key that stands there twice the last counts; the rules' own mistakes are found again.
-                        remaining = Cow::Owned(Value::Object(fields).to_string());
-                        continue;
-                    }
-                    let key = pointer.split('/').nth(1).unwrap_or_default().replace("~1", "/").replace("~0", "~");
+                    let left_out = leave_out(&mut fields, &pointer);
                     faults.push(Fault::new("settings", pointer, message));
-                    if fields.remove(&key).is_none() {
-                        return Self::default();
+                    if !left_out {
+                        return Self::strictest();
                     }
-                    remaining = Cow::Owned(Value::Object(fields).to_string());
                 }
             }
         }
@@ -186,8 +191,60 @@ impl Settings {
             faults.push(Fault::new("settings", "/log/sample", message));
             self.log.sample = LogSettings::default().sample;
         }
+        if !self.visitor.is_usable() {
+            let message = format!(
+                "expected a name and a domain that make a cookie, but found `{}`; no visitor's id is kept or used",
+                self.visitor.cookie
+            );
+            faults.push(Fault::new("settings", "/visitor/cookie", message));
+            self.visitor.unusable = true;
+        }
+        if let Some(sticky) = self.sticky.take_if(|sticky| !sticky.is_usable()) {
+            let message = format!(
+                "expected a name and a domain that make a cookie, but found `{}`; no variation is remembered",
+                sticky.cookie
+            );
+            faults.push(Fault::new("settings", "/sticky/cookie", message));
+        }
         self
     }
+}
+
+/// Members of a wrong type that get another value than the default: who may be known, and who may see what isn't theirs.
+const STRICT: [(&str, &str); 3] =
+    [("/preview", r#""off""#), ("/identity", r#"{"header":false}"#), ("/identity/header", "false")];
+/// Members that are left out as a whole: half a check of a token is none, and half a place names nothing.
+const WHOLE: [&str; 2] = ["/identity/jwt", "/growthbook"];
+
+/// Takes out what holds the fault at `pointer`: the innermost member of an object, or the strict value in its place. Whether there was
+/// one.
+fn leave_out(fields: &mut Map<String, Value>, pointer: &str) -> bool {
+    let mut path = String::new();
+    let mut here = fields;
+    let mut steps = pointer.split('/').skip(1).peekable();
+    while let Some(step) = steps.next() {
+        path.push('/');
+        path.push_str(step);
+        let name = step.replace("~1", "/").replace("~0", "~");
+        let strict = STRICT.iter().find(|(of, _)| *of == path).and_then(|(_, value)| serde_json::from_str(value).ok());
+        let goes_on = steps.peek().is_some() && !WHOLE.contains(&path.as_str());
+        match here.get(&name) {
+            None => return false,
+            Some(Value::Object(_)) if goes_on => {}
+            // The strict value itself is none that could be wrong.
+            Some(found) if strict.as_ref() == Some(found) => return false,
+            Some(_) => {
+                match strict {
+                    Some(value) => here.insert(name, value),
+                    None => here.remove(&name),
+                };
+                return true;
+            }
+        }
+        let Some(Value::Object(inner)) = here.get_mut(&name) else { return false };
+        here = inner;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -214,6 +271,90 @@ mod tests {
         let settings = Settings::read(r#"{"languages":["fr"],"log":{"sample":0.5},"languages":["de"]}"#, &mut faults);
         assert_eq!((settings.languages, settings.log.sample), (vec!["de".to_owned()], 0.5));
         assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    fn read(text: &str) -> (Settings, Vec<String>) {
+        let mut faults = Vec::new();
+        let settings = Settings::read(text, &mut faults);
+        (settings, faults.into_iter().map(|fault| fault.pointer).collect())
+    }
+
+    #[test]
+    fn a_wrong_member_leaves_its_neighbours() {
+        let (settings, named) = read(
+            r#"{"visitor":{"cookie":"v","days":"many"},"session":{"limits":{"cart":"x","segments":3},"max_age":7},
+            "log":{"sample":0.5,"exposure_attributes":"country"},"languages":[1,"de"]}"#,
+        );
+        assert_eq!((settings.visitor.cookie.as_str(), settings.visitor.days), ("v", 180));
+        assert_eq!((settings.session.limits.cart, settings.session.limits.segments), (100, 3));
+        assert_eq!((settings.session.max_age, settings.log.sample), (7, 0.5));
+        assert!(settings.log.exposure_attributes.is_empty() && settings.languages.is_empty());
+        let mut named = named;
+        named.sort();
+        assert_eq!(named, ["/languages/0", "/log/exposure_attributes", "/session/limits/cart", "/visitor/days"]);
+    }
+
+    #[test]
+    fn what_protects_a_visitor_fails_closed() {
+        let (settings, named) =
+            read(r#"{"preview":true,"region_override":["any"],"identity":{"header":"no","tolerance":9}}"#);
+        assert_eq!((settings.preview, settings.region_override), (PreviewMode::Off, RegionOverride::None));
+        assert_eq!((settings.identity.header, settings.identity.tolerance), (false, 9));
+        assert_eq!(named.len(), 3, "{named:?}");
+        let (settings, named) = read(r#"{"identity":{"jwt":{"algorithms":["HS256"],"cookie":"j","issuer":7}}}"#);
+        assert_eq!(
+            (settings.identity.jwt, settings.identity.header),
+            (None, true),
+            "a token without its issuer's check is none"
+        );
+        assert_eq!(named, ["/identity/jwt/issuer"]);
+        let (settings, named) = read(r#"{"identity":"jwt"}"#);
+        assert!(!settings.identity.header && settings.identity.jwt.is_none());
+        assert_eq!(named, ["/identity"]);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_the_strictest() {
+        for text in ["", "{", "[]", "null", r#"{"consent":{"countries":["#, "\"x\""] {
+            let (settings, named) = read(text);
+            assert_eq!(named, [""], "{text}");
+            assert_eq!(settings, Settings::strictest(), "{text}");
+            assert!(settings.consent.unreadable.signals && settings.consent.unreadable.countries);
+            assert_eq!((settings.preview, settings.sticky), (PreviewMode::Off, None));
+        }
+    }
+
+    #[test]
+    fn consent_is_read_member_by_member_and_fails_closed() {
+        for (consent, pointer, signals, countries) in [
+            (r#"{"cookie":{"name":"c","value":"y"},"countries":"DE"}"#, "/consent/countries", false, true),
+            (r#"{"cookie":{"name":"c","value":"y"},"countries":["DE",7]}"#, "/consent/countries/1", false, true),
+            (r#"{"cookie":{"name":"c","value":true}}"#, "/consent/cookie/value", true, false),
+            (r#"{"cookie":"c","tcf":{}}"#, "/consent/cookie", true, false),
+            (r#"{"tcf":{"purposes":["1"]}}"#, "/consent/tcf/purposes/0", true, false),
+            ("[]", "/consent", true, true),
+            ("null", "/consent", true, true),
+            ("7", "/consent", true, true),
+        ] {
+            let (settings, named) = read(&format!(r#"{{"consent":{consent},"languages":["de"]}}"#));
+            assert_eq!(named, [pointer], "{consent}");
+            let unreadable = settings.consent.unreadable;
+            assert_eq!((unreadable.signals, unreadable.countries), (signals, countries), "{consent}");
+            assert_eq!(settings.languages, ["de"]);
+            assert_eq!(settings.consent.cookie.is_some(), !signals, "{consent}");
+        }
+        let (settings, named) =
+            read(r#"{"consent":{"cookie":{"name":"c","value":"y","valeu":1},"land":[],"$comment":"x"}}"#);
+        assert_eq!(named, ["/consent/cookie/valeu", "/consent/land"]);
+        assert!(settings.consent.cookie.is_some());
+    }
+
+    #[test]
+    fn a_cookie_that_no_browser_takes_is_named() {
+        let (settings, named) = read(r#"{"visitor":{"cookie":"a b"},"sticky":{"domain":"x;y"}}"#);
+        assert_eq!(named, ["/visitor/cookie", "/sticky/cookie"]);
+        assert!(settings.visitor.unusable && settings.sticky.is_none());
+        assert!(read(r#"{"sticky":{}}"#).0.sticky.is_some() && read("{}").0.sticky.is_none());
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub struct Route {
     pub session: Option<SessionUse>,
     /// Media that fit device and network: see `docs/PERSONALIZING.md`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::adapt::StoredAdapt>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::transform::media::StoredAdapt>"))]
     pub adapt: Option<serde_json::Value>,
     /// Operations on pages: see `docs/PERSONALIZING.md`.
     #[serde(default)]

@@ -3,7 +3,11 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::settings::attributes::OwnAttributes;
+use crate::attributes::FactSet;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::wire::path::has_dot_segment;
 
 /// All but RFC 3986's unreserved characters: nothing that a value holds can add a segment or a parameter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -37,10 +41,12 @@ pub enum Source {
     UserId,
     /// `session.<path>`
     Session(String),
+    /// An attribute that the site declares (`settings.attributes`), by its name.
+    Own(String),
 }
 
 impl Source {
-    fn parse(name: &str) -> Option<Self> {
+    fn parse(name: &str, own: &OwnAttributes) -> Option<Self> {
         Some(match name {
             "region.id" => Self::RegionId,
             "region.slug" => Self::RegionSlug,
@@ -50,6 +56,7 @@ impl Source {
             "network" => Self::Network,
             "path.rest" => Self::PathRest,
             "user.id" => Self::UserId,
+            _ if own.find(name).is_some() => Self::Own(name.to_owned()),
             _ => {
                 let (kind, rest) = name.split_once('.').filter(|(_, rest)| !rest.is_empty())?;
                 match kind {
@@ -100,12 +107,12 @@ pub struct Template {
 }
 
 impl Template {
-    /// Compiles `text`. `{{` and `}}` stand for the braces themselves.
+    /// Compiles `text`. `{{` and `}}` stand for the braces themselves; `own` are the attributes that the site declares.
     ///
     /// # Errors
     ///
     /// "expected …, but found …": an unknown name, or a brace without its pair.
-    pub fn compile(text: &str) -> Result<Self, String> {
+    pub fn compile(text: &str, own: &OwnAttributes) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -126,10 +133,10 @@ impl Template {
                     Some((name, default)) => (name, Some(default.to_owned())),
                     None => (inner, None),
                 };
-                let Some(source) = Source::parse(name.trim()) else {
+                let Some(source) = Source::parse(name.trim(), own) else {
                     return Err(format!(
                         "expected region.id, region.slug, country, language, deviceType, network, path.…, feature.…, \
-                         experiment.…, user.id or session.…, but found '{name}'"
+                         experiment.…, user.id, session.… or an attribute of settings.attributes, but found '{name}'"
                     ));
                 };
                 if !literal.is_empty() {
@@ -154,6 +161,36 @@ impl Template {
             Part::Literal(_) => None,
             Part::Reference { source, .. } => Some(source),
         })
+    }
+
+    /// The attributes that filling the template reads. Features and experiments are read by their own keys.
+    pub fn facts(&self, own: &OwnAttributes) -> FactSet {
+        let of = |source: &Source| match source {
+            Source::RegionId | Source::RegionSlug => FactSet::REGION,
+            Source::Country => FactSet::of("country"),
+            Source::Language => FactSet::of("language"),
+            Source::DeviceType => FactSet::of("deviceType"),
+            Source::Network => FactSet::of("network"),
+            Source::UserId => FactSet::of("userId"),
+            Source::Session(_) => FactSet::of("session"),
+            Source::Own(name) => own.facts(name),
+            Source::PathParameter(_) | Source::PathRest => FactSet::of("path"),
+            Source::Feature(_) | Source::Experiment(_) => FactSet::NONE,
+        };
+        self.sources().map(of).collect()
+    }
+
+    /// The text that the template begins with, before its first reference; the whole where there is none.
+    pub fn prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Whether the template has no reference.
+    pub fn is_fixed(&self) -> bool {
+        self.sources().next().is_none()
     }
 
     /// The template's own text, references left out.
@@ -182,6 +219,26 @@ impl Template {
     }
 }
 
+impl Template {
+    /// Fills the template with what is there, for an answer that needs a body in any case. Says whether a value without a default was
+    /// absent.
+    pub fn fill_what_is_there(&self, values: &dyn Values, place: Place) -> (String, bool) {
+        let (mut filled, mut absent) = (String::new(), false);
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => filled.push_str(text),
+                Part::Reference { source, default } => {
+                    match values.value(source).or(default.as_deref().map(Cow::Borrowed)) {
+                        Some(value) => encode(&mut filled, &value, place, source),
+                        None => absent = true,
+                    }
+                }
+            }
+        }
+        (filled, absent)
+    }
+}
+
 fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
     // Writing to a String can't fail.
     let _ = match place {
@@ -198,13 +255,6 @@ fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
     };
 }
 
-fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let plain = segment.replace("%2e", ".").replace("%2E", ".");
-        plain == "." || plain == ".."
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,12 +267,12 @@ mod tests {
     }
 
     fn fill(template: &str, value: &'static str, place: Place) -> Option<String> {
-        Template::compile(template).unwrap().fill(&Fixed(value), place)
+        Template::compile(template, &OwnAttributes::default()).unwrap().fill(&Fixed(value), place)
     }
 
     #[test]
     fn a_value_cannot_add_a_segment_a_parameter_or_a_line() {
-        assert_eq!(fill("/a/{path.x}", "b/../c?d#e", Place::Path).as_deref(), Some("/a/b%2F..%2Fc%3Fd%23e"));
+        assert_eq!(fill("/a/{path.x}", "b/c?d#e", Place::Path).as_deref(), Some("/a/b%2Fc%3Fd%23e"));
         assert_eq!(fill("{path.x}", "a&b=c+d e", Place::Query).as_deref(), Some("a%26b%3Dc%2Bd%20e"));
         assert_eq!(
             fill("{path.x}", "a\r\nSet-Cookie: b, c\0ü", Place::Header).as_deref(),
@@ -243,7 +293,12 @@ mod tests {
     fn a_value_cannot_be_a_dot_segment() {
         assert_eq!(fill("/a/{path.x}/b", "..", Place::Path), None);
         assert_eq!(fill("/a/.{path.x}/b", ".", Place::Path), None);
-        assert_eq!(fill("/a/{path.rest}", "x/%2E%2e/y", Place::Path), None);
+        for rest in ["x/%2E%2e/y", "..;/admin", "..%2fadmin", "..%5cadmin", "%2e%2e;x/admin", ".;/admin"] {
+            assert_eq!(fill("/v1/public/{path.rest}", rest, Place::Path), None, "{rest}");
+        }
+        for value in ["b/../c", "..;x", "..\\b"] {
+            assert_eq!(fill("/a/{path.x}", value, Place::Path), None, "{value}");
+        }
     }
 
     #[test]
@@ -259,8 +314,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_a_fault() {
-        assert!(Template::compile("/{regoin.slug}").unwrap_err().ends_with("but found 'regoin.slug'"));
-        assert!(Template::compile("/{language").is_err());
-        assert!(Template::compile("/language}").is_err());
+        assert!(Template::compile("/{regoin.slug}", &OwnAttributes::default()).unwrap_err().ends_with("but found 'regoin.slug'"));
+        assert!(Template::compile("/{language", &OwnAttributes::default()).is_err());
+        assert!(Template::compile("/language}", &OwnAttributes::default()).is_err());
     }
 }

@@ -3,27 +3,38 @@
 //! `url` is asked for (required), by `method`, from `address` or from `country`, `subdivision`, `continent`; `header=Name: value` may
 //! come several times, `user` counts as proven, `at` is a time (RFC 3339).
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::visit::Visit;
+use super::Sandbox;
+use crate::admit::{Arrival, RequestHead};
+use crate::context::Kept;
 use crate::context::identity::UserId;
-use crate::context::keys::Keys;
 use crate::explain::{Described, explain};
 use crate::plan::key::digest;
 use crate::platform::geo::CONTINENTS;
 use crate::platform::{ClientRequest, Geo, Platform};
-use crate::rules::RuleSet;
-use crate::wire::query::pairs as query_pairs;
+use crate::rules::Rules;
+use crate::rules::settings::Settings;
+use crate::session;
+use crate::wire::cookies::Cookies;
+use crate::wire::query::pairs;
 
 /// The secret that holds the bearer token.
 const SECRET: &str = "admin";
 /// Shortest token that counts: a guess must take longer than the token lives.
 const SHORTEST_TOKEN: usize = 16;
 
-/// The answer: 200 with the explanation, 400 with what is wrong, 404 for who has no token.
-pub(super) fn answer<P: Platform>(visit: &Visit<'_, P>, rules: Option<&RuleSet>) -> (StatusCode, HeaderMap, String) {
+/// The answer: 200 with the explanation, 400 with what is wrong, 404 for who has no token, 409 where no rules serve.
+pub(super) fn answer<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    sandbox: &mut Sandbox,
+    head: &RequestHead,
+) -> (StatusCode, HeaderMap, String) {
     let headers = HeaderMap::from_iter([
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
@@ -31,33 +42,49 @@ pub(super) fn answer<P: Platform>(visit: &Visit<'_, P>, rules: Option<&RuleSet>)
     let error = |status: StatusCode, reason: &str| {
         (status, headers.clone(), serde_json::json!({ "error": reason }).to_string())
     };
-    if !is_admin(visit) {
+    if !is_admin(platform, head) {
         // Nobody learns that there is something to guess at.
         return error(StatusCode::NOT_FOUND, "not found");
     }
-    let Some(rules) = rules else {
+    let (described, address) = match described(platform, arrival, head, &mut sandbox.kept) {
+        Ok(described) => described,
+        Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
+    };
+    // The revision is chosen as for the visitor who is described: a canary's visitor gets the canary's rules.
+    let unit = |settings: &Settings| {
+        let visitor = settings.visitor.read(&Cookies::of(&described.request.headers)).map(|id| id.to_string());
+        visitor.or_else(|| address.map(|address| address.to_string()))
+    };
+    let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, unit);
+    super::reserved::name_faults(platform, arrival, head, &rules, &notes);
+    let Rules::Set(served) = rules else {
         return error(StatusCode::CONFLICT, "the kill switch is on, or no rules are usable");
     };
-    match described(visit) {
-        Ok(described) => match serde_json::to_string(&explain(rules, described)) {
-            Ok(body) => (StatusCode::OK, headers, body),
-            Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the explanation could not be written"),
-        },
-        Err(reason) => error(StatusCode::BAD_REQUEST, &reason),
+    match serde_json::to_string(&explain(&served.set, Some(served.role), described)) {
+        Ok(body) => (StatusCode::OK, headers, body),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the explanation could not be written"),
     }
 }
 
 /// Whether the request has the bearer token. Digests are compared: how long that takes says nothing of the token.
-fn is_admin<P: Platform>(visit: &Visit<'_, P>) -> bool {
-    let sent = visit.head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+fn is_admin<P: Platform>(platform: &P, head: &RequestHead) -> bool {
+    let sent = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     let Some(token) = sent.strip_prefix(b"Bearer ") else { return false };
-    let secret = visit.platform.secret(SECRET).ok().flatten().unwrap_or_default();
+    let secret = platform.secret(SECRET).ok().flatten().unwrap_or_default();
     let secret = secret.trim_ascii();
     secret.len() >= SHORTEST_TOKEN && digest([token.trim_ascii()]) == digest([secret])
 }
 
-fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
-    let platform = visit.platform;
+/// The visitor and request that the query describes, and the address that it names.
+fn described<'a, P: Platform>(
+    platform: &'a P,
+    arrival: &Arrival,
+    head: &RequestHead,
+    kept: &'a mut Kept,
+) -> Result<(Described<'a>, Option<IpAddr>), String> {
+    let preview_keys = kept.keys.preview(platform);
+    let identity_keys = kept.keys.identity(platform);
+    let breaker = &mut kept.breaker;
     let mut described = Described {
         request: ClientRequest {
             method: Method::GET,
@@ -72,12 +99,17 @@ fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
         geo: None,
         device: None,
         user: None,
-        preview_keys: Keys::default().preview(platform),
-        now: visit.now,
+        identity_keys,
+        session: Box::new(move |subjects, settings, on_miss| {
+            let started = session::start(platform, subjects);
+            session::finish(platform, started, settings, on_miss, breaker)
+        }),
+        preview_keys,
+        now: arrival.now,
         random: [platform.random(), platform.random()],
     };
-    let mut place = Geo::default();
-    for (name, value) in query_pairs(visit.head.query.as_deref().unwrap_or_default()) {
+    let (mut place, mut named) = (Geo::default(), None);
+    for (name, value) in pairs(head.query.as_deref().unwrap_or_default()) {
         let wrong = |expected: &str| format!("{name}: expected {expected}, but found '{value}'");
         let request = &mut described.request;
         match name.as_str() {
@@ -86,6 +118,7 @@ fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
             "address" => {
                 let address = value.parse().map_err(|_| wrong("an IP address"))?;
                 described.geo = platform.geo(address);
+                named = Some(address);
             }
             "country" => place.country = Some(value.to_ascii_uppercase()),
             "subdivision" => place.subdivision = Some(value.to_ascii_uppercase()),
@@ -115,7 +148,7 @@ fn described<P: Platform>(visit: &Visit<'_, P>) -> Result<Described, String> {
     described.device = agent.and_then(|agent| platform.device(agent));
     match described.request.path.is_empty() {
         true => Err("url: expected the URL that is asked for, but found none".to_owned()),
-        false => Ok(described),
+        false => Ok((described, named)),
     }
 }
 

@@ -1,82 +1,83 @@
 //! What the edge answers itself: refusals and reserved paths (design.md section 6).
 
-use std::io::Read;
-
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::Sandbox;
-use super::explain;
-use super::visit::Visit;
-use crate::admit::{Refusal, Reserved};
-use crate::platform::{ClientRequest, Platform, Response};
+use super::{Sandbox, explain};
+use crate::admit::{Arrival, Refusal, RequestHead, Reserved};
+use crate::code::Code;
+use crate::platform::{Platform, Response};
 use crate::record;
 use crate::replication;
 use crate::respond::error_page;
 use crate::rules::settings::Settings;
-use crate::rules::{RuleCache, Rules};
+use crate::rules::{Notes, Rules};
 
 /// Answers a request that was not admitted.
-pub(super) fn refuse<P: Platform>(platform: &P, refusal: &Refusal) {
+pub(super) fn refuse<P: Platform>(platform: &P, arrival: &Arrival, refusal: &Refusal) {
     let (mut headers, body) = error_page::page(refusal.status, &refusal.request_id);
     if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     platform.respond(Response { status: refusal.status, headers, body: body.into_bytes().into() });
-    let time = record::timestamp(platform.now());
+    let time = record::timestamp(arrival.now);
     record::errors(platform, &time, &refusal.request_id, None, &[], &[refusal.code]);
 }
 
 /// Answers a reserved path.
 pub(super) fn answer<P: Platform>(
-    visit: &Visit<'_, P>,
+    platform: &P,
+    arrival: &Arrival,
     sandbox: &mut Sandbox,
-    request: ClientRequest<P::Body>,
+    head: &RequestHead,
+    body: P::Body,
     path: Reserved,
 ) {
-    let platform = visit.platform;
-    let method = &visit.head.method;
-    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
     let (status, headers, body) = match path {
-        Reserved::Health if is_read => {
-            let (headers, body) = health(visit, &mut sandbox.rules);
-            (StatusCode::OK, headers, body)
-        }
-        Reserved::Explain if is_read => {
-            let (rules, _) = rules(visit, &mut sandbox.rules);
-            match rules {
-                Rules::Set(served) => explain::answer(visit, Some(&served.set)),
-                Rules::Off | Rules::Unusable => explain::answer(visit, None),
-            }
-        }
-        Reserved::Sessions if *method == Method::POST => sessions(visit, &mut sandbox.rules, request.body),
+        Reserved::Health if is_read => health(platform, arrival, sandbox, head),
+        Reserved::Explain if is_read => explain::answer(platform, arrival, sandbox, head),
+        Reserved::Sessions if head.method == Method::POST => sessions(platform, arrival, sandbox, head, body),
         Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => {
-            let (headers, body) = error_page::page(StatusCode::NOT_FOUND, &visit.head.request_id);
-            (StatusCode::NOT_FOUND, headers, body)
+            let (headers, page) = error_page::page(StatusCode::NOT_FOUND, &head.request_id);
+            (StatusCode::NOT_FOUND, headers, page)
         }
     };
-    let body = if *method == Method::HEAD { Vec::new() } else { body.into_bytes() };
+    let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
     platform.respond(Response { status, headers, body: body.into() });
 }
 
-/// The rules as they are now; their faults are named.
-fn rules<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (Rules, bool) {
-    let platform = visit.platform;
-    let staging = platform.runtime().is_staging;
-    let (rules, notes) = super::resolve(platform, cache, staging, visit.started, None);
-    let revision = match &rules {
+/// Names the faults that resolving the rules met: a probe can be the first to meet a faulty dictionary.
+pub(super) fn name_faults<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    head: &RequestHead,
+    rules: &Rules,
+    notes: &Notes,
+) {
+    let revision = match rules {
         Rules::Set(served) => served.set.revision.as_deref(),
         Rules::Off | Rules::Unusable => None,
     };
-    // A probe can be the first to meet a faulty dictionary: it names it as any request would.
-    let time = record::timestamp(visit.now);
-    record::errors(platform, &time, &visit.head.request_id, revision, &notes.faults, &[]);
-    (rules, notes.store_error.is_none())
+    let time = record::timestamp(arrival.now);
+    record::errors(platform, &time, &head.request_id, revision, &notes.faults, &notes.codes);
+}
+
+/// The rules as they are now, for nobody in particular.
+fn rules<P: Platform>(platform: &P, arrival: &Arrival, sandbox: &mut Sandbox, head: &RequestHead) -> (Rules, Notes) {
+    let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, |_| None);
+    name_faults(platform, arrival, head, &rules, &notes);
+    (rules, notes)
 }
 
 /// Status, revision and service version; works with every store missing.
-fn health<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (HeaderMap, String) {
-    let runtime = visit.platform.runtime();
-    let (rules, store_answers) = rules(visit, cache);
+fn health<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    sandbox: &mut Sandbox,
+    head: &RequestHead,
+) -> (StatusCode, HeaderMap, String) {
+    let runtime = platform.runtime();
+    let (rules, notes) = rules(platform, arrival, sandbox, head);
     let (state, revision) = match &rules {
         Rules::Set(served) => ("personalizing", served.set.revision.clone()),
         Rules::Off => ("disabled", None),
@@ -86,7 +87,7 @@ fn health<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (HeaderMa
         "status": "ok",
         "rules": state,
         "revision": revision,
-        "config_store": if store_answers { "ok" } else { "unavailable" },
+        "config_store": if notes.store_error.is_none() { "ok" } else { "unavailable" },
         "service_version": runtime.service_version,
         "pop": runtime.pop,
     });
@@ -94,37 +95,25 @@ fn health<P: Platform>(visit: &Visit<'_, P>, cache: &mut RuleCache) -> (HeaderMa
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ]);
-    (headers, body.to_string())
+    (StatusCode::OK, headers, body.to_string())
 }
 
 /// Takes session records from the central backend.
 fn sessions<P: Platform>(
-    visit: &Visit<'_, P>,
-    cache: &mut RuleCache,
+    platform: &P,
+    arrival: &Arrival,
+    sandbox: &mut Sandbox,
+    head: &RequestHead,
     body: P::Body,
 ) -> (StatusCode, HeaderMap, String) {
-    let settings = match rules(visit, cache).0 {
+    let settings = match rules(platform, arrival, sandbox, head).0 {
         Rules::Set(served) => std::rc::Rc::clone(&served.set.settings),
         Rules::Off | Rules::Unusable => std::rc::Rc::new(Settings::default()),
     };
-    // One byte more than is allowed tells that there is more.
-    let limit = u64::try_from(settings.replication.max_bytes()).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    if body.take(limit).read_to_end(&mut bytes).is_err() {
-        let (headers, page) = error_page::page(StatusCode::BAD_REQUEST, &visit.head.request_id);
-        return (StatusCode::BAD_REQUEST, headers, page);
-    }
-    let answer = replication::handle(
-        visit.platform,
-        &visit.head.headers,
-        &bytes,
-        &settings.replication,
-        &settings.session,
-        visit.now,
-    );
-    let codes: Vec<&str> = answer.code.into_iter().collect();
-    let time = record::timestamp(visit.now);
-    record::errors(visit.platform, &time, &visit.head.request_id, None, &[], &codes);
+    let (replication, session) = (&settings.replication, &settings.session);
+    let answer = replication::handle(platform, &head.headers, body, replication, session, arrival.now);
+    let codes: Vec<Code> = answer.code.into_iter().collect();
+    record::errors(platform, &record::timestamp(arrival.now), &head.request_id, None, &[], &codes);
     let headers = answer.headers();
     (answer.status, headers, answer.body.to_string())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::record::{CartItem, View, cart_json, time_ms, view_json};
-use crate::rules::settings::session::Limits;
+use crate::rules::settings::session::RecordLimits;
 
 /// Faults of one record that are told; the rest would only repeat them.
 const MOST_ISSUES: usize = 8;
@@ -58,7 +58,7 @@ impl Patch {
     /// can't be used is left out and named in `issues`: a strict reader refuses the record then, a lenient one goes
     /// on.
     #[must_use]
-    pub fn read(object: &Map<String, Value>, limits: &Limits, issues: &mut Vec<Issue>) -> Self {
+    pub fn read(object: &Map<String, Value>, limits: &RecordLimits, issues: &mut Vec<Issue>) -> Self {
         let limits = limits.bounded();
         let mut reader = Reader { limits, issues };
         Self {
@@ -114,7 +114,7 @@ fn sorted(value: &Value) -> Value {
 }
 
 struct Reader<'i> {
-    limits: Limits,
+    limits: RecordLimits,
     issues: &'i mut Vec<Issue>,
 }
 
@@ -279,7 +279,7 @@ mod tests {
 
     fn read(value: Value) -> (Patch, Vec<String>) {
         let mut issues = Vec::new();
-        let patch = Patch::read(value.as_object().unwrap(), &Limits::default(), &mut issues);
+        let patch = Patch::read(value.as_object().unwrap(), &RecordLimits::default(), &mut issues);
         (patch, issues.iter().map(Issue::to_string).collect())
     }
 

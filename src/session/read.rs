@@ -11,18 +11,10 @@ use super::join::joined;
 use super::record::{Record, millis};
 use super::storage::Known;
 use super::write_back::WriteBack;
+pub use crate::rules::stored::OnMiss;
+use crate::code::Code;
 use crate::platform::{Kv, Platform, StoreError};
 use crate::rules::settings::session::SessionSettings;
-
-/// What a route does where the record at the edge isn't fresh; `on_miss`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnMiss {
-    /// Ask the central backend, within the budget.
-    #[default]
-    Ask,
-    /// Ask nobody: the request goes on marked `Edge-Session: miss`, and the origin personalizes.
-    Origin,
-}
 
 /// How good a session is. From the best to the worst, as far as there is a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +25,7 @@ pub enum State {
     Refreshed,
     /// From the store, older than `max_age`: nothing better could be had.
     Stale,
-    /// There is none.
+    /// There is none, as far as anybody knows: it was never seen, was deleted, or is too old.
     Miss,
     /// There may be one, but neither the store nor the central backend could say.
     Error,
@@ -75,33 +67,36 @@ pub enum SessionFault {
     NoBackend,
     /// The central backend could not be reached.
     Unreachable,
-    /// The central backend didn't answer within the budget.
+    /// The central backend didn't answer within the budget, or stopped in the middle of its answer.
     TimedOut,
     /// The central backend answered with an error status.
     Status,
     /// Its answer was longer than `max_bytes`.
     TooLarge,
-    /// Its answer broke off, or was no record.
+    /// Its answer broke off.
+    BrokenOff,
+    /// Its answer was no record.
     Malformed,
 }
 
 impl SessionFault {
     /// The code for the log.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(self) -> Code {
         match self {
-            Self::NoStore => "session-no-store",
-            Self::Throttled => "session-store-throttled",
-            Self::Store => "session-store-failed",
-            Self::Broken => "session-record-broken",
-            Self::Budget => "session-budget-spent",
-            Self::BreakerOpen => "session-api-breaker-open",
-            Self::NoBackend => "session-api-no-backend",
-            Self::Unreachable => "session-api-unreachable",
-            Self::TimedOut => "session-api-timed-out",
-            Self::Status => "session-api-status",
-            Self::TooLarge => "session-api-too-large",
-            Self::Malformed => "session-api-malformed",
+            Self::NoStore => Code::SessionNoStore,
+            Self::Throttled => Code::SessionStoreThrottled,
+            Self::Store => Code::SessionStoreFailed,
+            Self::Broken => Code::SessionRecordBroken,
+            Self::Budget => Code::SessionBudgetSpent,
+            Self::BreakerOpen => Code::SessionApiBreakerOpen,
+            Self::NoBackend => Code::SessionApiNoBackend,
+            Self::Unreachable => Code::SessionApiUnreachable,
+            Self::TimedOut => Code::SessionApiTimedOut,
+            Self::Status => Code::SessionApiStatus,
+            Self::TooLarge => Code::SessionApiTooLarge,
+            Self::BrokenOff => Code::SessionApiBrokenOff,
+            Self::Malformed => Code::SessionApiMalformed,
         }
     }
 
@@ -130,7 +125,7 @@ pub struct Outcome {
     pub state: State,
     /// Seconds since the record is known to have been right, where there is one.
     pub age: Option<u64>,
-    /// The session; never an empty one.
+    /// The session; an empty one where the central backend says that there is nothing in it.
     pub record: Option<Record>,
     /// How long it took.
     pub timing: Timing,
@@ -254,9 +249,8 @@ fn settle(found: Vec<Found>, settings: &SessionSettings, on_miss: OnMiss, now: i
         let asked = matches!(central, Some(Ok(())));
         let stored = known.map(|known| known.stored).unwrap_or_default();
         let age = u64::try_from(now.saturating_sub(stored.known_at())).unwrap_or(0) / 1000;
-        let record = stored.record();
         let state = match (fresh, asked) {
-            _ if record.is_empty() => None,
+            _ if !stored.exists() => None,
             (true, _) => Some(State::Fresh),
             (_, true) => Some(State::Refreshed),
             // The origin personalizes what the edge isn't sure of.
@@ -267,6 +261,7 @@ fn settle(found: Vec<Found>, settings: &SessionSettings, on_miss: OnMiss, now: i
             Some(state) => {
                 let worst = outcome.record.as_ref().map_or(state, |_| outcome.state.max(state));
                 outcome.state = worst;
+                let record = stored.record();
                 outcome.age = Some(outcome.age.unwrap_or(0).max(age));
                 outcome.record = Some(match outcome.record.take() {
                     Some(first) => joined(first, record),

@@ -2,7 +2,7 @@
 
 use super::stored::Stored;
 use crate::platform::{Kv, KvValue, KvWrite, KvWritten, Platform, StoreError};
-use crate::rules::settings::session::{Limits, SessionSettings};
+use crate::rules::settings::session::{RecordLimits, SessionSettings};
 
 /// Writes that are tried on one record, each after reading again. Losing four races for one visitor's record within a
 /// few milliseconds means that the sender had better wait.
@@ -24,7 +24,7 @@ pub struct Known {
 impl Known {
     /// From what the store gave.
     #[must_use]
-    pub fn read(value: Option<KvValue>, limits: &Limits) -> Self {
+    pub fn read(value: Option<KvValue>, limits: &RecordLimits) -> Self {
         let Some(value) = value else {
             return Self { stored: Stored::default(), generation: None, broken: false };
         };

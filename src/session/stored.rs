@@ -24,7 +24,7 @@ use self::registers::{Entries, Register};
 use super::patch::{Change, Issue, Patch};
 use super::record::{CartItem, Record, View, cart_json, time_ms, view_json};
 use super::stamp::{Action, Stamp, Update};
-use crate::rules::settings::session::Limits;
+use crate::rules::settings::session::RecordLimits;
 
 /// The version written. Others are read as far as they go.
 const VERSION: u64 = 1;
@@ -58,7 +58,7 @@ impl Stored {
     /// # Errors
     ///
     /// The bytes are no record at all.
-    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Broken> {
+    pub fn parse(bytes: &[u8], limits: &RecordLimits) -> Result<Self, Broken> {
         if bytes.len() > limits.stored_bytes() {
             return Err(Broken::TooLarge);
         }
@@ -149,7 +149,7 @@ impl Stored {
     }
 
     /// Applies an update; whether anything is different now. Updates may come in any order and any number of times.
-    pub fn apply(&mut self, update: &Update, limits: &Limits) -> bool {
+    pub fn apply(&mut self, update: &Update, limits: &RecordLimits) -> bool {
         let stamp = update.stamp();
         let changed = match update.action() {
             Action::Put(patch) => self.replace(stamp, patch),
@@ -217,6 +217,12 @@ impl Stored {
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         self.base.is_delete() && self.record().is_empty()
+    }
+
+    /// Whether there is a session, an empty one included: somebody put it there, and nobody deleted it since.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        !self.is_blank() && !self.is_tombstone()
     }
 
     /// Whether no update has ever been seen: only that the central backend knows of no session.

@@ -78,6 +78,12 @@ pub struct Templates {
     compiled: HashMap<(Kind, String), Template>,
 }
 
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
 impl Templates {
     /// Templates by name: the `templates` dictionary. They are compiled when a rule first uses them, for its place.
     pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {

@@ -43,6 +43,21 @@ impl<'a> Cookies<'a> {
             })
     }
 
+    /// Every value of the cookie `name`, in the order sent: a client may send a name twice, set for two paths or domains.
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter().filter(move |(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// Every pair as it was sent, quotes and all, in the order sent; what has no `=` too. For [`pair_name`], and for sending it on.
+    pub fn pairs(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.0
+            .get_all(header::COOKIE)
+            .into_iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|pair| !pair.is_empty())
+    }
+
     /// The first value of the cookie `name` (names are case-sensitive), as bytes.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<&'a [u8]> {
@@ -54,6 +69,12 @@ impl<'a> Cookies<'a> {
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
+}
+
+/// The name in a pair as it was sent; all of it where it has no `=`.
+#[must_use]
+pub fn pair_name(pair: &[u8]) -> &[u8] {
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
@@ -172,6 +193,17 @@ mod tests {
         assert_eq!(cookies.get("c"), Some("4"));
         assert_eq!(cookies.get("d"), None);
         assert_eq!(cookies.iter().count(), 5);
+    }
+
+    #[test]
+    fn every_value_of_a_name_and_every_pair_can_be_had_as_sent() {
+        let headers = headers(&[b"a=1; b=\"2\"", b"a = 3;; odd ;a="]);
+        let cookies = Cookies::of(&headers);
+        assert_eq!(cookies.all("a").collect::<Vec<_>>(), [&b"1"[..], b"3", b""]);
+        assert_eq!(cookies.all("c").count(), 0);
+        let pairs: Vec<_> = cookies.pairs().collect();
+        assert_eq!(pairs, [&b"a=1"[..], b"b=\"2\"", b"a = 3", b"odd", b"a="]);
+        assert_eq!(pairs.iter().map(|pair| pair_name(pair)).collect::<Vec<_>>(), [&b"a"[..], b"b", b"a", b"odd", b"a"]);
     }
 
     #[test]

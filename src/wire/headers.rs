@@ -1,61 +1,80 @@
 //! Which headers of a client count, and which don't (design.md section 5).
 
+mod trusted;
+
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers that origins and frameworks trust, and that a client could forge: another address, host, scheme, path or method.
-const SPOOFABLE: [&str; 17] = [
+use trusted::is_trusted;
+
+/// Headers by which the edge tells an origin what it found out, or by which a client tells the edge who it is. Rules don't set
+/// them, either.
+const SPOOFABLE: [&str; 11] = [
     "forwarded",
-    "x-real-ip",
     "true-client-ip",
     "client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
     "cf-connecting-ip",
-    "x-original-url",
-    "x-original-host",
-    "x-rewrite-url",
     "x-host",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
     "x-user-id",
     "x-user-signature",
     "x-device-type",
+    "x-network",
 ];
 
 /// Prefixes of the same kind.
-const SPOOFABLE_PREFIXES: [&str; 5] = ["edge-", "x-geo-", "x-forwarded-", "fastly-", "x-varnish-"];
+const SPOOFABLE_PREFIXES: [&str; 11] = [
+    "edge-",
+    "x-geo-",
+    "x-forwarded-",
+    "fastly-",
+    "x-varnish-",
+    "x-http-method",
+    "x-method-override",
+    "x-original-host",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
 
 /// What the edge alone says to the origin, beside the spoofable ones.
-const EDGE_ONLY: [&str; 7] =
-    ["x-network", "x-request-id", "traceparent", "tracestate", "cdn-loop", "via", "surrogate-control"];
+const EDGE_ONLY: [&str; 6] = ["x-request-id", "traceparent", "tracestate", "cdn-loop", "via", "surrogate-control"];
 
 /// What follows from the request itself or from the connection.
 const FRAMING: [&str; 4] = ["host", "content-length", "expect", "max-forwards"];
 
+/// A name as servers compare it: CGI, and what came after it (WSGI, Rack, PHP), makes a variable of it and writes `_` for whatever
+/// is no letter and no digit (RFC 3875 section 4.1.18), so that `X.User_ID` is `X-User-ID` there. Lower case, `-` for all of those.
+fn as_compared(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.bytes().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    let compared = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    Cow::Owned(name.chars().map(compared).collect())
+}
+
 /// Whether a client could forge it, to an origin's harm.
 pub fn is_spoofable(name: &str) -> bool {
-    let known = |name: &str| {
-        SPOOFABLE.contains(&name)
-            || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            || name == "x-network"
-    };
-    known(name) || is_another_spelling(name)
+    let compared = as_compared(name);
+    let is_other_spelling = matches!(compared, Cow::Owned(_));
+    is_edges_own(&compared) || is_trusted(&compared) || (is_other_spelling && is_reserved_name(&compared))
 }
 
-/// Whether an origin may take `name` for another header that counts: CGI, and what came after it (WSGI, Rack, PHP), writes `-` as `_`
-/// (RFC 3875 section 4.1.18), so that `X_User_ID` is `X-User-ID` there.
-fn is_another_spelling(name: &str) -> bool {
-    name.contains('_') && is_reserved_name(&name.replace('_', "-"))
+fn is_edges_own(name: &str) -> bool {
+    SPOOFABLE.contains(&name) || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// `name` as it is compared.
 fn is_reserved_name(name: &str) -> bool {
-    is_spoofable(name) || ends_here(name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
+    is_edges_own(name) || ends_here(name) || EDGE_ONLY.contains(&name) || FRAMING.contains(&name)
 }
 
 /// Whether rules may not edit the request header `name`: the edge alone sets it, or nobody does.
 pub fn is_reserved(name: &HeaderName) -> bool {
-    is_reserved_name(name.as_str())
+    is_reserved_name(&as_compared(name.as_str()))
 }
 
 /// Hop-by-hop fields (RFC 9110 section 7.6.1), with the obsolete ones that some peers still act on.
@@ -95,7 +114,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         for name in listed_by_connection(headers) {
             // A client can't have the edge's own or the framing fields removed by listing them.
-            if !EDGE_ONLY.contains(&name.as_str()) && !FRAMING.contains(&name.as_str()) {
+            let compared = as_compared(name.as_str());
+            if !EDGE_ONLY.contains(&&*compared) && !FRAMING.contains(&&*compared) {
                 headers.remove(name);
             }
         }
@@ -111,10 +131,10 @@ pub fn remove_where(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool)
     }
 }
 
-/// Removes `name` as a client may spell it: with `_` for `-`, an origin behind CGI can't tell it from what a rule sets.
+/// Removes `name` as a client may spell it: with `_` or `.` for `-`, an origin behind CGI can't tell it from what a rule sets.
 pub fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
-    headers.remove(name);
-    remove_where(headers, |other| other.contains('_') && other.replace('_', "-") == name.as_str().replace('_', "-"));
+    let compared = as_compared(name.as_str());
+    remove_where(headers, |other| other.len() == compared.len() && as_compared(other) == compared);
 }
 
 /// Joins several `Cookie` lines with `; ` (RFC 9113 section 8.2.3): what comes after sees one.
@@ -172,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_client_cannot_list_the_host_away() {
-        let mut map = headers(&[("Connection", "host, cdn-loop"), ("Host", "a"), ("CDN-Loop", "x")]);
+        let mut map = headers(&[("Connection", "host, cdn-loop, TE"), ("Host", "a"), ("CDN-Loop", "x"), ("te", "x")]);
         remove_hop_by_hop(&mut map);
-        assert!(map.contains_key("host") && map.contains_key("cdn-loop"));
+        assert!(map.len() == 2 && map.contains_key("host") && map.contains_key("cdn-loop"), "{map:?}");
     }
 
     #[test]
@@ -190,6 +210,19 @@ mod tests {
             ("edge_variant", "h"),
             ("X-Forwarded_For", "i"),
             ("Content_Length", "7"),
+            ("X.User.ID", "j"),
+            ("Edge.Variant", "k"),
+            ("X~Forwarded~For", "l"),
+            ("X!Device'Type", "m"),
+            ("X-RealIP", "n"),
+            ("X.RealIP", "o"),
+            ("X-HTTP-Host-Override", "p"),
+            ("Front-End-Https", "q"),
+            ("X-Original-URI", "r"),
+            ("Proxy", "s"),
+            ("X-Sendfile-Type", "t"),
+            ("X-Middleware-Subrequest", "u"),
+            ("x_middleware_subrequest", "v"),
         ]);
         remove_where(&mut map, is_spoofable);
         assert!(map.is_empty(), "{map:?}");
@@ -197,16 +230,28 @@ mod tests {
 
     #[test]
     fn what_a_rule_sets_or_removes_has_no_other_spelling_left() {
-        let mut map = headers(&[("X-Who", "a"), ("x_who", "b"), ("X_WHO", "c"), ("x_whom", "d")]);
+        let mut map = headers(&[("X-Who", "a"), ("x_who", "b"), ("X.WHO", "c"), ("x_whom", "d"), ("x~who", "e")]);
         remove_spellings(&mut map, &HeaderName::from_static("x-who"));
         assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x_whom"]);
     }
 
     #[test]
     fn an_underscore_alone_is_no_forgery() {
-        let mut map = headers(&[("sec_token", "a"), ("x_tier", "b")]);
+        let mut map = headers(&[("sec_token", "a"), ("x_tier", "b"), ("x.tier", "c")]);
         remove_where(&mut map, is_spoofable);
-        assert_eq!(map.len(), 2);
+        assert_eq!(map.len(), 3);
+    }
+
+    #[test]
+    fn rules_may_set_what_other_networks_write_but_not_what_this_edge_does() {
+        for name in ["x-original-uri", "front-end-https", "x-accel-mapping", "cf-access-jwt-assertion"] {
+            assert!(!is_reserved(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in
+            ["x-user-id", "edge.variant", "x_forwarded_for", "x-rewrite-url", "x-http-method-override", "host", "te"]
+        {
+            assert!(is_reserved(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ impl Checked<'_> {
         self.json("routes").into_iter().for_each(|routes| collect(routes, &mut used));
         let templates = self.json("templates").and_then(|json| json.get("templates")?.as_object());
         for name in templates.into_iter().flat_map(|templates| templates.keys()) {
-            if !used.contains(name.as_str()) {
-                let message = format!("expected a template that a route uses, but found '{name}', which none does");
+            if !self.is_broken("routes") && !used.contains(name.as_str()) {
+                let message = format!("expected a template that a route uses, but found '{name}', which no route uses");
                 self.warn("templates", format!("/templates/{}", escape(name)), message);
             }
         }
@@ -35,10 +35,10 @@ impl Checked<'_> {
         let mut found = Vec::new();
         for (dictionary, pointer, experiment, _) in self.experiments() {
             let variations = experiment.get("variations").and_then(Value::as_array).into_iter().flatten();
-            for (index, arm) in variations.enumerate() {
-                if VISUAL_PARTS.iter().any(|part| arm.get(part).is_some()) {
+            for (index, variation) in variations.enumerate() {
+                if VISUAL_PARTS.iter().any(|part| variation.get(part).is_some()) {
                     let mut faults = Vec::new();
-                    VisualChanges::compile(arm, &format!("{pointer}/variations/{index}"), &mut faults);
+                    VisualChanges::compile(variation, &format!("{pointer}/variations/{index}"), &mut faults);
                     found.extend(faults.into_iter().map(|fault| (dictionary, fault)));
                 }
             }

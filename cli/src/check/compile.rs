@@ -9,6 +9,7 @@ use edge_personalizer::rules::schema::{self, UnknownKey};
 use serde_json::Value;
 
 use super::{Checked, Level};
+use crate::folder::BANDITS;
 
 /// How the edge's messages of unknown keys begin: the schema finds more of them, and says what was meant.
 const UNKNOWN_KEY: &str = "expected a known key";
@@ -16,62 +17,17 @@ const UNKNOWN_KEY: &str = "expected a known key";
 const SIMILAR: f64 = 0.7;
 
 impl Checked<'_> {
-    /// Files that aren't JSON, and JSON files that are no dictionary.
-    pub(super) fn unparsable(&mut self) {
-        for (name, source) in &self.folder.dictionaries {
-            if let Err((position, message)) = &source.json {
-                self.fault(name, "", message.clone());
-                if let Some(finding) = self.findings.last_mut() {
-                    finding.position = *position;
-                }
-            }
-        }
-        for file in &self.folder.strangers {
-            let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            let names = edge_personalizer::rules::dictionary::DICTIONARIES;
-            let hint = nearest(name, names).map(|name| format!(": is it {name}.json?")).unwrap_or_default();
-            self.warn(name, "", format!("expected a dictionary's name, but found a file that nothing reads{hint}"));
-            if let Some(finding) = self.findings.last_mut() {
-                finding.file.clone_from(file);
-            }
-        }
-    }
-
-    /// Dictionaries of another shape than theirs. Gives their names, for what the compiler says of them would mislead.
-    pub(super) fn misshapen(&mut self) -> Vec<String> {
-        let mut found = Vec::new();
-        for (name, source) in &self.folder.dictionaries {
-            let Ok(json) = &source.json else { continue };
-            let is_list = matches!(name.as_str(), "routes" | "regions" | "experiments");
-            let example = match (name.as_str(), is_list) {
-                ("settings", _) => "an object".to_owned(),
-                (_, true) => format!("{{\"{name}\": [ … ]}}"),
-                (_, false) => format!("{{\"{name}\": {{ … }}}}"),
-            };
-            let (pointer, value) = match json.as_object().map(|members| members.get(name)) {
-                None => (String::new(), json),
-                Some(Some(value)) if name != "settings" => (format!("/{name}"), value),
-                Some(_) => continue,
-            };
-            let kind = match value {
-                Value::Array(_) => "a list",
-                Value::Object(_) => "an object",
-                _ => "something else",
-            };
-            let fits = if is_list { value.is_array() } else { value.is_object() };
-            if pointer.is_empty() || !fits {
-                found.push((name.clone(), pointer, format!("expected {example}, but found {kind}")));
-            }
-        }
-        for (name, pointer, message) in &found {
-            self.fault(name, pointer.clone(), message.clone());
-        }
-        found.into_iter().map(|(name, _, _)| name).collect()
-    }
-
     /// The compiler's faults.
     pub(super) fn compiled(&mut self, faults: &[Fault]) {
-        for fault in faults.iter().filter(|fault| !fault.message.starts_with(UNKNOWN_KEY)) {
+        let ours = |fault: &&Fault| {
+            let is_country = fault.pointer.starts_with("/consent/countries")
+                || fault.pointer == "/consent" && fault.message.starts_with("consent.countries");
+            // What the schema and the checks of settings say better.
+            let is_better_said =
+                fault.message.starts_with(UNKNOWN_KEY) || (fault.dictionary == "settings" && is_country);
+            !is_better_said
+        };
+        for fault in faults.iter().filter(ours) {
             self.fault(&fault.dictionary, &fault.pointer, fault.message.clone());
         }
         self.unknown_keys();
@@ -81,7 +37,8 @@ impl Checked<'_> {
     fn unknown_keys(&mut self) {
         for (name, source) in &self.folder.dictionaries {
             let Ok(json) = &source.json else { continue };
-            for unknown in schema::unknown_keys(name, json).into_iter().filter(|unknown| !is_linted(name, unknown)) {
+            let is_ours = |unknown: &UnknownKey| !is_linted(name, unknown) && unknown.key != BANDITS;
+            for unknown in schema::unknown_keys(name, json).into_iter().filter(is_ours) {
                 let message = misspelt(&unknown);
                 self.fault(name, unknown.pointer, message);
             }
@@ -127,7 +84,17 @@ impl Checked<'_> {
             // These work as they are written; the rest the edge leaves out or reads past.
             let works =
                 pointer.ends_with("/hashVersion") || pointer.ends_with("/weights") || message.contains("hash version");
-            if message.starts_with(UNKNOWN_KEY) && pointer.ends_with("/$comment") {
+            let is_payloads = self.folder.is_payloads(dictionary, &pointer);
+            // GrowthBook may write keys that no evaluator reads.
+            if message.starts_with(UNKNOWN_KEY) && (pointer.ends_with("/$comment") || is_payloads) {
+                continue;
+            }
+            // Weights that are no shares are named already.
+            if self
+                .findings
+                .iter()
+                .any(|finding| finding.pointer == pointer && finding.message.starts_with("expected weights from 0"))
+            {
                 continue;
             }
             self.add(if works { Level::Warning } else { Level::Fault }, dictionary, pointer, message);
@@ -163,7 +130,7 @@ impl Checked<'_> {
 impl<'a> Checked<'a> {
     /// A dictionary, parsed.
     pub(super) fn json(&self, dictionary: &str) -> Option<&'a Value> {
-        self.folder.dictionaries.get(dictionary)?.json.as_ref().ok()
+        if self.broken.contains(dictionary) { None } else { self.folder.json(dictionary) }
     }
 
     /// The rules of a dictionary's list.

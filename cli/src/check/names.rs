@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Checked;
 use super::compile::{escape, nearest};
+use crate::countries;
 
 /// What is not known yet while a region is looked for: who asks, and the region itself.
 const AFTER_REGIONS: [&str; 7] = ["id", "userId", "visitorId", "loggedIn", "segments", "session", "region"];
@@ -67,6 +68,7 @@ impl Checked<'_> {
 
     fn attributes(&mut self) {
         let regions: BTreeSet<String> = self.rules.regions.all().map(|region| region.id.clone()).collect();
+        let languages = self.rules.settings.languages.clone();
         for (dictionary, pointer, condition) in self.all_conditions() {
             let mut tested = Vec::new();
             collect(condition, &pointer, &mut tested);
@@ -81,9 +83,25 @@ impl Checked<'_> {
                     );
                     self.warn(dictionary, pointer, message);
                 } else {
-                    for value in compared(operand) {
-                        if let Some(expected) = expected_value(name, value, &regions) {
-                            let message = format!("expected {expected}, but found '{value}', which never holds");
+                    let mut values = Vec::new();
+                    compared(operand, &mut values);
+                    for value in values {
+                        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        let expected = match name {
+                            "region" => (!regions.contains(&text) && !self.is_broken("regions")).then(|| {
+                                format!(
+                                    "the id of a region ({})",
+                                    regions.iter().cloned().collect::<Vec<_>>().join(", ")
+                                )
+                            }),
+                            "language" if self.is_broken("settings") => None,
+                            _ => closed_value(name, &text, &languages),
+                        };
+                        if let Some(expected) = expected {
+                            let message = format!(
+                                "expected {expected}, but found '{text}', which no visitor has{}",
+                                meant(name, &text)
+                            );
                             self.warn(dictionary, pointer.clone(), message);
                         }
                     }
@@ -106,17 +124,17 @@ impl Checked<'_> {
             for key in unread.filter(|key| written.is_some_and(|route| route.contains_key(**key))) {
                 let message = match *key {
                     "respond" | "redirect" => {
-                        format!("expected \"action\": \"{key}\" beside it, but found '{action}', which reads past it")
+                        format!("expected \"action\": \"{key}\" beside it, but found '{action}', which ignores it")
                     }
                     _ => format!(
-                        "expected \"action\": \"personalize\" beside it, but found '{action}', which reads past it"
+                        "expected \"action\": \"personalize\" beside it, but found '{action}', which ignores it"
                     ),
                 };
                 self.warn("routes", format!("{pointer}/{key}"), message);
             }
             let draws_session = route.html.iter().chain(&route.json).any(|operation| self.draws_session(operation));
             if draws_session && !route.needs.session {
-                let message = "expected \"session\": {} on this route, for a template of it draws from the session, but found none: it is always empty";
+                let message = "expected \"session\": {} on this route, but found none: a template reads the session, which is always empty here";
                 self.warn("routes", pointer, message);
             }
         }
@@ -160,32 +178,43 @@ fn collect<'c>(condition: &'c Value, pointer: &str, tested: &mut Vec<Tested<'c>>
     }
 }
 
-/// The texts that an attribute is compared with.
-fn compared(operand: &Value) -> Vec<&str> {
+/// The scalars that an attribute is compared with.
+fn compared<'c>(operand: &'c Value, found: &mut Vec<&'c Value>) {
     match operand {
-        Value::String(text) => vec![text],
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => found.push(operand),
         Value::Object(operators) => {
-            let of = |name: &str| operators.get(name).into_iter();
-            let one = of("$eq").chain(of("$ne"));
-            let many = of("$in").chain(of("$nin")).filter_map(Value::as_array).flatten();
-            one.chain(many).filter_map(Value::as_str).collect()
+            for (operator, operand) in operators {
+                match (operator.as_str(), operand) {
+                    ("$eq" | "$ne" | "$not", operand) => compared(operand, found),
+                    ("$in" | "$nin", Value::Array(list)) => list.iter().for_each(|value| compared(value, found)),
+                    _ => {}
+                }
+            }
         }
-        _ => Vec::new(),
+        _ => {}
     }
 }
 
-/// What an attribute's value should look like, where `value` doesn't.
-fn expected_value(name: &str, value: &str, regions: &BTreeSet<String>) -> Option<String> {
+/// What the value of an attribute (or of a template's value of that name) looks like, where it is never `value`.
+pub(super) fn closed_value(name: &str, value: &str, languages: &[String]) -> Option<String> {
     if let Some((_, known)) = CLOSED.iter().find(|(closed, _)| *closed == name) {
         return (!known.contains(&value)).then(|| format!("one of {}", known.join(", ")));
     }
     match name {
-        "country" => {
-            let fits = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
-            (!fits).then(|| "two capital letters (ISO 3166-1)".to_owned())
-        }
-        "region" => (!regions.contains(value))
-            .then(|| format!("the id of a region ({})", regions.iter().cloned().collect::<Vec<_>>().join(", "))),
+        "country" => (!countries::is_country(value)).then(|| "two capital letters (ISO 3166-1)".to_owned()),
+        "language" if languages.is_empty() => Some("a language of settings.languages, which names none".to_owned()),
+        "language" => (!languages.iter().any(|known| known == value))
+            .then(|| format!("a language of settings.languages ({})", languages.join(", "))),
         _ => None,
     }
+}
+
+/// The value that was probably meant.
+fn meant(name: &str, value: &str) -> String {
+    let meant = match CLOSED.iter().find(|(closed, _)| *closed == name) {
+        Some((_, known)) => nearest(value, known.iter().copied()),
+        None if name == "country" => countries::meant(value),
+        None => None,
+    };
+    meant.map(|meant| format!(": is it '{meant}'?")).unwrap_or_default()
 }

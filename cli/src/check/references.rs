@@ -10,7 +10,7 @@ use super::compile::nearest;
 impl Checked<'_> {
     /// Features and experiments that a route asks for and nobody defines. A GrowthBook payload may define any.
     pub(super) fn references(&mut self) {
-        if self.rules.settings.growthbook.is_some() {
+        if self.rules.settings.growthbook.is_some() || self.is_broken("settings") {
             return;
         }
         let definitions = std::rc::Rc::clone(&self.rules.definitions);
@@ -20,6 +20,9 @@ impl Checked<'_> {
             let asked =
                 [("feature", &features, &route.feature_keys), ("experiment", &experiments, &route.experiment_keys)];
             for (kind, known, keys) in asked {
+                if self.is_broken(&format!("{kind}s")) {
+                    continue;
+                }
                 for key in keys.iter().filter(|key| !known.contains(&key.as_str())) {
                     let article = if kind.starts_with('e') { "an" } else { "a" };
                     let hint = nearest(key, known.iter().copied()).map(|name| format!(": is it '{name}'?"));
@@ -64,25 +67,12 @@ impl Checked<'_> {
                     self.fault(dictionary, place, "expected a time after 'from', but found an earlier one");
                 }
                 (_, Some(until)) if until <= now => {
-                    let message = "expected a time to come, but found one that is over: this rule never holds again";
+                    let message =
+                        "expected a time in the future, but found one in the past: this rule never applies again";
                     self.warn(dictionary, place, message);
                 }
                 _ => {}
             }
-        }
-    }
-
-    /// Regions behind one that takes everybody.
-    pub(super) fn unreachable_regions(&mut self) {
-        let regions = self.rules_of("regions", "regions");
-        let takes_all =
-            |region: &&Value| region.get("when").is_none_or(|when| when.is_null() || *when == serde_json::json!({}));
-        let Some(first) = regions.iter().position(takes_all) else { return };
-        for index in first + 1..regions.len() {
-            let message = format!(
-                "expected a region that somebody is in, but found one behind /regions/{first}, which takes everybody"
-            );
-            self.warn("regions", format!("/regions/{index}"), message);
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::span::Position;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// The edge leaves it out, or the store refuses it.
+    /// The edge skips it or reads it otherwise than it is meant, or the store refuses it.
     Fault,
-    /// It works, and was hardly meant.
+    /// Valid, but probably a mistake.
     Warning,
 }
 
@@ -35,15 +35,18 @@ pub struct Finding {
     pub pointer: String,
     /// "expected …, but found …".
     pub message: String,
+    /// Whether the whole file can't be read: such findings come first.
+    #[serde(skip)]
+    pub hides_others: bool,
 }
 
 impl Finding {
     /// Places a finding in its dictionary's file.
     pub fn new(folder: &Folder, level: Level, dictionary: &str, pointer: String, message: String) -> Self {
-        let source = folder.dictionaries.get(dictionary);
+        let (source, pointer) = folder.place(dictionary, &pointer);
         let file = source.map_or_else(|| PathBuf::from(dictionary), |source| source.file.clone());
         let position = source.map_or(Position { line: 1, column: 1 }, |source| source.position(&pointer));
-        Self { level, file, position, pointer, message }
+        Self { level, file, position, pointer, message, hides_others: false }
     }
 }
 
@@ -61,7 +64,9 @@ pub struct Report {
 impl Report {
     /// Puts findings in order; one that was made twice is named once.
     pub fn new(mut findings: Vec<Finding>, variants: Vec<RouteVariants>) -> Self {
-        let key = |finding: &Finding| (finding.file.clone(), finding.position, finding.pointer.clone(), finding.level);
+        let key = |finding: &Finding| {
+            (!finding.hides_others, finding.file.clone(), finding.position, finding.pointer.clone(), finding.level)
+        };
         findings.sort_by(|one, other| key(one).cmp(&key(other)).then_with(|| one.message.cmp(&other.message)));
         findings.dedup_by(|one, other| {
             one.file == other.file && one.pointer == other.pointer && one.message == other.message
@@ -86,22 +91,25 @@ pub fn print(format: Format, report: &Report) -> anyhow::Result<()> {
     output::write(format, report, || text(report))
 }
 
+/// The warnings, a line each: for who pushes in spite of them.
+pub fn warnings(report: &Report) -> Vec<String> {
+    report.findings.iter().filter(|finding| finding.level == Level::Warning).map(line).collect()
+}
+
+fn line(finding: &Finding) -> String {
+    let level = match finding.level {
+        Level::Fault => "fault".red().bold().to_string(),
+        Level::Warning => "warning".yellow().bold().to_string(),
+    };
+    let Position { line, column } = finding.position;
+    format!("{level} {}:{line}:{column} {}: {}", finding.file.display(), finding.pointer, finding.message)
+}
+
 fn text(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {
-        let level = match finding.level {
-            Level::Fault => "fault".red().bold().to_string(),
-            Level::Warning => "warning".yellow().bold().to_string(),
-        };
-        let Position { line, column } = finding.position;
         // Writing to a String can't fail.
-        let _ = writeln!(
-            text,
-            "{level} {}:{line}:{column} {}: {}",
-            finding.file.display(),
-            finding.pointer,
-            finding.message
-        );
+        let _ = writeln!(text, "{}", line(finding));
     }
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let summary = format!("{}, {}", many(report.faults, "fault"), many(report.warnings, "warning"));

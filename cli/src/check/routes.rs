@@ -28,7 +28,8 @@ impl Checked<'_> {
         let now = OffsetDateTime::now_utc();
         for (index, (route, pointer)) in routes.iter().enumerate() {
             if route.schedule.until.is_some_and(|until| until <= now) {
-                let message = "expected a time to come, but found one that is over: this route never matches again";
+                let message =
+                    "expected a time in the future, but found one in the past: this route never matches again";
                 self.warn("routes", format!("{pointer}/schedule/until"), message);
             }
             if route.methods.is_empty() {
@@ -40,7 +41,7 @@ impl Checked<'_> {
             });
             if let Some((_, (earlier, _))) = covering {
                 let message = format!(
-                    "expected a route that some request reaches, but found one that never matches: '{}' comes first and takes all of it",
+                    "expected a route that some request reaches, but found one that never matches: '{}' comes first and takes all its requests",
                     earlier.id
                 );
                 self.warn("routes", pointer.clone(), message);
@@ -63,14 +64,14 @@ impl Checked<'_> {
             let personal = personal.or_else(|| sent.then(|| "session (query or header)".to_owned()));
             if let Some(name) = personal {
                 let message = format!(
-                    "expected an answer for many, but found '{name}' in it: this route is never shared, whatever 'cache' says"
+                    "expected an answer for many visitors, but found '{name}' in it: this answer is never shared, whatever 'cache' says"
                 );
                 self.warn("routes", format!("{pointer}/cache"), message);
             }
             let fits_visitors = !route.is_same_for_all() || route.chooses_visitors();
             if cache.stored.downstream == Downstream::Origin && fits_visitors {
-                let message = "expected an answer that is the same for all, but found a route that depends on who asks: caches below \
-                               the edge can't tell visitors apart, so it stays private";
+                let message = "expected an answer that is the same for all visitors, but found a route that depends on the visitor: \
+                               caches below the edge can't tell visitors apart, so the answer stays private";
                 self.warn("routes", format!("{pointer}/cache/downstream"), message);
             }
             // `Edge-Variant` is one of them.
@@ -88,7 +89,7 @@ impl Checked<'_> {
                 let lower = name.to_ascii_lowercase();
                 if personal.iter().any(|word| lower.contains(word)) {
                     let message = format!(
-                        "expected a cookie that many share, but found '{name}', which looks like one visitor's own"
+                        "expected a cookie with the same value for many visitors, but found '{name}', which looks like one visitor's own"
                     );
                     self.warn("routes", format!("{pointer}/cache/key_cookies/{index}"), message);
                 }

@@ -25,7 +25,7 @@ impl Checked<'_> {
                 Some(other) if *other != key => found.push((
                     dictionary,
                     if text("seed").is_some() { format!("{pointer}/seed") } else { pointer },
-                    format!("expected a seed of its own, but found '{seed}', which '{other}' has: both split visitors in the same way"),
+                    format!("expected a seed of its own, but found '{seed}', which '{other}' has too: both split visitors in the same way"),
                 )),
                 Some(_) => {}
                 None => {

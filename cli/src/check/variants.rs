@@ -70,7 +70,7 @@ impl Checked<'_> {
                 }
             }
             let product = factors.values().fold(1_u64, |product, factor| product.saturating_mul(*factor));
-            if product > budget {
+            if product > budget && !self.is_broken("settings") {
                 let message = format!(
                     "expected at most {budget} variants (settings: limits.max_variants), but found {product}: {}",
                     RouteVariants { route: String::new(), factors: factors.clone(), count: None }.factors_text()
@@ -95,7 +95,7 @@ impl Checked<'_> {
                 Source::DeviceType => ("device-type", DEVICES),
                 Source::Network => ("network", NETWORKS),
                 Source::Feature(key) => (key.as_str(), self.values_of_feature(key)),
-                Source::Experiment(key) => (key.as_str(), self.arms_of_experiment(key)),
+                Source::Experiment(key) => (key.as_str(), self.variations_of_experiment(key)),
                 Source::PathParameter(_) | Source::PathRest | Source::UserId | Source::Session(_) => continue,
             };
             factors.insert(dimension.to_owned(), count);
@@ -104,7 +104,7 @@ impl Checked<'_> {
             factors.insert(key.clone(), self.values_of_feature(key));
         }
         for key in &route.experiment_keys {
-            factors.insert(key.clone(), self.arms_of_experiment(key));
+            factors.insert(key.clone(), self.variations_of_experiment(key));
         }
         factors
     }
@@ -117,12 +117,12 @@ impl Checked<'_> {
         as_count(values.len()).max(1)
     }
 
-    fn arms_of_experiment(&self, key: &str) -> u64 {
+    fn variations_of_experiment(&self, key: &str) -> u64 {
         let experiments = self.rules_of("experiments", "experiments");
         let found = experiments.iter().find(|experiment| experiment.get("key").and_then(Value::as_str) == Some(key));
-        let arms = found.and_then(|experiment| experiment.get("variations")?.as_array()).map_or(1, Vec::len);
-        // And none, for who doesn't take part: they get what the first arm gets.
-        as_count(arms.max(1))
+        let variations = found.and_then(|experiment| experiment.get("variations")?.as_array()).map_or(1, Vec::len);
+        // And none, for who doesn't take part: they get what the first variation gets.
+        as_count(variations.max(1))
     }
 }
 

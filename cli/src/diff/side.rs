@@ -8,10 +8,10 @@ use edge_personalizer::growthbook::DefinitionSource;
 use edge_personalizer::rules::RuleSet;
 use edge_personalizer::rules::dictionary::{DICTIONARIES, part_name};
 use edge_personalizer::rules::pack::Pack;
-use edge_personalizer::rules::set::Texts;
 use serde_json::{Map, Value, json};
 
-use crate::folder::Folder;
+use crate::folder::payload::PayloadOptions;
+use crate::folder::{Folder, rule_set};
 use crate::rollout::Store;
 use crate::target::{self, Address, Api, Target};
 
@@ -30,14 +30,8 @@ pub struct Side {
 impl Side {
     /// Compiles dictionaries.
     pub fn new(name: &str, dictionaries: Map<String, Value>) -> Self {
-        let mut texts = Texts::default();
-        for (dictionary, value) in &dictionaries {
-            texts.set(dictionary, vec![value.to_string()]);
-        }
-        let mut faults = Vec::new();
-        let rules = RuleSet::compile(None, &texts, None, &mut faults);
-        rules.routes.all().for_each(drop);
-        faults.extend(rules.routes.take_faults());
+        let texts = dictionaries.iter().map(|(dictionary, value)| (dictionary.as_str(), value.to_string()));
+        let (rules, faults) = rule_set(texts, dictionaries.get("features"));
         let notes = match faults.first() {
             Some(fault) => vec![format!(
                 "{name}: expected rules without a fault, but found {}, the first {fault}: the edge, and this comparison, leave such rules out",
@@ -59,13 +53,14 @@ impl Side {
 pub struct Reader<'o> {
     on: Option<&'o Address>,
     api: &'o Api,
+    payload: &'o PayloadOptions,
     open: Option<(Box<dyn Target>, Store)>,
 }
 
 impl<'o> Reader<'o> {
-    /// A reader of folders and of the store `on`.
-    pub fn new(on: Option<&'o Address>, api: &'o Api) -> Self {
-        Self { on, api, open: None }
+    /// A reader of folders, each with its payload, and of the store `on`.
+    pub fn new(on: Option<&'o Address>, api: &'o Api, payload: &'o PayloadOptions) -> Self {
+        Self { on, api, payload, open: None }
     }
 
     /// Reads what is called `name`.
@@ -76,7 +71,7 @@ impl<'o> Reader<'o> {
     pub fn read(&mut self, name: &str) -> anyhow::Result<Side> {
         let is_path = name.contains(['/', '\\']) || name == ".";
         if is_path || (Path::new(name).is_dir() && !name.starts_with('@')) {
-            return of_folder(name);
+            return of_folder(name, self.payload);
         }
         if self.open.is_none() {
             let on = self.on.with_context(|| {
@@ -93,8 +88,8 @@ impl<'o> Reader<'o> {
     }
 }
 
-fn of_folder(name: &str) -> anyhow::Result<Side> {
-    let folder = Folder::read(Path::new(name))?;
+fn of_folder(name: &str, payload: &PayloadOptions) -> anyhow::Result<Side> {
+    let folder = Folder::read(Path::new(name), payload)?;
     folder.parsed()?;
     Ok(Side::new(name, folder.values()))
 }
@@ -186,6 +181,10 @@ fn unpacked(pack: &Pack) -> anyhow::Result<Map<String, Value>> {
     let entries = (0..pack.count()).filter_map(|place| pack.entry(place));
     let features = entries.map(|(key, text)| Ok((key.to_owned(), serde_json::from_str(text)?)));
     let features = features.collect::<Result<Map<String, Value>, serde_json::Error>>()?;
-    dictionaries.insert("features".to_owned(), json!({ "features": features }));
+    // What stands beside the features is there already.
+    let beside = dictionaries.entry("features").or_insert_with(|| json!({}));
+    if let Some(members) = beside.as_object_mut() {
+        members.insert("features".to_owned(), Value::Object(features));
+    }
     Ok(dictionaries)
 }

@@ -236,7 +236,7 @@ fn experiments_of_their_own_are_compared_on_their_pages() {
         json!({ "experiments": { "experiments": [{ "key": "checkout", "hashVersion": 2, "variations": [{}, {}], "weights": weights,
             "urlPatterns": [{ "type": "simple", "pattern": "/checkout", "include": true }] }] } })
     };
-    let report = says(one(json!([0.5, 0.5])), one(json!([0.9, 0.1])), &["~ checkout", "arm 1 → arm 0: "]);
+    let report = says(one(json!([0.5, 0.5])), one(json!([0.9, 0.1])), &["~ checkout", "variation 1 → variation 0: "]);
     assert!((report.experiments[0].visitors[0].moved - 0.4).abs() < 0.02, "{:?}", report.experiments[0].visitors);
 }
 

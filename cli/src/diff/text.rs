@@ -7,12 +7,12 @@ use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::Report;
-use super::arms::{ArmsDiff, Presence, Shares};
 use super::change::Change;
 use super::conditions::Facts;
 use super::names::NamesDiff;
 use super::regions::{Moved, RegionsDiff};
 use super::routes::RoutesDiff;
+use super::variations::{Presence, Shares, VariationsDiff};
 use crate::countries::CONTINENTS;
 
 /// Longest value in a line.
@@ -33,8 +33,8 @@ pub fn render(report: &Report) -> String {
     }
     routes(&mut text, &report.routes);
     regions(&mut text, &report.regions);
-    arms(&mut text, "Features", &report.features);
-    arms(&mut text, "Experiments", &report.experiments);
+    variations(&mut text, "Features", &report.features);
+    variations(&mut text, "Experiments", &report.experiments);
     if !report.settings.is_empty() {
         title(&mut text, "Settings");
         changes(&mut text, "  ", &report.settings);
@@ -156,7 +156,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-fn arms(text: &mut String, name: &str, all: &[ArmsDiff]) {
+fn variations(text: &mut String, name: &str, all: &[VariationsDiff]) {
     if all.is_empty() {
         return;
     }
@@ -182,14 +182,15 @@ fn visitors(text: &mut String, shares: &Shares, several: bool) {
         _ if several => "other visitors".to_owned(),
         _ => "visitors".to_owned(),
     };
-    let arms = [("go to another arm", shares.moved), ("leave the experiment", shares.left), ("join it", shares.joined)];
-    let arms: Vec<String> = arms
+    let variations =
+        [("go to another variation", shares.moved), ("leave the experiment", shares.left), ("join it", shares.joined)];
+    let variations: Vec<String> = variations
         .iter()
         .filter(|(_, share)| *share > 0.0)
         .map(|(what, share)| format!("{} {what}", percent(*share)))
         .collect();
-    let arms = if arms.is_empty() { String::new() } else { format!(" ({})", arms.join(", ")) };
-    let _ = writeln!(text, "      {who}: {} get something else{arms}", percent(shares.changed));
+    let variations = if variations.is_empty() { String::new() } else { format!(" ({})", variations.join(", ")) };
+    let _ = writeln!(text, "      {who}: {} get something else{variations}", percent(shares.changed));
     for transition in &shares.transitions {
         let _ = writeln!(text, "        {} → {}: {}", transition.from, transition.to, percent(transition.share));
     }

@@ -12,26 +12,29 @@ use edge_personalizer::context::preview::keys;
 use edge_personalizer::explain::Described;
 use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
+use edge_personalizer::session::Limits;
+use edge_personalizer::session::record::Record;
+use edge_personalizer::session::stored::{Broken, Stored};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::countries::{CONTINENTS, continent_of};
+use crate::countries::{self, continent_of};
 use crate::preview;
 
 /// The visitor and the request.
 #[derive(Debug, Args)]
 pub struct Visitor {
-    /// The address: its place is looked up in the geolocation of fastly.toml.
+    /// The visitor's address. Its place is looked up in the geolocation of fastly.toml.
     #[arg(long)]
     address: Option<IpAddr>,
-    /// ISO 3166-1 alpha-2: US.
+    /// The country, two letters (ISO 3166-1): US.
     #[arg(long)]
     country: Option<String>,
-    /// ISO 3166-2 without the country: CA.
+    /// The subdivision of the country (ISO 3166-2): CA.
     #[arg(long)]
     subdivision: Option<String>,
-    /// AF, AN, AS, EU, NA, OC or SA; without it, the country's.
+    /// The continent: AF, AN, AS, EU, NA, OC or SA. Without it, the country's.
     #[arg(long)]
     continent: Option<String>,
     /// The city, as Fastly writes it: lower case.
@@ -43,13 +46,13 @@ pub struct Visitor {
     /// A cookie, as name=value; may be repeated.
     #[arg(long, value_name = "PAIR")]
     cookie: Vec<String>,
-    /// A user who is logged in: the proof is taken for granted.
+    /// A user who is logged in. No proof is needed here.
     #[arg(long, value_name = "ID")]
     user: Option<String>,
     /// The method.
     #[arg(long, default_value = "GET")]
     method: String,
-    /// The file with the key of previews: what a signed link shows is explained with it alone (or PERSONALIZER_PREVIEW_KEY).
+    /// The file with the key of previews (or PERSONALIZER_PREVIEW_KEY). Without it a preview link is not explained.
     #[arg(long, value_name = "FILE")]
     preview_key_file: Option<PathBuf>,
     /// When (RFC 3339); without it, now.
@@ -58,7 +61,10 @@ pub struct Visitor {
     /// The fastly.toml with the geolocation; without it, the one beside or above the rules.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// A line of the log 'decisions' (- for standard input): what it says of visitor and request, and whether the rules still say the same.
+    /// A session record (JSON, as the store holds it): what the visitor looked at, and what is in the cart.
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+    /// A line of the log 'decisions' (- for standard input). It describes visitor and request, and the rules are compared with it.
     #[arg(long, value_name = "FILE")]
     pub trace_request: Option<PathBuf>,
 }
@@ -67,6 +73,8 @@ pub struct Visitor {
 pub struct Description {
     pub described: Described,
     pub logged: Option<Value>,
+    /// The session that was given.
+    pub session: Option<Record>,
 }
 
 impl Visitor {
@@ -118,6 +126,7 @@ impl Visitor {
         Ok(Description {
             described: Described { request, geo, device: None, user: user.transpose()?, preview_keys, now, random },
             logged,
+            session: self.session.as_deref().map(read_session).transpose()?,
         })
     }
 
@@ -154,21 +163,23 @@ impl Visitor {
         }
         let geo = geo.get_or_insert_default();
         if let Some(country) = &self.country {
-            geo.country = Some(country.to_ascii_uppercase());
-            geo.continent = continent_of(&country.to_ascii_uppercase());
+            let country = countries::country(country).map_err(|message| anyhow!("--country: {message}"))?;
+            geo.country = Some(country.to_owned());
+            geo.continent = continent_of(country);
             geo.subdivision = None;
         }
         if let Some(continent) = &self.continent {
-            let continent = continent.to_ascii_uppercase();
-            let known = CONTINENTS.iter().map(|(code, _)| *code).find(|code| *code == continent);
-            geo.continent = Some(known.with_context(|| {
-                format!(
-                    "--continent: expected one of {}, but found '{continent}'",
-                    CONTINENTS.map(|(code, _)| code).join(", ")
-                )
-            })?);
+            let continent = countries::continent(continent).map_err(|message| anyhow!("--continent: {message}"))?;
+            geo.continent = Some(continent);
         }
-        geo.subdivision = self.subdivision.as_ref().map(|name| name.to_ascii_uppercase()).or(geo.subdivision.take());
+        if let Some(subdivision) = &self.subdivision {
+            let country = geo
+                .country
+                .clone()
+                .context("--subdivision: expected a country beside it (--country), but found none")?;
+            let code = countries::subdivision(&country, subdivision);
+            geo.subdivision = Some(code.map_err(|message| anyhow!("--subdivision: {message}"))?);
+        }
         geo.city = self.city.clone().or(geo.city.take());
         Ok(Some(geo.clone()))
     }
@@ -190,6 +201,24 @@ impl Visitor {
             city: text("city"),
             connection_type: text("conn_type"),
         })))
+    }
+}
+
+/// A record as the store holds it (docs/SESSIONS.md).
+fn read_session(file: &Path) -> anyhow::Result<Record> {
+    let bytes = fs::read(file).with_context(|| format!("{}: can't read it", file.display()))?;
+    match Stored::parse(&bytes, &Limits::default()) {
+        Ok(stored) => Ok(stored.record()),
+        Err(Broken::TooLarge) => {
+            bail!("{}: expected a session record within the limits, but found a larger one", file.display())
+        }
+        Err(Broken::NotJson) => {
+            bail!("{}: expected a session record (a JSON object), but found something else", file.display())
+        }
+        Err(Broken::NoTime) => bail!(
+            "{}: expected \"updated_at\" (milliseconds since 1970, or RFC 3339) in the session record, but found none that can be read",
+            file.display()
+        ),
     }
 }
 

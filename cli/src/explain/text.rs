@@ -83,11 +83,11 @@ fn routes(text: &mut String, explanation: &Explanation) {
         title(text, "Features and experiments");
     }
     for shown in &explanation.shown {
-        let arm = match (&shown.experiment, shown.variation) {
-            (Some(experiment), Some(variation)) => format!(", arm {variation} of {experiment}"),
+        let variation = match (&shown.experiment, shown.variation) {
+            (Some(experiment), Some(variation)) => format!(", variation {variation} of {experiment}"),
             _ => String::new(),
         };
-        let _ = writeln!(text, "  {:<20} {} ({}{arm})", shown.key, shown.value, shown.source);
+        let _ = writeln!(text, "  {:<20} {} ({}{variation})", shown.key, shown.value, shown.source);
     }
     for step in &explanation.steps {
         let _ = writeln!(text, "    {step}");

@@ -17,6 +17,7 @@ use edge_personalizer::rules::{RuleSet, template::Source};
 use crate::check::nearest;
 use crate::explain::compile;
 use crate::folder::Folder;
+use crate::folder::payload::PayloadOptions;
 use crate::output::note;
 
 /// The device classes that a variant can say.
@@ -34,7 +35,7 @@ pub struct Names {
 impl Names {
     /// Reads a folder of rules. `force` takes names that it doesn't have.
     pub fn read(folder: &Path, force: bool) -> anyhow::Result<Self> {
-        match Folder::read(folder) {
+        match Folder::read(folder, &PayloadOptions::default()) {
             Ok(folder) => {
                 folder.parsed()?;
                 Ok(Self { rules: compile(&folder), force })
@@ -67,7 +68,7 @@ impl Names {
                 let values = self.values(key);
                 self.known(&format!("--variant {key}"), value, values.iter().map(String::as_str))?;
                 self.warn_unless_carried(key);
-                Ok(arm(key, value))
+                Ok(variation(key, value))
             }
         }
     }
@@ -83,7 +84,7 @@ impl Names {
         self.all_values("--feature", key, &self.feature_keys())
     }
 
-    /// Every arm of an experiment, whether it stands alone or in a feature's rule: then the feature's values are in the variant.
+    /// Every variation of an experiment, whether it stands alone or in a feature's rule: then the feature's values are in the variant.
     pub fn experiment(&self, key: &str) -> anyhow::Result<Vec<String>> {
         let alone = self.experiment_keys();
         if alone.contains(&key) {
@@ -104,7 +105,7 @@ impl Names {
             let in_rules: Vec<&str> = in_rules.map(|experiment| experiment.key()).collect();
             self.known("--experiment", key, alone.into_iter().chain(in_rules))?;
             bail!(
-                "--experiment {key}: expected an experiment of the rules, for its arms are in the keys, but found none of that name"
+                "--experiment {key}: expected an experiment of the rules, for its variations are in the keys, but found none of that name"
             );
         }
         Ok(keys)
@@ -145,7 +146,7 @@ impl Names {
             );
         }
         self.warn_unless_carried(key);
-        Ok(values.iter().flat_map(|value| arm(key, value)).collect())
+        Ok(values.iter().flat_map(|value| variation(key, value)).collect())
     }
 
     fn feature_keys(&self) -> Vec<&str> {
@@ -164,11 +165,11 @@ impl Names {
             values.extend(feature.values().filter_map(as_text));
         }
         if let Some(Ok(experiment)) = definitions.experiments.get(key) {
-            let arms = experiment.variations().iter().enumerate();
-            values.extend(arms.filter_map(|(index, arm)| match arm.get("urlRedirect") {
-                // An arm that leads to another URL is known by its path; one that stays leaves no trace.
+            let variations = experiment.variations().iter().enumerate();
+            values.extend(variations.filter_map(|(index, variation)| match variation.get("urlRedirect") {
+                // A variation that leads to another URL is known by its path; one that stays leaves no trace.
                 target if experiment.redirects() => Some(split_target(target?.as_str()?)?.1.to_owned()),
-                _ => Some(experiment.arm_key(index).into_owned()),
+                _ => Some(experiment.variation_key(index).into_owned()),
             }));
         }
         values
@@ -220,7 +221,7 @@ impl Names {
 }
 
 /// A feature's or an experiment's value, as the edge adds it to a variant.
-fn arm(key: &str, value: &str) -> Vec<String> {
+fn variation(key: &str, value: &str) -> Vec<String> {
     let mut variant = Variant::default();
     variant.add_arm(key, value);
     surrogate::variant(&variant).collect()

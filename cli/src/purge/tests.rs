@@ -134,7 +134,7 @@ fn every_key_of_a_stored_answer_is_one_that_purge_names() {
     }
     let unnamed: Vec<_> = met.difference(&nameable).collect();
     assert!(unnamed.is_empty(), "{unnamed:?}");
-    // The sample met the arms, the redirect's path and a value that is not plain ASCII.
+    // The sample met the variations, the redirect's path and a value that is not plain ASCII.
     for key in [
         "route-products",
         "revision-r42",
@@ -155,7 +155,7 @@ fn a_feature_stands_for_all_its_values_and_a_variant_for_one() {
     let names = Rules::new().names();
     let hero = ["variant-hero-free%20shipping", "variant-hero-ici%20et%20l%C3%A0", "variant-hero-plain"];
     assert_eq!(names.feature("hero").unwrap(), hero);
-    assert_eq!(names.experiment("hero-2026").unwrap(), hero, "its arms are the feature's values");
+    assert_eq!(names.experiment("hero-2026").unwrap(), hero, "its variations are the feature's values");
     assert_eq!(names.experiment("checkout").unwrap(), ["variant-checkout-a", "variant-checkout-b"]);
     assert_eq!(names.variant("hero", "plain").unwrap(), ["variant-hero-plain"]);
     assert_eq!(names.variant("region", "APAC").unwrap(), names.region("APAC").unwrap());

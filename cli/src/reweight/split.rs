@@ -1,4 +1,4 @@
-//! A split: which buckets each arm has, now and after.
+//! A split: which buckets each variation has, now and after.
 
 use anyhow::bail;
 use edge_personalizer::growthbook::{
@@ -7,9 +7,9 @@ use edge_personalizer::growthbook::{
 use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 
-/// One arm and its shares of all visitors.
+/// One variation and its shares of all visitors.
 #[derive(Debug, Clone, Serialize)]
-pub struct Arm {
+pub struct Variation {
     /// How exposures name it.
     pub key: String,
     /// For people.
@@ -23,13 +23,13 @@ pub struct Arm {
 /// What a change does, in shares of all visitors.
 #[derive(Debug, Clone, Serialize)]
 pub struct Change {
-    /// From one arm to another.
+    /// From one variation to another.
     pub moved: f64,
     /// Out of the experiment.
     pub left: f64,
     /// Into the experiment.
     pub joined: f64,
-    /// What has to move or leave, whichever way ranges are cut: what arms lose.
+    /// What has to move or leave, whichever way ranges are cut: what variations lose.
     pub least: f64,
     /// What would move or leave if weights alone were changed.
     pub by_weights_alone: f64,
@@ -37,16 +37,16 @@ pub struct Change {
 
 /// An experiment's split.
 pub struct Split {
-    /// The arms, each once.
-    pub arms: Vec<Arm>,
-    /// The arm of each bucket.
+    /// The variations, each once.
+    pub variations: Vec<Variation>,
+    /// The variation of each bucket.
     owners: Vec<Option<usize>>,
 }
 
 /// A split after a change.
 pub struct Next {
-    /// The arms with both shares.
-    pub arms: Vec<Arm>,
+    /// The variations with both shares.
+    pub variations: Vec<Variation>,
     pieces: Vec<Piece>,
     weights: Vec<f64>,
     coverage: Option<f64>,
@@ -59,13 +59,13 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// "expected …, but found …": there are no arms, or something else than ranges decides who gets which.
+    /// "expected …, but found …": there are no variations, or something else than ranges decides who gets which.
     pub fn read(rule: &Value) -> anyhow::Result<Self> {
         let bandit = rule.get("contextualBanditRef").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
         if bandit || rule.get("contextualVariations").is_some() {
             bail!("expected an experiment with weights of its own, but found a bandit's");
         }
-        let Some(variations) = rule.get("variations").and_then(Value::as_array).filter(|list| list.len() > 1) else {
+        let Some(listed) = rule.get("variations").and_then(Value::as_array).filter(|list| list.len() > 1) else {
             bail!("expected at least two variations, but found fewer");
         };
         let number = rule.get("hashVersion").and_then(Value::as_u64).filter(|number| *number != 0).unwrap_or(1);
@@ -78,27 +78,28 @@ impl Split {
             None => {
                 let weights = rule.get("weights").and_then(numbers);
                 let coverage = rule.get("coverage").and_then(Value::as_f64).unwrap_or(1.0);
-                bucket_ranges(variations.len(), coverage, weights.as_deref())
+                bucket_ranges(listed.len(), coverage, weights.as_deref())
             }
         };
-        // An arm that is listed again has the key of its first place.
-        let mut arms: Vec<Arm> = Vec::new();
-        let mut arm_of = Vec::new();
-        for index in 0..variations.len() {
+        // A variation that is listed again has the key of its first place.
+        let mut variations: Vec<Variation> = Vec::new();
+        let mut variation_of = Vec::new();
+        for index in 0..listed.len() {
             let meta =
                 |key: &str| rule.pointer(&format!("/meta/{index}/{key}"))?.as_str().filter(|text| !text.is_empty());
             let key = meta("key").map_or_else(|| index.to_string(), str::to_owned);
-            arm_of.push(arms.iter().position(|arm| arm.key == key).unwrap_or(arms.len()));
-            if arm_of.last() == Some(&arms.len()) {
-                arms.push(Arm { key, name: meta("name").map(str::to_owned), now: 0.0, new: 0.0 });
+            variation_of.push(variations.iter().position(|variation| variation.key == key).unwrap_or(variations.len()));
+            if variation_of.last() == Some(&variations.len()) {
+                variations.push(Variation { key, name: meta("name").map(str::to_owned), now: 0.0, new: 0.0 });
             }
         }
-        let pieces = ranges.iter().zip(&arm_of).map(|(range, arm)| Piece { variation: *arm, range: *range });
+        let pieces =
+            ranges.iter().zip(&variation_of).map(|(range, variation)| Piece { variation: *variation, range: *range });
         let owners = owners(&pieces.collect::<Vec<_>>(), version);
-        for (index, arm) in arms.iter_mut().enumerate() {
-            arm.now = share(owners.iter().filter(|owner| **owner == Some(index)).count(), owners.len());
+        for (index, variation) in variations.iter_mut().enumerate() {
+            variation.now = share(owners.iter().filter(|owner| **owner == Some(index)).count(), owners.len());
         }
-        Ok(Self { arms, owners })
+        Ok(Self { variations, owners })
     }
 
     /// Another split, and what it does. `weights` are shares among those who take part, with the sum 1.
@@ -123,28 +124,28 @@ impl Split {
         let moved =
             |before: Option<usize>, after: Option<usize>| before.is_some() && after.is_some() && before != after;
         let left = |before: Option<usize>, after: Option<usize>| before.is_some() && after.is_none();
-        let mut arms = self.arms.clone();
-        for (index, arm) in arms.iter_mut().enumerate() {
-            arm.new = share(after.iter().filter(|owner| **owner == Some(index)).count(), buckets);
+        let mut variations = self.variations.clone();
+        for (index, variation) in variations.iter_mut().enumerate() {
+            variation.new = share(after.iter().filter(|owner| **owner == Some(index)).count(), buckets);
         }
         let change = Change {
             moved: count(moved, &after),
             left: count(left, &after),
             joined: count(|before, after| before.is_none() && after.is_some(), &after),
-            least: arms.iter().map(|arm| (arm.now - arm.new).max(0.0)).sum(),
+            least: variations.iter().map(|variation| (variation.now - variation.new).max(0.0)).sum(),
             by_weights_alone: count(moved, &plain) + count(left, &plain),
         };
-        Some(Next { arms, pieces, weights: weights.to_vec(), coverage, change })
+        Some(Next { variations, pieces, weights: weights.to_vec(), coverage, change })
     }
 }
 
 impl Next {
     /// The members of the experiment that change.
     pub fn members(&self, rule: &Value) -> Map<String, Value> {
-        let mut ranges: Vec<Fractions> = vec![[0.0, 0.0]; self.arms.len()];
-        // Which arm each listed variation is: every arm once, then those with another range.
-        let mut listed: Vec<usize> = (0..self.arms.len()).collect();
-        let mut seen = vec![false; self.arms.len()];
+        let mut ranges: Vec<Fractions> = vec![[0.0, 0.0]; self.variations.len()];
+        // Which variation each listed variation is: every variation once, then those with another range.
+        let mut listed: Vec<usize> = (0..self.variations.len()).collect();
+        let mut seen = vec![false; self.variations.len()];
         for piece in &self.pieces {
             match (ranges.get_mut(piece.variation), seen.get_mut(piece.variation)) {
                 (Some(range), Some(seen)) if !*seen => {
@@ -160,11 +161,11 @@ impl Next {
         let mut members = Map::new();
         let before = |key: &str| rule.get(key).and_then(Value::as_array);
         let count = before("variations").map_or(0, Vec::len);
-        let relisted = listed.len() != count || count != self.arms.len();
+        let relisted = listed.len() != count || count != self.variations.len();
         if relisted {
-            // Where each arm is listed first: its value and its meta are copied from there.
-            let first = |arm: &usize| {
-                let key = self.arms.get(*arm).map(|arm| arm.key.as_str());
+            // Where each variation is listed first: its value and its meta are copied from there.
+            let first = |variation: &usize| {
+                let key = self.variations.get(*variation).map(|variation| variation.key.as_str());
                 let is = |index: &usize| {
                     let own = rule
                         .pointer(&format!("/meta/{index}/key"))
@@ -174,12 +175,13 @@ impl Next {
                 };
                 (0..count).find(is).unwrap_or_default()
             };
-            let variations = listed.iter().filter_map(|arm| before("variations")?.get(first(arm)).cloned());
+            let variations = listed.iter().filter_map(|variation| before("variations")?.get(first(variation)).cloned());
             members.insert("variations".to_owned(), variations.collect());
-            let metas = listed.iter().map(|arm| {
-                let mut meta = rule.pointer(&format!("/meta/{}", first(arm))).cloned().unwrap_or_else(|| json!({}));
-                if let (Some(meta), Some(arm)) = (meta.as_object_mut(), self.arms.get(*arm)) {
-                    meta.insert("key".to_owned(), arm.key.clone().into());
+            let metas = listed.iter().map(|variation| {
+                let mut meta =
+                    rule.pointer(&format!("/meta/{}", first(variation))).cloned().unwrap_or_else(|| json!({}));
+                if let (Some(meta), Some(variation)) = (meta.as_object_mut(), self.variations.get(*variation)) {
+                    meta.insert("key".to_owned(), variation.key.clone().into());
                 }
                 meta
             });
@@ -254,7 +256,7 @@ fn owners(pieces: &[Piece], version: HashVersion) -> Vec<Option<usize>> {
     (0..buckets).map(owner).collect()
 }
 
-/// Neighbouring buckets of one arm as one piece, with bounds that are buckets'.
+/// Neighbouring buckets of one variation as one piece, with bounds that are buckets'.
 fn pieces(owners: &[Option<usize>]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut below = None;

@@ -21,8 +21,8 @@ fn done(arguments: &[&str], text: &str) -> (Reweighted, String) {
     asked(arguments, text).unwrap()
 }
 
-/// The arms that the edge gives 20,000 visitors.
-fn arms(rule: &Value) -> HashMap<String, Option<String>> {
+/// The variations that the edge gives 20,000 visitors.
+fn variations(rule: &Value) -> HashMap<String, Option<String>> {
     let experiment = Experiment::compile("x", &rule.to_string()).unwrap();
     let definitions = Definitions::default();
     let visitor = |number: u32| {
@@ -37,9 +37,9 @@ fn arms(rule: &Value) -> HashMap<String, Option<String>> {
 
 /// Shares that moved or left, and joined, among visitors whom the edge evaluates.
 fn seen(before: &Value, after: &Value) -> (f64, f64) {
-    let (before, after) = (arms(before), arms(after));
+    let (before, after) = (variations(before), variations(after));
     let share = |test: &dyn Fn(&Option<String>, &Option<String>) -> bool| {
-        let count = before.iter().filter(|(id, arm)| test(arm, &after[*id])).count();
+        let count = before.iter().filter(|(id, variation)| test(variation, &after[*id])).count();
         count as f64 / before.len() as f64
     };
     (share(&|old, new| old.is_some() && old != new), share(&|old, new| old.is_none() && new.is_some()))
@@ -67,13 +67,13 @@ fn only_those_move_whom_the_change_itself_needs() {
 }
 
 #[test]
-fn an_arm_with_a_second_range_is_listed_again_under_its_key() {
+fn a_variation_with_a_second_range_is_listed_again_under_its_key() {
     let (result, edited) = done(&["x", "--weights", "0.2,0.3,0.5"], THREE);
     let after = rule(&edited, "/experiments/0");
     assert_eq!(after["variations"], json!(["a", "b", "c", "c"]));
     assert_eq!(after["meta"], json!([{ "key": "0" }, { "key": "1" }, { "key": "2" }, { "key": "2" }]));
-    assert_eq!(result.arms.len(), 3);
-    // And once more, from there: three weights for three arms, not four.
+    assert_eq!(result.variations.len(), 3);
+    // And once more, from there: three weights for three variations, not four.
     let (again, edited) = done(&["x", "--weights", "0.4,0.3,0.3"], &edited);
     assert!((again.change.moved - 0.2).abs() < 1e-9, "{:?}", again.change);
     let (changed, _) = seen(&after, &rule(&edited, "/experiments/0"));
@@ -97,7 +97,7 @@ fn a_ramp_only_adds_visitors() {
     let (result, edited) = done(&["x", "--weights", "0.5,0.5", "--coverage", "0.6"], text);
     assert_eq!((result.change.moved, result.change.left), (0.0, 0.0));
     assert!((result.change.joined - 0.4).abs() < 1e-9, "{:?}", result.change);
-    assert!(result.warnings[0].starts_with("nobody changes arm"), "{:?}", result.warnings);
+    assert!(result.warnings[0].starts_with("nobody changes the variation"), "{:?}", result.warnings);
     let (changed, joined) = seen(&rule(text, "/experiments/0"), &rule(&edited, "/experiments/0"));
     assert!(changed == 0.0 && (joined - 0.4).abs() < 0.015, "{changed} {joined}");
 }
@@ -115,7 +115,7 @@ fn hash_version_1_moves_whole_buckets_of_its_own() {
 #[test]
 fn what_makes_no_split_is_refused() {
     for (arguments, expected) in [
-        (&["x", "--weights", "0.5,0.5"][..], "expected 3 weights, one an arm, but found 2"),
+        (&["x", "--weights", "0.5,0.5"][..], "expected 3 weights, one a variation, but found 2"),
         (&["x", "--weights", "0.5,0.5,0.5"], "with the sum 1, but found the sum 1.5"),
         (&["x", "--weights", "0.2,0.3,0.5", "--coverage", "2"], "--coverage: expected a share"),
         (&["xx", "--weights", "0.2,0.3,0.5"], "is it 'x'?"),

@@ -2,7 +2,7 @@
 //! Fastly's API.
 
 use clap::Args;
-use edge_personalizer::session::Limits;
+use edge_personalizer::session::RecordLimits;
 use edge_personalizer::session::stored::{Broken, Stored};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use crate::output::{self, Format, Outcome};
 use crate::target::fastly::kv_path;
 
 /// Whatever the settings allow: they are not known here.
-const WIDEST: Limits = Limits {
+const WIDEST: RecordLimits = RecordLimits {
     recent_views: usize::MAX,
     cart: usize::MAX,
     affinity: usize::MAX,

@@ -23,13 +23,21 @@ impl Fault {
         Self::new(format!("expected {what}, but found {}", describe(found)))
     }
 
+    pub(super) fn unknown_operator(name: &str) -> Self {
+        Self::new(format!("expected an operator, but found {name:?}, which never holds"))
+    }
+
     /// The same fault seen from one level further up: `step` is the key or the index that leads to it.
     #[must_use]
     pub fn under(mut self, step: impl fmt::Display) -> Self {
+        self.add_step(&step);
+        self
+    }
+
+    pub(crate) fn add_step(&mut self, step: &dyn fmt::Display) {
         let step = step.to_string().replace('~', "~0").replace('/', "~1");
         self.pointer.insert_str(0, &step);
         self.pointer.insert(0, '/');
-        self
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::Condition;
+use super::Clauses;
+use super::compile::Compiler;
 use super::fault::Fault;
 use super::javascript::{Actual, compare_text, equals_folded};
 use super::members::{Groups, Members};
@@ -49,7 +50,7 @@ pub(super) enum Operator {
     /// `$elemMatch` with operators: some element meets them.
     ElementTest(Box<Test>),
     /// `$elemMatch` with a condition: some element's members meet it.
-    ElementCondition(Condition),
+    ElementCondition(Clauses),
     /// `$size`.
     Size(Box<Test>),
     /// `$not`.
@@ -105,7 +106,7 @@ pub(super) fn is_operators(entries: &serde_json::Map<String, serde_json::Value>)
 }
 
 impl Test {
-    pub(super) fn compile(json: &serde_json::Value) -> Result<Self, Fault> {
+    pub(super) fn compile(json: &serde_json::Value, compiler: &mut Compiler) -> Result<Self, Fault> {
         Ok(match json {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(truth) => Self::Truth(*truth),
@@ -114,7 +115,7 @@ impl Test {
             serde_json::Value::Object(entries) if is_operators(entries) => {
                 let operators = entries.iter();
                 let operators = operators
-                    .map(|(name, operand)| Operator::compile(name, operand).map_err(|fault| fault.under(name)));
+                    .map(|(name, operand)| compiler.under(name, |compiler| Operator::compile(name, operand, compiler)));
                 Self::Operators(operators.collect::<Result<_, _>>()?)
             }
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => Self::Json(json.clone()),
@@ -152,7 +153,7 @@ impl Test {
 }
 
 impl Operator {
-    fn compile(name: &str, operand: &serde_json::Value) -> Result<Self, Fault> {
+    fn compile(name: &str, operand: &serde_json::Value, compiler: &mut Compiler) -> Result<Self, Fault> {
         if let Some(comparison) = name.strip_prefix("$v").and_then(Comparison::named) {
             return Ok(Self::Version { comparison, padded: padded(Actual::from(operand)).into() });
         }
@@ -176,22 +177,28 @@ impl Operator {
                 Self::InGroup { name: Actual::from(operand).to_text().into(), negated: name == "$notInGroup" }
             }
             "$all" | "$alli" => match operand {
-                serde_json::Value::Array(items) => Self::All { tests: compile_tests(items, insensitive)?, insensitive },
+                serde_json::Value::Array(items) => {
+                    Self::All { tests: compile_tests(items, insensitive, compiler)?, insensitive }
+                }
                 _ => Self::Never,
             },
             "$elemMatch" => match operand {
                 serde_json::Value::Object(entries) if is_operators(entries) => {
-                    Self::ElementTest(Box::new(Test::compile(operand)?))
+                    Self::ElementTest(Box::new(Test::compile(operand, compiler)?))
                 }
-                _ => Self::ElementCondition(Condition::compile(operand)?),
+                _ => Self::ElementCondition(Clauses::compile(operand, compiler)?),
             },
-            "$size" => Self::Size(Box::new(Test::compile(operand)?)),
-            "$not" => Self::Not(Box::new(Test::compile(operand)?)),
-            "$regex" | "$regexi" => {
-                Self::Pattern(operand.as_str().map_or_else(Pattern::never, |source| Pattern::new(source, insensitive)))
-            }
+            "$size" => Self::Size(Box::new(Test::compile(operand, compiler)?)),
+            "$not" => Self::Not(Box::new(Test::compile(operand, compiler)?)),
+            "$regex" | "$regexi" => Self::Pattern(match operand.as_str() {
+                Some(source) => Pattern::compile(source, insensitive, compiler)?,
+                None => Pattern::never(),
+            }),
             "$type" => operand.as_str().map_or(Self::Never, |name| Self::Type(name.into())),
-            _ => Self::Never,
+            unknown => {
+                compiler.note(Fault::unknown_operator(unknown));
+                Self::Never
+            }
         })
     }
 
@@ -218,7 +225,7 @@ impl Operator {
                 })
             }
             Self::ElementTest(test) => any_element(actual, |item| test.holds(Actual::from(item), groups)),
-            Self::ElementCondition(condition) => any_element(actual, |item| condition.matches(item, groups)),
+            Self::ElementCondition(condition) => any_element(actual, |item| condition.hold(item, groups)),
             Self::Size(test) => {
                 matches!(actual, Actual::Array(items) if test.holds(length(items), groups))
             }
@@ -230,9 +237,9 @@ impl Operator {
     }
 }
 
-fn compile_tests(items: &[serde_json::Value], insensitive: bool) -> Result<Vec<Test>, Fault> {
+fn compile_tests(items: &[serde_json::Value], insensitive: bool, compiler: &mut Compiler) -> Result<Vec<Test>, Fault> {
     let tests = items.iter().enumerate().map(|(index, item)| {
-        let test = Test::compile(item).map_err(|fault| fault.under(index))?;
+        let test = compiler.under(index, |compiler| Test::compile(item, compiler))?;
         Ok(if insensitive { test.fold() } else { test })
     });
     tests.collect()

@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use super::{Condition, Groups, lint};
+use super::{Condition, Groups, PatternBudget, lint};
 
 fn holds(condition: &Json, attributes: &Json) -> bool {
     Condition::compile(condition).unwrap().matches(attributes, &Groups::default())
@@ -138,4 +138,70 @@ fn the_strict_reader_names_what_the_evaluator_forgives() {
             "/$or"
         ]
     );
+}
+
+#[test]
+fn the_paths_of_a_condition_can_be_listed() {
+    let condition = json!({ "session.tier": 1, "$or": [{ "country": "FR" }, { "session.tier": 2, "cart": { "$elemMatch": { "sku": 1 } } }] });
+    let condition = Condition::compile(&condition).unwrap();
+    assert_eq!(condition.paths(), ["cart", "country", "session.tier"]);
+}
+
+#[test]
+fn a_large_pattern_never_matches_and_is_named_where_it_stands() {
+    let condition = json!({ "$or": [{ "path": { "$not": { "$regex": "(.{0,90}){0,90}z" } } }, { "a/b": { "$regexi": "x".repeat(2_000) } }] });
+    let compiled = Condition::compile(&condition).unwrap();
+    assert_eq!(compiled.cost(), 0);
+    let pointers = |faults: &[super::Fault]| faults.iter().map(|fault| fault.pointer.clone()).collect::<Vec<_>>();
+    assert_eq!(pointers(compiled.faults()), ["/$or/0/path/$not/$regex", "/$or/1/a~1b/$regexi"]);
+    assert_eq!(compiled.faults(), lint(&condition, None));
+    assert!(!holds(&json!({ "path": { "$regex": "(.{0,90}){0,90}z" } }), &json!({ "path": "z" })));
+}
+
+#[test]
+fn an_unknown_operator_is_named_by_the_compiler_too() {
+    let condition = json!({ "a": { "$regx": "x" } });
+    assert_eq!(Condition::compile(&condition).unwrap().faults(), lint(&condition, None));
+}
+
+#[test]
+fn a_set_of_conditions_shares_one_budget_for_its_patterns() {
+    let mut budget = PatternBudget::default();
+    // The largest that a single pattern may be.
+    let condition = json!({ "path": { "$regex": "(.{0,25}){0,25}z" } });
+    let compiled = (0..60).map(|_| Condition::compile_within(&condition, &mut budget)).collect::<Vec<_>>();
+    let fitting = compiled.iter().filter(|compiled| compiled.is_ok()).count();
+    assert_eq!(fitting, PatternBudget::SET / compiled[0].as_ref().unwrap().cost());
+    assert!(fitting < 20, "{fitting}");
+    let fault = compiled[59].as_ref().unwrap_err();
+    assert_eq!(fault.pointer, "/path/$regex");
+    assert!(fault.message.contains("no room left"), "{fault}");
+    // Patterns as people write them are small.
+    let mut budget = PatternBudget::default();
+    let usual = json!({ "path": { "$regex": "^/shop/(men|women)/[a-z0-9-]+$" } });
+    assert!((0..250).all(|_| Condition::compile_within(&usual, &mut budget).is_ok()));
+}
+
+#[test]
+fn a_condition_that_nests_too_deep_is_refused_before_the_stack_is_full() {
+    let nested = |levels: usize, wrap: fn(Json) -> Json| (0..levels).fold(json!({ "a": 1 }), |inner, _| wrap(inner));
+    let wraps: [fn(Json) -> Json; 4] = [
+        |inner| json!({ "$not": inner }),
+        |inner| json!({ "$or": [inner] }),
+        |inner| json!({ "a": { "$elemMatch": inner } }),
+        |inner| json!({ "a": { "$not": { "$size": inner["a"] } } }),
+    ];
+    // A quarter of the stack that Fastly's sandboxes have.
+    let small_stack = std::thread::Builder::new().stack_size(256 << 10);
+    let walk = move || {
+        for wrap in wraps {
+            let condition = Condition::compile(&nested(20, wrap)).unwrap();
+            let _ = condition.matches(&json!({ "a": [[1]] }), &Groups::default());
+            let fault = Condition::compile(&nested(65, wrap)).unwrap_err();
+            assert!(fault.message.contains("at most 64 levels"), "{fault}");
+            assert!(lint(&nested(65, wrap), None).iter().any(|found| found.message == fault.message));
+        }
+        let _ = Condition::compile(&nested(63, wraps[0])).unwrap().matches(&json!({}), &Groups::default());
+    };
+    small_stack.spawn(walk).unwrap().join().unwrap();
 }

@@ -77,7 +77,7 @@ fn namespace(case: &[Json]) -> Option<Outcome> {
 
 fn weights(case: &[Json]) -> Option<Outcome> {
     let [variations, expected] = case else { return None };
-    // A negative number of arms is none.
+    // A negative number of variations is none.
     let found = equal_weights(usize::try_from(variations.as_i64()?).unwrap_or(0));
     outcome(variations, &cut(expected.clone()), cut(json!(found)))
 }
@@ -120,7 +120,9 @@ fn sticky_bucket(case: &[Json]) -> Option<Outcome> {
     let result = result.experiment.map_or(Json::Null, |(_, result)| result_json(&result));
     let changed = evaluator.finish().sticky;
     drop(context);
-    changed.into_iter().for_each(|document| buckets.put(document));
+    for document in changed {
+        buckets.put(document);
+    }
     let after: Map<String, Json> = buckets
         .documents()
         .map(|document| (format!("{}||{}", document.attribute_name, document.attribute_value), json!(document)))

@@ -5,7 +5,7 @@
 
 use super::{IdentityFault, IdentityKeys, UserId};
 use crate::admit::Claims;
-use crate::mac::{MacKey, from_hex, to_hex};
+use crate::mac::MacKey;
 
 /// Bytes of the longest signature header: the time and [`MOST_SIGNATURES`].
 const LONGEST: usize = 1024;
@@ -18,7 +18,10 @@ const MOST_DIGITS: usize = 11;
 #[must_use]
 pub fn sign(key: &MacKey, user: &UserId, now: u64) -> String {
     let time = now.to_string();
-    format!("t={time},v1={}", to_hex(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()])))
+    format!(
+        "t={time},v1={}",
+        base16ct::lower::encode_string(&key.tag(&[time.as_bytes(), b".", user.as_str().as_bytes()]))
+    )
 }
 
 /// The user that the claims prove; `None` where they name none.
@@ -67,7 +70,7 @@ fn parse(text: &str) -> Option<(&str, Vec<Vec<u8>>)> {
                 }
                 time = Some(value);
             }
-            ("v1", value) if tags.len() < MOST_SIGNATURES => tags.push(from_hex(value)?),
+            ("v1", value) if tags.len() < MOST_SIGNATURES => tags.push(base16ct::mixed::decode_vec(value).ok()?),
             _ => {}
         }
     }

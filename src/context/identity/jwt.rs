@@ -2,24 +2,25 @@
 
 use serde_json::{Map, Value};
 
-use super::{IdentityFault, IdentityKeys, JwtSettings, UserId, jws};
+use super::{IdentityFault, IdentityKeys, JwtSettings, Proof, UserId, jws};
 use crate::rules::settings::identity::MOST_TOLERANCE;
 
 /// Bytes of a token, whatever the settings say: a header holds no more on the platform.
 const LONGEST_TOKEN: usize = 8000;
 
-/// The user that `token` proves at `now` (seconds since 1970).
+/// The user that `token` proves at `now` (seconds since 1970), with the claims that are `wanted`.
 pub(super) fn verify(
     token: &str,
     keys: &IdentityKeys,
     settings: &JwtSettings,
+    wanted: &[String],
     now: i64,
-) -> Result<UserId, IdentityFault> {
+) -> Result<Proof, IdentityFault> {
     if token.len() > settings.max_bytes.min(LONGEST_TOKEN) {
         return Err(IdentityFault::Malformed);
     }
     let payload = jws::verify(token, keys, &settings.algorithms)?;
-    let claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| IdentityFault::Malformed)?;
+    let mut claims: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| IdentityFault::Malformed)?;
     let leeway = i64::from(settings.leeway.min(MOST_TOLERANCE));
     // A token without an end would outlive every password change.
     let expires = date(&claims, "exp")?.ok_or(IdentityFault::Malformed)?;
@@ -37,7 +38,10 @@ pub(super) fn verify(
     if !is_for_us(claims.get("aud"), &settings.audience) {
         return Err(IdentityFault::Audience);
     }
-    claims.get(&settings.claim).and_then(Value::as_str).and_then(UserId::parse).ok_or(IdentityFault::UserId)
+    let user = claims.get(&settings.claim).and_then(Value::as_str).and_then(UserId::parse);
+    let user = user.ok_or(IdentityFault::UserId)?;
+    claims.retain(|name, _| wanted.contains(name));
+    Ok(Proof { user, claims })
 }
 
 /// A `NumericDate` in seconds, fractions cut off (RFC 7519, section 2).

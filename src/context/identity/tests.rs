@@ -23,7 +23,7 @@ fn at(seconds: i64) -> OffsetDateTime {
 
 /// Who makes a request with these headers at [`NOW`], as it arrives.
 fn who_makes(request: &HeaderMap, settings: &IdentitySettings, keys: &IdentityKeys) -> Identity {
-    identify(&Claims::of(request), request, settings, keys, at(NOW))
+    identify(&Claims::of(request), request, settings, &[], keys, at(NOW))
 }
 
 fn keys(secret: impl AsRef<[u8]>) -> IdentityKeys {
@@ -45,7 +45,7 @@ fn alice() -> UserId {
 }
 
 fn proven(name: &str) -> Identity {
-    Identity::Proven(UserId::parse(name).unwrap())
+    Identity::Proven(Proof::of(UserId::parse(name).unwrap()))
 }
 
 #[test]
@@ -56,5 +56,5 @@ fn a_user_id_holds_what_real_ids_hold_and_nothing_that_breaks_out() {
     for bad in ["", ".", "..", "a/b", "a b", "a\r\n", "é", "a%2e", "a#", "a?", "a;", "a^", &"x".repeat(129), "a,b"] {
         assert!(UserId::parse(bad).is_none(), "{bad:?}");
     }
-    assert_eq!(format!("{:?}", proven("alice")), "Proven(UserId(…))");
+    assert_eq!(format!("{:?}", proven("alice")), "Proven(Proof(…))");
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::rules::set::RuleSet;
 
-/// Which of the pointer's revisions serves.
+/// The role of the revision that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Arm {
+pub enum Role {
     /// `revision`, or the entries at their bare names.
     Active,
     /// The canary's: the visitor is within its share.
@@ -26,7 +26,7 @@ pub struct Served {
     /// The rules.
     pub set: Rc<RuleSet>,
     /// Which they are.
-    pub arm: Arm,
+    pub role: Role,
     /// Rules to decide by as well, for the log alone.
     pub shadow: Option<Rc<RuleSet>>,
 }

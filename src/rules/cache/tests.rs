@@ -1,26 +1,67 @@
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Arm, Notes, RuleCache, Rules};
+use super::{Notes, Role, RuleCache, Rules};
 use crate::platform::StoreError;
 use crate::rules::manifest::Manifest;
-use crate::rules::pack;
+use crate::rules::{RuleSet, RuleStores, pack};
 
 /// Stores in memory, and a sandbox that reads them.
 #[derive(Default)]
 struct World {
-    config: BTreeMap<String, String>,
-    kv: BTreeMap<String, Vec<u8>>,
-    down: bool,
+    stores: Stores,
     cache: RuleCache,
     uptime: Duration,
     staging: bool,
+}
+
+#[derive(Default)]
+struct Stores {
+    config: BTreeMap<String, String>,
+    kv: BTreeMap<String, Vec<u8>>,
+    down: bool,
     read: Vec<String>,
 }
 
+impl RuleStores for Stores {
+    fn config(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        self.read.push(key.to_owned());
+        if self.down { Err(StoreError::Failed) } else { Ok(self.config.get(key).cloned()) }
+    }
+
+    fn kv(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.down { Err(StoreError::Failed) } else { Ok(self.kv.get(key).cloned()) }
+    }
+
+    fn secret(&mut self, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Deref for World {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.stores
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Stores {
+        &mut self.stores
+    }
+}
+
 impl World {
+    /// A new sandbox over the same stores.
+    fn with(other: &Self) -> Self {
+        let stores = Stores { config: other.config.clone(), kv: other.kv.clone(), ..Stores::default() };
+        Self { stores, ..Self::default() }
+    }
+
     /// A revision of one route whose id is the revision's name, as `push` writes it.
     fn push(&mut self, revision: &str) {
         let entries = entries(revision);
@@ -36,13 +77,8 @@ impl World {
     }
 
     fn resolve_as(&mut self, unit: Option<&str>) -> (Rules, Notes) {
-        let Self { config, kv, down, cache, uptime, staging, read } = self;
-        let mut get = |key: &str| {
-            read.push(key.to_owned());
-            if *down { Err(StoreError::Failed) } else { Ok(config.get(key).cloned()) }
-        };
-        let mut get_kv = |key: &str| if *down { Err(StoreError::Failed) } else { Ok(kv.get(key).cloned()) };
-        let (rules, notes) = cache.resolve(&mut get, &mut get_kv, *staging, *uptime, |_| unit.map(str::to_owned));
+        let Self { cache, stores, uptime, staging, .. } = self;
+        let (rules, notes) = cache.resolve(stores, *staging, *uptime, |_| unit.map(str::to_owned));
         assert!(notes.lookups <= 16, "{} look-ups", notes.lookups);
         (rules, notes)
     }
@@ -76,13 +112,13 @@ fn describe(rules: &Rules) -> String {
             assert!(route.is_none_or(|route| route == name), "a set of one revision only");
             let shadow = served.shadow.as_ref().and_then(|set| set.revision.clone());
             let shadow = shadow.map(|name| format!(" shadow {name}")).unwrap_or_default();
-            let arm = match served.arm {
-                Arm::Active => "active",
-                Arm::Canary => "canary",
-                Arm::Previous => "previous",
-                Arm::Last => "last",
+            let role = match served.role {
+                Role::Active => "active",
+                Role::Canary => "canary",
+                Role::Previous => "previous",
+                Role::Last => "last",
             };
-            format!("{name} {arm}{shadow}")
+            format!("{name} {role}{shadow}")
         }
     }
 }
@@ -119,7 +155,7 @@ fn what_served_last_goes_on_where_the_pointer_names_nothing_that_is_there() {
     assert_eq!(world.serves(), "r1 active");
     world.point(&json!({ "revision": "r2", "previous": "r0" }));
     assert_eq!(world.serves(), "r1 last");
-    let mut cold = World { config: world.config.clone(), ..World::default() };
+    let mut cold = World::with(&world);
     assert_eq!(cold.serves(), "nothing", "a cold sandbox passes through");
 }
 
@@ -292,14 +328,14 @@ fn a_revision_written_by_hand_serves_without_manifest_and_follows_edits() {
 }
 
 #[test]
-fn a_previous_one_written_by_hand_serves_where_the_revision_has_used_up_the_look_ups() {
+fn a_previous_one_written_by_hand_serves_the_first_request_where_the_revision_is_absent() {
     let mut world = World::default();
     for (name, text) in entries("r6") {
         world.config.insert(format!("r6/{name}"), text);
     }
     world.point(&json!({ "revision": "r7", "previous": "r6" }));
     let (first, notes) = world.resolve_as(None);
-    assert_eq!(describe(&first), "nothing", "both together need one look-up more than there are");
+    assert_eq!(describe(&first), "r6 previous");
     assert_eq!(notes.faults.len(), 1, "only what is wrong is named: {:?}", notes.faults);
     assert_eq!(world.serves(), "r6 previous");
     world.later();
@@ -364,4 +400,238 @@ fn a_set_of_many_parts_that_falls_back_stays_within_the_look_ups() {
     world.later();
     // The first request may run out of look-ups; what it read is kept, and the next one has all.
     assert_eq!((first.as_str(), world.serves().as_str()), ("nothing", "r1 previous"));
+}
+
+const SEVEN: [&str; 7] = crate::rules::dictionary::DICTIONARIES;
+
+/// A revision of all seven dictionaries.
+fn seven(revision: &str) -> Vec<(&'static str, String)> {
+    SEVEN
+        .into_iter()
+        .map(|name| match name {
+            "routes" => (name, entries(revision)[0].1.clone()),
+            _ => (name, "{}".to_owned()),
+        })
+        .collect()
+}
+
+impl World {
+    fn push_seven(&mut self, revision: &str) {
+        let entries = seven(revision);
+        let manifest = Manifest::of(entries.iter().map(|(name, text)| (*name, text.as_str())), "");
+        self.write_seven(revision);
+        self.config.insert(format!("{revision}/manifest"), serde_json::to_string(&manifest).unwrap());
+    }
+
+    fn write_seven(&mut self, revision: &str) {
+        for (name, text) in seven(revision) {
+            self.config.insert(format!("{revision}/{name}"), text);
+        }
+    }
+}
+
+#[test]
+fn a_cold_sandbox_gives_a_canarys_visitor_the_canary() {
+    for is_pushed in [true, false] {
+        for shadow in [None, Some("r3")] {
+            let mut world = World::default();
+            for revision in ["r1", "r2", "r3"] {
+                if is_pushed { world.push_seven(revision) } else { world.write_seven(revision) }
+            }
+            let canary = json!({ "revision": "r2", "percent": 99.9999 });
+            world.point(&json!({ "revision": "r1", "canary": canary, "shadow": shadow }));
+            let served = world.serves_to(Some("somebody"));
+            assert!(served.starts_with("r2 canary"), "{served}, pushed: {is_pushed}, shadow {shadow:?}");
+            assert!(
+                !world.read.contains(&"r1/routes".to_owned()),
+                "of the stable one its settings alone: {:?}",
+                world.read
+            );
+            let expected = shadow.map_or("r2 canary".to_owned(), |shadow| format!("r2 canary shadow {shadow}"));
+            world.serves_to(Some("somebody"));
+            world.later();
+            assert_eq!(world.serves_to(Some("somebody")), expected, "the shadow is there from a later request on");
+        }
+    }
+}
+
+#[test]
+fn a_canary_asks_the_settings_of_what_serves_where_the_revision_is_absent() {
+    let mut world = World::default();
+    world.write_seven("r0");
+    world.write_seven("r2");
+    world.point(&json!({ "revision": "r1", "previous": "r0", "canary": { "revision": "r2", "percent": 99.9999 } }));
+    assert_eq!(world.serves_to(Some("somebody")), "r2 canary");
+    assert_eq!(World::with(&world).serves_to(None), "r0 previous");
+}
+
+#[test]
+fn one_broken_entry_of_a_revision_written_by_hand_leaves_the_first_request_the_previous_one() {
+    for staging in [false, true] {
+        for broken in SEVEN {
+            for text in [Some(r#"{"half": ["#), Some("[]"), None] {
+                let mut world = World { staging, ..World::default() };
+                world.write_seven("r6");
+                world.write_seven("r7");
+                match text {
+                    Some(text) => drop(world.config.insert(format!("r7/{broken}"), text.to_owned())),
+                    None => world.config.retain(|key, _| !key.starts_with("r7/")),
+                }
+                world.point(&json!({ "revision": "r7", "previous": "r6" }));
+                if staging && broken == "templates" && text.is_some() {
+                    // The second pointer is the one look-up too many: the next request goes on from there.
+                    world.serves();
+                }
+                let (rules, _) = world.resolve_as(None);
+                assert_eq!(describe(&rules), "r6 previous", "{broken}: {text:?}, staging: {staging}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_previous_one_that_was_pushed_is_found_to_be_that() {
+    let mut world = World::default();
+    world.push_seven("r6");
+    world.write_seven("r7");
+    world.config.insert("r7/routes".to_owned(), "{".to_owned());
+    world.point(&json!({ "revision": "r7", "previous": "r6" }));
+    for _ in 0..5 {
+        assert!(world.serves().starts_with("r6 "));
+        world.later();
+    }
+    world.read.clear();
+    assert_eq!(world.serves(), "r6 previous");
+    assert!(!world.read.iter().any(|key| key.starts_with("r6/")), "it never changes: {:?}", world.read);
+}
+
+#[test]
+fn half_an_edit_at_bare_names_leaves_the_last_rules_and_is_named_once() {
+    let whole = [("routes", r#"{"routes":[{"id":"bare","path":"/*"}]}"#), ("settings", r#"{"languages":["fr"]}"#)];
+    let parts = r#"{"parts":2,"routes":[{"id":"bare","path":"/*"}]}"#;
+    for (name, text) in [
+        ("routes", r#"{"routes":[{"id""#),
+        ("routes", r#"{"routes":7}"#),
+        ("routes", parts),
+        ("settings", r#"{"langu"#),
+        ("settings", "[]"),
+    ] {
+        let mut world = World::default();
+        for (name, text) in whole {
+            world.config.insert(name.to_owned(), text.to_owned());
+        }
+        assert_eq!(world.serves(), "bare active");
+        world.config.insert(name.to_owned(), text.to_owned());
+        for named in [1, 0, 0] {
+            world.later();
+            let (rules, notes) = world.resolve_as(None);
+            let Rules::Set(served) = &rules else { panic!("a set") };
+            assert_eq!(served.set.routes.len(), 1, "{name}: {text}");
+            assert_eq!(served.set.settings.languages, ["fr"], "{name}: {text}");
+            assert_eq!(notes.faults.len(), named, "{name}: {text}: {:?}", notes.faults);
+        }
+        world.config.insert("routes".to_owned(), r#"{"routes":[]}"#.to_owned());
+        world.config.insert("settings".to_owned(), "{}".to_owned());
+        world.later();
+        let Rules::Set(served) = world.resolve_as(None).0 else { panic!("a set") };
+        assert!(served.set.routes.is_empty() && served.set.settings.languages.is_empty(), "mended, it counts");
+    }
+}
+
+fn payload_world() -> World {
+    let mut world = World::default();
+    for revision in ["r1", "r2"] {
+        world.write_seven(revision);
+        let settings = json!({ "growthbook": { "kv_key": "gb" } }).to_string();
+        world.config.insert(format!("{revision}/settings"), settings);
+    }
+    world.kv.insert("gb".to_owned(), br#"{"features":{"hero":{"defaultValue":1}}}"#.to_vec());
+    world
+}
+
+fn has_hero(set: &RuleSet) -> bool {
+    set.definitions.features.json("hero").is_some()
+}
+
+#[test]
+fn a_payload_is_part_of_every_set() {
+    let mut world = payload_world();
+    world.point(&json!({ "revision": "r1", "shadow": "r2" }));
+    for _ in 0..2 {
+        world.serves();
+    }
+    let Rules::Set(served) = world.resolve_as(None).0 else { panic!("a set") };
+    assert!(has_hero(&served.set) && has_hero(&served.shadow.unwrap()));
+    world.point(&json!({ "revision": "r9", "previous": "r2" }));
+    world.later();
+    let Rules::Set(served) = world.resolve_as(None).0 else { panic!("a set") };
+    assert!(served.role == Role::Previous && has_hero(&served.set));
+    let World { cache, stores, uptime, .. } = &mut world;
+    let (set, _) = cache.resolve_named("r1", stores, false, *uptime);
+    assert!(has_hero(&set.unwrap()), "also of a revision that the pointer doesn't name");
+}
+
+#[test]
+fn a_payload_that_can_not_be_read_is_tried_again_soon() {
+    let mut world = payload_world();
+    world.point(&json!({ "revision": "r1" }));
+    let value = world.kv.remove("gb").unwrap();
+    assert_eq!(world.resolve_as(None).1.codes, ["growthbook-payload"]);
+    world.kv.insert("gb".to_owned(), value);
+    world.later();
+    let (rules, notes) = world.resolve_as(None);
+    let Rules::Set(served) = rules else { panic!("a set") };
+    assert!(has_hero(&served.set) && notes.codes.is_empty());
+}
+
+#[test]
+fn a_payload_that_breaks_keeps_the_last_good_one_and_is_named_once() {
+    for broken in [&br#"{"features":{"her"#[..], br#"{"features":[]}"#, br#"{"encryptedFeatures":"x"}"#, b"\xff"] {
+        let mut world = payload_world();
+        world.point(&json!({ "revision": "r1" }));
+        world.serves();
+        world.kv.insert("gb".to_owned(), broken.to_vec());
+        for named in [true, false] {
+            world.uptime += Duration::from_secs(60);
+            let (rules, notes) = world.resolve_as(None);
+            let Rules::Set(served) = rules else { panic!("a set") };
+            assert!(has_hero(&served.set));
+            assert_eq!(notes.faults.iter().any(|fault| fault.dictionary == "gb"), named, "{:?}", notes.faults);
+        }
+    }
+}
+
+#[test]
+fn a_revision_may_carry_a_payload_in_its_dictionaries() {
+    let dictionaries = json!({
+        "routes": { "routes": [{ "id": "r1", "path": "/*" }] },
+        "features": { "features": { "hero": { "defaultValue": 1 } }, "contextualBandits": { "cb": {} } },
+    });
+    let mut world = World::default();
+    world.kv.insert("r2".to_owned(), pack::write(dictionaries.as_object().unwrap()).unwrap());
+    for (name, dictionary) in dictionaries.as_object().unwrap() {
+        world.config.insert(format!("r1/{name}"), dictionary.to_string());
+    }
+    for (revision, store) in [("r1", "config"), ("r2", "kv")] {
+        world.point(&json!({ "revision": revision, "store": store }));
+        let (rules, notes) = world.resolve_as(None);
+        let Rules::Set(served) = rules else { panic!("a set: {:?}", notes.faults) };
+        assert!(has_hero(&served.set) && served.set.definitions.bandits.json("cb").is_some(), "{revision}");
+    }
+}
+
+#[test]
+fn a_definition_that_can_not_be_compiled_is_named_once_with_its_place() {
+    let mut world = payload_world();
+    let features = json!({ "features": { "bad": { "rules": [{ "coverage": "x" }] } } }).to_string();
+    world.config.insert("r1/features".to_owned(), features);
+    world.kv.insert("gb".to_owned(), br#"{"features":{"worse":{"rules":7}}}"#.to_vec());
+    world.point(&json!({ "revision": "r1" }));
+    let Rules::Set(served) = world.resolve_as(None).0 else { panic!("a set") };
+    assert!(served.set.take_faults().is_empty(), "nothing has been asked for");
+    served.set.look_over(7, 64);
+    let named: Vec<String> = served.set.take_faults().iter().map(ToString::to_string).collect();
+    assert!(named[0].starts_with("features/features/bad/rules/0/coverage: "), "{named:?}");
+    assert!(named[1].starts_with("gb/features/worse/rules: "), "{named:?}");
+    assert!(served.set.take_faults().is_empty(), "a fault is named once");
 }

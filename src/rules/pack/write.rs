@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::MAGIC;
 use crate::rules::path::Pattern;
+
+/// The member of the dictionary `features` that holds contextual bandits.
+const BANDITS: &str = "contextualBandits";
 
 /// A text's place: offset among the texts, and length.
 type Place = (usize, usize);
@@ -53,11 +56,15 @@ pub fn write(dictionaries: &Map<String, Value>) -> Result<Vec<u8>, String> {
         .collect();
     let features: Vec<(Place, Place)> =
         features.into_iter().map(|(key, text)| (texts.add(key), texts.add(&text))).collect();
-    let others: Vec<(Place, Place)> = dictionaries
+    let mut others: Vec<(Place, Place)> = dictionaries
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "routes" | "features"))
         .map(|(name, dictionary)| (texts.add(name), texts.add(&dictionary.to_string())))
         .collect();
+    // Contextual bandits stand beside the features, which have a table of their own.
+    if let Some(bandits) = dictionaries.get("features").and_then(|dictionary| dictionary.get(BANDITS)) {
+        others.push((texts.add("features"), texts.add(&json!({ BANDITS: bandits }).to_string())));
+    }
     let mut filed = Vec::new();
     let mut filing = Vec::new();
     for (anchor, indices) in anchors {

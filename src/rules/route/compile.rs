@@ -1,17 +1,21 @@
 //! A route from its stored form to its compiled one: every name is parsed, every fault has its place.
 
-use std::cell::OnceCell;
+use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Needs, Personalize, Route, RouteFault, Schedule};
-use crate::adapt::Adapt;
+use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteFault, RouteReads, Schedule};
+use crate::transform::media::Adapt;
 use crate::condition::Condition;
 use crate::rules::path::Pattern;
-use crate::rules::stored::{self, Action};
+use crate::attributes::FactSet;
+use crate::rules::settings::attributes::OwnAttributes;
+use crate::rules::stored::{self, Action, SessionUse};
 use crate::rules::template::{Source, Template};
+use crate::transform::body::BodyRules;
+use crate::transform::template::Templates;
 use crate::wire::headers::is_reserved;
 
 /// Statuses of a personalized request that count as failures where the route names none.
@@ -19,38 +23,36 @@ pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
 /// Longest id: it goes into headers and surrogate keys.
 const MAX_ID: usize = 64;
 
+/// What a route is compiled with: the rest of its rule set, as far as a route refers to it.
+#[derive(Debug)]
+pub struct Beside<'a> {
+    /// The templates of pages.
+    pub templates: &'a mut Templates,
+    /// The attributes that the site declares.
+    pub own: &'a OwnAttributes,
+}
+
 impl Route {
-    /// Compiles a stored route; `place` says where it stands.
+    /// Compiles a stored route; `place` says where it stands. Beside the route come the faults of those of its body's operations that are
+    /// left out.
     ///
     /// # Errors
     ///
     /// The first fault; the route can't be used.
-    pub fn compile(stored: stored::Route, place: &str) -> Result<Self, RouteFault> {
+    pub fn compile(
+        stored: stored::Route,
+        place: &str,
+        beside: &mut Beside<'_>,
+    ) -> Result<(Self, Vec<RouteFault>), RouteFault> {
         let at = |pointer: &'static str| move |message: String| (pointer.to_owned(), message);
         if !is_name(&stored.id) {
             let message = format!("expected 1 to {MAX_ID} of A-Z a-z 0-9 . _ -, but found '{}'", stored.id);
             return Err(("/id".to_owned(), message));
         }
         let pattern = Pattern::compile(&stored.path).map_err(at("/path"))?;
-        let when = match &stored.when {
-            None => None,
-            Some(when) => {
-                Some(Condition::compile(when).map_err(|fault| (format!("/when{}", fault.pointer), fault.message))?)
-            }
-        };
-        let methods = match &stored.methods {
-            None => vec![Method::GET, Method::HEAD],
-            Some(names) => {
-                let mut methods = Vec::with_capacity(names.len());
-                for (index, name) in names.iter().enumerate() {
-                    let method = Method::from_bytes(name.as_bytes()).ok().filter(|_| !name.is_empty());
-                    methods.push(method.ok_or_else(|| {
-                        (format!("/methods/{index}"), format!("expected an HTTP method, but found '{name}'"))
-                    })?);
-                }
-                methods
-            }
-        };
+        let when = stored.when.as_ref().map(Condition::compile).transpose();
+        let when = when.map_err(|fault| (format!("/when{}", fault.pointer), fault.message))?;
+        let methods = methods(stored.methods.as_deref())?;
         let host = stored.host.as_deref().map(host_pattern).transpose().map_err(at("/host"))?;
         let schedule = Schedule {
             from: moment(stored.schedule.from.as_deref()).map_err(at("/schedule/from"))?,
@@ -59,12 +61,12 @@ impl Route {
         if let (Some(from), Some(until)) = (schedule.from, schedule.until)
             && until <= from
         {
-            return Err((
-                "/schedule/until".to_owned(),
-                "expected a time after 'from', but found an earlier one".to_owned(),
-            ));
+            let message = "expected a time after 'from', but found an earlier one";
+            return Err(("/schedule/until".to_owned(), message.to_owned()));
         }
-        let action = compile_action(&stored, &pattern)?;
+        let action = compile_action(&stored, &pattern, beside.own)?;
+        let adapt = stored.adapt.as_ref().map(compile_adapt).transpose()?;
+        let (body, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), adapt.as_ref(), beside.templates);
         let mut route = Self {
             id: stored.id,
             place: place.to_owned(),
@@ -78,33 +80,86 @@ impl Route {
             feature_keys: stored.features,
             experiment_keys: stored.experiments,
             session: stored.session,
-            needs: Needs::default(),
-            adapt: stored.adapt.as_ref().map(compile_adapt).transpose()?,
-            html: stored.html,
-            json: stored.json,
-            body: OnceCell::new(),
+            reads: RouteReads::default(),
+            adapt,
+            body: Rc::new(body),
         };
+        route.derive(beside.own);
+        Ok((route, faults.into_iter().map(|fault| (fault.pointer, fault.message)).collect()))
+    }
+
+    /// What follows from the parts: the features and experiments that they name, and the attributes that they read.
+    fn derive(&mut self, own: &OwnAttributes) {
         let (mut features, mut experiments) = (Vec::new(), Vec::new());
-        for source in route.templates().into_iter().flat_map(Template::sources) {
-            match source {
-                Source::Feature(key) => features.push(key.clone()),
-                Source::Experiment(key) => experiments.push(key.clone()),
-                _ => {}
+        let mut reads = RouteReads::default();
+        for template in self.templates() {
+            reads.request = reads.request.and(template.facts(own));
+            for source in template.sources() {
+                match source {
+                    Source::Feature(key) => features.push(key.clone()),
+                    Source::Experiment(key) => experiments.push(key.clone()),
+                    _ => {}
+                }
             }
         }
-        for (keys, more) in [(&mut route.feature_keys, features), (&mut route.experiment_keys, experiments)] {
+        if let Some(when) = &self.when {
+            reads.choice = when.attributes_used().map(|name| own.facts(name)).collect();
+        }
+        for path in self.body.reads().iter() {
+            let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+            match name {
+                "feature" if !rest.is_empty() => features.push(rest.to_owned()),
+                "experiment" if !rest.is_empty() => experiments.push(rest.to_owned()),
+                _ => reads.body = reads.body.and(own.facts(name)),
+            }
+        }
+        if let Some(adapt) = &self.adapt {
+            let device = if adapt.uses_device() { FactSet::of("deviceType") } else { FactSet::NONE };
+            let network = if adapt.uses_network() { FactSet::of("network") } else { FactSet::NONE };
+            reads.request = reads.request.and(device).and(network);
+        }
+        if self.session.as_ref().is_some_and(SessionUse::is_sent) {
+            reads.request = reads.request.and(FactSet::of("session"));
+        }
+        self.reads = reads;
+        for (keys, more) in [(&mut self.feature_keys, features), (&mut self.experiment_keys, experiments)] {
             keys.extend(more);
             keys.sort();
             keys.dedup();
         }
-        route.needs = route.needs();
-        Ok(route)
     }
 }
 
-fn compile_action(stored: &stored::Route, pattern: &Pattern) -> Result<CompiledAction, RouteFault> {
+fn methods(names: Option<&[String]>) -> Result<Vec<Method>, RouteFault> {
+    let Some(names) = names else { return Ok(vec![Method::GET, Method::HEAD]) };
+    let read = |(index, name): (usize, &String)| {
+        let method = Method::from_bytes(name.as_bytes()).ok().filter(|_| !name.is_empty());
+        method.ok_or_else(|| (format!("/methods/{index}"), format!("expected an HTTP method, but found '{name}'")))
+    };
+    names.iter().enumerate().map(read).collect()
+}
+
+/// Where a redirect goes. The template's own text names scheme and host, or stays on the page's: no value can choose them.
+fn location(template: Template) -> Result<Template, String> {
+    let prefix = template.prefix();
+    let own_page = prefix.starts_with(['/', '?', '#']) && !prefix.starts_with("//") && !prefix.starts_with("/\\");
+    let authority = prefix.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+    let whole_host = authority.is_some_and(|(_, rest)| match rest.find(['/', '?', '#']) {
+        Some(end) => end > 0,
+        None => template.is_fixed() && !rest.is_empty(),
+    });
+    if own_page || whole_host {
+        return Ok(template);
+    }
+    Err(format!(
+        "expected a location that begins with '/' or with a whole 'https://host/', so that no value chooses the scheme or the host, \
+         but found '{prefix}' before the first value"
+    ))
+}
+
+fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes) -> Result<CompiledAction, RouteFault> {
     let template = |pointer: String, text: &str| -> Result<Template, RouteFault> {
-        let template = Template::compile(text).map_err(|message| (pointer.clone(), message))?;
+        let template = Template::compile(text, own).map_err(|message| (pointer.clone(), message))?;
         for source in template.sources() {
             let unknown = match source {
                 Source::PathParameter(name) => !pattern.names().any(|known| known == name),
@@ -112,10 +167,7 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern) -> Result<CompiledA
                 _ => false,
             };
             if unknown {
-                let names: Vec<_> = pattern.names().collect();
-                let message =
-                    format!("expected one of the path's names ({}), but found another in '{text}'", names.join(", "));
-                return Err((pointer, message));
+                return Err((pointer, unknown_name(pattern, text)));
             }
         }
         Ok(template)
@@ -162,7 +214,8 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern) -> Result<CompiledA
                     &|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308),
                     "301, 302, 303, 307 or 308",
                 )?,
-                location: template("/redirect/location".to_owned(), &redirect.location)?,
+                location: template("/redirect/location".to_owned(), &redirect.location)
+                    .and_then(|template| location(template).map_err(|message| ("/redirect/location".to_owned(), message)))?,
             })
         }
         Action::Personalize => {
@@ -207,6 +260,17 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern) -> Result<CompiledA
             })))
         }
     }
+}
+
+/// A template names a part of the path that the path doesn't have.
+fn unknown_name(pattern: &Pattern, text: &str) -> String {
+    let names: Vec<_> = pattern.names().collect();
+    if names.is_empty() {
+        return format!(
+            "expected a path with a name, as '/shop/{{id}}' or '/shop/*' (path.rest), but found '{text}' on a path without one"
+        );
+    }
+    format!("expected one of the path's names ({}), but found another in '{text}'", names.join(", "))
 }
 
 fn compile_adapt(stored: &serde_json::Value) -> Result<Adapt, RouteFault> {
@@ -295,7 +359,9 @@ mod tests {
     use time::macros::datetime;
 
     fn compile(json: serde_json::Value) -> Result<Route, RouteFault> {
-        Route::compile(serde_json::from_value(json).unwrap(), "routes/routes/0")
+        let mut templates = Templates::new([]);
+        let beside = &mut Beside { templates: &mut templates, own: &OwnAttributes::default() };
+        Route::compile(serde_json::from_value(json).unwrap(), "routes/routes/0", beside).map(|(route, _)| route)
     }
 
     fn fault(json: serde_json::Value) -> String {
@@ -336,6 +402,37 @@ mod tests {
         assert!(fault(serde_json::json!({ "id": "a", "path": "/a", "action": "redirect", "redirect": { "location": "/b", "status": 200 } }))
             .starts_with("/redirect/status"));
         assert!(fault(serde_json::json!({ "id": "a b", "path": "/a" })).starts_with("/id"));
+    }
+
+    #[test]
+    fn no_value_chooses_where_a_redirect_goes() {
+        let redirect = |path: &str, location: &str| {
+            compile(serde_json::json!({ "id": "a", "path": path, "action": "redirect", "redirect": { "location": location } }))
+        };
+        for location in ["/b/{path.rest}", "https://example.com/{path.rest}", "https://example.com", "?a={country}", "/{path.rest}"] {
+            assert!(redirect("/go/*", location).is_ok(), "{location}");
+        }
+        for location in [
+            "{path.rest}", "https://example.com{path.rest}", "https://{path.rest}/", "//{path.rest}", "/\\{path.rest}",
+            "ftp://example.com/", "javascript:{path.rest}", "https:///x", "//example.com/x",
+        ] {
+            let (pointer, message) = redirect("/go/*", location).unwrap_err();
+            assert_eq!(pointer, "/redirect/location", "{location}");
+            assert!(message.contains("no value chooses the scheme or the host"), "{location}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_reads_follows_from_its_parts() {
+        let reads = |json: serde_json::Value| compile(json).unwrap().reads;
+        let route = reads(serde_json::json!({ "id": "a", "path": "/a", "when": { "deviceType": "mobile", "$not": { "segments": "vip" } },
+            "rewrite": { "path": "/{region.slug}", "set_query": { "u": "{user.id}" } } }));
+        assert_eq!(route.choice.names().collect::<Vec<_>>(), ["deviceType", "segments"]);
+        assert_eq!(route.request.names().collect::<Vec<_>>(), ["userId", "region"]);
+        let route = reads(serde_json::json!({ "id": "a", "path": "/a", "cache": {},
+            "html": [{ "select": "p", "inner": "{{ session.cart_quantity }} for {{ country }}", "when": { "loggedIn": true } }],
+            "json": { "set": [{ "pointer": "/d", "value": { "from": "deviceType" } }] } }));
+        assert_eq!(route.body.names().collect::<Vec<_>>(), ["loggedIn", "country", "deviceType", "session"]);
     }
 
     #[test]

@@ -1,7 +1,12 @@
-//! `settings.consent`: how consent is learnt.
+//! `settings.consent`: how consent is learnt. What protects a visitor fails closed: a part that can't be read or used means the
+//! strictest, and is named.
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::rules::fault::{self, Fault};
+use crate::wire::cookies::is_token;
 
 /// How consent is learnt; `settings.consent`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +19,107 @@ pub struct ConsentSettings {
     pub tcf: Option<TcfCookie>,
     /// Countries (ISO 3166-1 alpha-2) where consent comes first, instead of the built-in list. `["*"]` is everywhere.
     pub countries: Option<Vec<String>>,
+    /// What stands there and can't be read.
+    #[serde(skip)]
+    pub unreadable: Unreadable,
+}
+
+/// Parts of `settings.consent` that are there and can't be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The cookie or the TCF string: nobody knows how a visitor says yes or no, so nobody has said yes.
+    pub signals: bool,
+    /// The countries: nobody knows where consent comes first, so it does everywhere.
+    pub countries: bool,
+}
+
+impl ConsentSettings {
+    /// What counts where nothing can be read: nobody has agreed, and everybody must.
+    #[must_use]
+    pub fn strictest() -> Self {
+        Self { unreadable: Unreadable { signals: true, countries: true }, ..Self::default() }
+    }
+
+    /// Reads `settings.consent` member by member, so that one mistake costs no other member. Each is a fault of `settings`.
+    #[must_use]
+    pub fn read(value: Value, faults: &mut Vec<Fault>) -> Self {
+        let mut members = match value {
+            Value::Object(members) => members,
+            other => {
+                let message = format!("expected an object, but found {}", kind_of(&other));
+                faults.push(Fault::new("settings", "/consent", message));
+                return Self::strictest();
+            }
+        };
+        let mut unreadable = Unreadable::default();
+        let cookie = signal(&mut members, "cookie", &mut unreadable, faults);
+        let tcf = signal(&mut members, "tcf", &mut unreadable, faults);
+        let countries = match members.remove("countries") {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(list)) => Some(countries(list, &mut unreadable, faults)),
+            Some(other) => {
+                unreadable.countries = true;
+                let message = format!("expected a list of texts, but found {}", kind_of(&other));
+                faults.push(Fault::new("settings", "/consent/countries", message));
+                None
+            }
+        };
+        for name in members.keys().filter(|name| *name != "$comment") {
+            let pointer = format!("/consent/{}", fault::escape(name));
+            faults.push(Fault::new("settings", pointer, "expected a known key, but found one that is ignored"));
+        }
+        Self { cookie, tcf, countries, unreadable }
+    }
+}
+
+/// One way in which a visitor can say yes.
+fn signal<T: for<'de> Deserialize<'de>>(
+    members: &mut Map<String, Value>,
+    name: &str,
+    unreadable: &mut Unreadable,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    let value = members.remove(name).filter(|value| !value.is_null())?;
+    match fault::read::<T>(&value.to_string()) {
+        Ok((signal, unknown)) => {
+            faults.extend(unknown.into_iter().map(|pointer| {
+                let pointer = format!("/consent/{name}{pointer}");
+                Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
+            }));
+            Some(signal)
+        }
+        Err((pointer, message)) => {
+            unreadable.signals = true;
+            faults.push(Fault::new("settings", format!("/consent/{name}{pointer}"), message));
+            None
+        }
+    }
+}
+
+fn countries(list: Vec<Value>, unreadable: &mut Unreadable, faults: &mut Vec<Fault>) -> Vec<String> {
+    let mut texts = Vec::with_capacity(list.len());
+    for (index, value) in list.into_iter().enumerate() {
+        match value {
+            Value::String(text) => texts.push(text),
+            other => {
+                unreadable.countries = true;
+                let message = format!("expected a text, but found {}", kind_of(&other));
+                faults.push(Fault::new("settings", format!("/consent/countries/{index}"), message));
+            }
+        }
+    }
+    texts
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }
 
 /// The site's own consent cookie. Its value is percent-decoded before it is compared, for many consent tools encode
@@ -54,6 +160,10 @@ pub struct ConsentRules {
     pub(crate) cookie: Option<CookieRule>,
     pub(crate) tcf: Option<TcfCookie>,
     pub(crate) countries: Option<Vec<String>>,
+    /// A way to say yes or no can't be used: nobody has said yes.
+    pub(crate) nobody_agreed: bool,
+    /// Nobody knows where consent comes first: it does everywhere.
+    pub(crate) everywhere: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -64,40 +174,65 @@ pub(crate) struct CookieRule {
 }
 
 impl ConsentRules {
-    /// Prepares the settings. A part that can't be used means that nobody has consented by it; the second value says
-    /// what is wrong, one sentence each.
+    /// Prepares the settings. A part that can't be used means the strictest: where it is the cookie or the TCF string, nobody has
+    /// agreed, and consent comes first everywhere (the site meant to ask); where it is a country, the latter. Each is a fault.
     #[must_use]
-    pub fn compile(settings: &ConsentSettings) -> (Self, Vec<String>) {
+    pub fn compile(settings: &ConsentSettings) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
-        let cookie = settings.cookie.as_ref().map(|cookie| {
-            if cookie.value.is_none() && cookie.pattern.is_none() {
-                faults
-                    .push("consent.cookie: expected a value or a pattern that means yes, but found neither".to_owned());
-            }
-            let pattern = cookie.pattern.as_ref().and_then(|pattern| match Regex::new(pattern) {
-                Ok(regex) => Some(regex),
-                Err(error) => {
-                    faults.push(format!(
-                        "consent.cookie.pattern: expected a regular expression, but found `{pattern}`: {error}"
-                    ));
-                    None
-                }
-            });
-            CookieRule { name: cookie.name.clone(), value: cookie.value.clone(), pattern }
-        });
-        if let Some(tcf) = &settings.tcf
-            && (tcf.purposes.is_empty() || tcf.purposes.iter().any(|purpose| !(1..=24).contains(purpose)))
-        {
-            faults.push(format!("consent.tcf.purposes: expected numbers from 1 to 24, but found {:?}", tcf.purposes));
-        }
-        for country in settings.countries.iter().flatten() {
+        let cookie = settings.cookie.as_ref().map(|cookie| usable_cookie(cookie, &mut faults));
+        let tcf = settings.tcf.as_ref().map(|tcf| usable_tcf(tcf, &mut faults));
+        let nobody_agreed = settings.unreadable.signals || !faults.is_empty();
+        for (index, country) in settings.countries.iter().flatten().enumerate() {
             let known = country == "*" || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
             if !known {
-                faults.push(format!(
-                    "consent.countries: expected two upper-case letters (ISO 3166-1) or `*`, but found `{country}`"
-                ));
+                let message = format!("expected two upper-case letters (ISO 3166-1) or `*`, but found `{country}`");
+                faults.push(Fault::new("settings", format!("/consent/countries/{index}"), message));
             }
         }
-        (Self { cookie, tcf: settings.tcf.clone(), countries: settings.countries.clone() }, faults)
+        let everywhere = settings.unreadable.countries || nobody_agreed || !faults.is_empty();
+        let rules = Self {
+            cookie: cookie.flatten(),
+            tcf: tcf.flatten(),
+            countries: settings.countries.clone(),
+            nobody_agreed,
+            everywhere,
+        };
+        (rules, faults)
     }
+}
+
+fn usable_cookie(cookie: &ConsentCookie, faults: &mut Vec<Fault>) -> Option<CookieRule> {
+    let before = faults.len();
+    let mut fault = |key: &str, message: String| {
+        faults.push(Fault::new("settings", format!("/consent/cookie{key}"), message));
+    };
+    if !is_token(&cookie.name) {
+        fault("/name", format!("expected a cookie's name (RFC 9110 token), but found `{}`", cookie.name));
+    }
+    if cookie.value.is_none() && cookie.pattern.is_none() {
+        fault("", "expected a value or a pattern that means yes, but found neither".to_owned());
+    }
+    let pattern = match cookie.pattern.as_ref().map(|pattern| (pattern, Regex::new(pattern))) {
+        None => None,
+        Some((_, Ok(regex))) => Some(regex),
+        Some((pattern, Err(error))) => {
+            fault("/pattern", format!("expected a regular expression, but found `{pattern}`: {error}"));
+            None
+        }
+    };
+    let rule = CookieRule { name: cookie.name.clone(), value: cookie.value.clone(), pattern };
+    (faults.len() == before).then_some(rule)
+}
+
+fn usable_tcf(tcf: &TcfCookie, faults: &mut Vec<Fault>) -> Option<TcfCookie> {
+    let before = faults.len();
+    if !is_token(&tcf.cookie) {
+        let message = format!("expected a cookie's name (RFC 9110 token), but found `{}`", tcf.cookie);
+        faults.push(Fault::new("settings", "/consent/tcf/cookie", message));
+    }
+    if tcf.purposes.is_empty() || tcf.purposes.iter().any(|purpose| !(1..=24).contains(purpose)) {
+        let message = format!("expected numbers from 1 to 24, but found {:?}", tcf.purposes);
+        faults.push(Fault::new("settings", "/consent/tcf/purposes", message));
+    }
+    (faults.len() == before).then(|| tcf.clone())
 }

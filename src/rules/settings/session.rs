@@ -62,7 +62,7 @@ pub struct SessionSettings {
     /// Milliseconds for which it is left alone.
     pub breaker_ms: u64,
     /// How much of a record counts.
-    pub limits: Limits,
+    pub limits: RecordLimits,
 }
 
 impl Default for SessionSettings {
@@ -80,7 +80,7 @@ impl Default for SessionSettings {
             max_bytes: 64 * 1024,
             breaker_failures: 3,
             breaker_ms: 10_000,
-            limits: Limits::default(),
+            limits: RecordLimits::default(),
         }
     }
 }
@@ -97,7 +97,7 @@ impl SessionSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
-pub struct Limits {
+pub struct RecordLimits {
     /// Recent views.
     pub recent_views: usize,
     /// Lines in the cart.
@@ -114,7 +114,7 @@ pub struct Limits {
     pub value_bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for RecordLimits {
     fn default() -> Self {
         Self {
             recent_views: 50,
@@ -128,7 +128,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl RecordLimits {
     /// These limits, none above what the service is built for.
     #[must_use]
     pub fn bounded(self) -> Self {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::cookies::SameSite;
+use http::HeaderValue;
+
+use crate::wire::cookies::{SameSite, SetCookie};
 
 /// Where sticky buckets are kept; `settings.sticky`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +23,26 @@ pub struct StickySettings {
     pub max_bytes: usize,
 }
 
+impl StickySettings {
+    /// The cookie's name where the settings give none.
+    pub const COOKIE: &str = "ep_sticky";
+
+    /// Whether a cookie can be made of these settings.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.render("1", 0).is_some()
+    }
+
+    /// The `Set-Cookie` value that makes a client keep `value` for so long; `None` where the settings make no valid cookie.
+    pub(crate) fn render(&self, value: &str, seconds: u32) -> Option<HeaderValue> {
+        let max_age = Some(seconds);
+        let domain = self.domain.as_deref();
+        SetCookie { name: &self.cookie, value, domain, max_age, same_site: self.same_site }.render()
+    }
+}
+
 impl Default for StickySettings {
     fn default() -> Self {
-        Self { cookie: "ep_sticky".to_owned(), domain: None, days: 180, same_site: SameSite::Lax, max_bytes: 2048 }
+        Self { cookie: Self::COOKIE.to_owned(), domain: None, days: 180, same_site: SameSite::Lax, max_bytes: 2048 }
     }
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::cookies::SameSite;
+use http::HeaderValue;
+
+use crate::wire::cookies::{SameSite, SetCookie};
 
 /// Where the visitor id is kept; `settings.visitor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +19,29 @@ pub struct VisitorSettings {
     pub days: u32,
     /// Whether other sites' requests carry it.
     pub same_site: SameSite,
+    /// No cookie can be made of these: no id is made, kept or read, for it would be another one at every request.
+    #[serde(skip)]
+    pub unusable: bool,
 }
 
 impl Default for VisitorSettings {
     fn default() -> Self {
-        Self { cookie: "ep_vid".to_owned(), domain: None, days: 180, same_site: SameSite::Lax }
+        Self { cookie: "ep_vid".to_owned(), domain: None, days: 180, same_site: SameSite::Lax, unusable: false }
+    }
+}
+
+impl VisitorSettings {
+    /// Whether a cookie can be made of these settings.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        // As long as any id.
+        self.render("00000000000000000000000000000000", 0).is_some()
+    }
+
+    /// The `Set-Cookie` value that makes a client keep `value` for so long; `None` where the settings make no valid cookie.
+    pub(crate) fn render(&self, value: &str, seconds: u32) -> Option<HeaderValue> {
+        let max_age = Some(seconds);
+        let domain = self.domain.as_deref();
+        SetCookie { name: &self.cookie, value, domain, max_age, same_site: self.same_site }.render()
     }
 }

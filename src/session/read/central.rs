@@ -1,6 +1,6 @@
 //! Asking the central backend, the source of truth.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -143,7 +143,12 @@ fn read<P: Platform>(
     }
     let bytes = bounded(platform, response.body, settings.max_bytes, deadline)?;
     let object: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| SessionFault::Malformed)?;
-    let patch = Patch::read(&object, &settings.limits, &mut Vec::new());
+    let mut issues = Vec::new();
+    let patch = Patch::read(&object, &settings.limits, &mut issues);
+    // Of an answer with mistakes alone nobody can say that it means an empty session.
+    if !issues.is_empty() && patch == Patch::default() {
+        return Err(SessionFault::Malformed);
+    }
     // Without a time of its own, the record counts as of the moment it was asked for: whatever happened later isn't
     // in it.
     let updated_at = object.get("updated_at").and_then(time_ms).unwrap_or(asked_at);
@@ -161,7 +166,11 @@ fn bounded<P: Platform>(
     let mut bytes = Vec::new();
     let mut chunk = [0; CHUNK];
     loop {
-        let length = body.read(&mut chunk).map_err(|_| SessionFault::Malformed)?;
+        let length = body.read(&mut chunk).map_err(|error| {
+            // The platform doesn't say of every error which it is: one that comes after the budget was a time-out.
+            let late = error.kind() == ErrorKind::TimedOut || platform.uptime() >= deadline;
+            if late { SessionFault::TimedOut } else { SessionFault::BrokenOff }
+        })?;
         if length == 0 {
             return Ok(bytes);
         }
@@ -183,9 +192,7 @@ fn accept(found: &mut Found, answer: Answer, asked_at: i64, settings: &SessionSe
     let update = match answer {
         Answer::Session(update) => Some(update),
         // Everything the edge knew of is gone; what comes later may well be there.
-        Answer::Nothing if !current.stored.record().is_empty() => {
-            Some(Update::new(current.stored.updated_at(), Action::Delete))
-        }
+        Answer::Nothing if current.stored.exists() => Some(Update::new(current.stored.updated_at(), Action::Delete)),
         Answer::Nothing => None,
     };
     if let Some(update) = &update {

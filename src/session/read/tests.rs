@@ -275,3 +275,30 @@ fn ids_are_encoded_for_the_path_they_land_in() {
     let outcome = read(&fake, &wrong, OnMiss::Ask, &mut Breaker::default());
     assert_eq!(outcome.faults, [SessionFault::NoBackend]);
 }
+
+#[test]
+fn a_body_that_breaks_off_is_not_one_that_is_no_record() {
+    for (api, fault) in [
+        (Api::Resets(central()[..20].to_vec()), SessionFault::BrokenOff),
+        (Api::Drips(30, central()), SessionFault::TimedOut),
+        (answers(5, 200, "<html>"), SessionFault::Malformed),
+        (answers(5, 200, "{\"cart\":1}"), SessionFault::Malformed),
+    ] {
+        let outcome = read(&Fake::with_api(api), &settings(), OnMiss::Ask, &mut Breaker::default());
+        assert_eq!(outcome.faults, [fault]);
+    }
+}
+
+#[test]
+fn an_empty_record_is_known_and_a_deleted_one_is_none() {
+    let empty = |fields: serde_json::Value| json!({ "updated_at": NOW_MS - 5000, "sync": fields["sync"], "cart": fields["cart"] });
+    let fake = Fake::default();
+    fake.put("user/alice", empty(json!({ "cart": [] })).to_string());
+    let outcome = read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default());
+    assert_eq!(
+        (outcome.to_string().as_str(), outcome.record.map(|record| record.cart)),
+        ("fresh;age=5", Some(Vec::new()))
+    );
+    let fake = Fake::with_api(answers(1, 200, "{}"));
+    assert_eq!(read(&fake, &settings(), OnMiss::Ask, &mut Breaker::default()).state, State::Refreshed);
+}

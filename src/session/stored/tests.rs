@@ -16,7 +16,7 @@ impl Random {
 
 fn patch(value: &Value) -> Patch {
     let mut issues = Vec::new();
-    let patch = Patch::read(value.as_object().unwrap(), &Limits::default(), &mut issues);
+    let patch = Patch::read(value.as_object().unwrap(), &RecordLimits::default(), &mut issues);
     assert_eq!(issues, []);
     patch
 }
@@ -34,7 +34,7 @@ fn delete(ms: i64) -> Update {
 }
 
 /// Applies updates one by one, each to what was stored and read again.
-fn replay<'a>(updates: impl IntoIterator<Item = &'a Update>, limits: &Limits) -> Stored {
+fn replay<'a>(updates: impl IntoIterator<Item = &'a Update>, limits: &RecordLimits) -> Stored {
     let mut bytes = None;
     for update in updates {
         let mut stored = bytes.map_or_else(Stored::default, |bytes: Vec<u8>| Stored::parse(&bytes, limits).unwrap());
@@ -93,7 +93,7 @@ fn all_orders_of_five_updates_end_in_the_same_record() {
             put(5, json!({ "attributes": { "c": 1 } })),
         ],
     ];
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let (mut orders, mut diverged) = (0, 0);
     for updates in &sets {
         let expected = replay(updates, &limits);
@@ -143,13 +143,13 @@ fn random_update(random: &mut Random) -> Update {
 
 #[test]
 fn random_sequences_of_a_hundred_converge_whatever_is_repeated_or_late() {
-    // Limits so tight that entries are let go of all the time.
-    let tight = Limits { affinity: 4, attributes: 3, ..Limits::default() };
+    // RecordLimits so tight that entries are let go of all the time.
+    let tight = RecordLimits { affinity: 4, attributes: 3, ..RecordLimits::default() };
     let (mut runs, mut diverged) = (0, 0);
     for seed in 1..=40 {
         let mut random = Random(seed);
         let updates: Vec<Update> = (0..100).map(|_| random_update(&mut random)).collect();
-        for limits in [Limits::default(), tight] {
+        for limits in [RecordLimits::default(), tight] {
             let in_order = {
                 let mut sorted: Vec<&Update> = updates.iter().collect();
                 sorted.sort_by_key(|update| update.stamp());
@@ -182,7 +182,7 @@ fn random_sequences_of_a_hundred_converge_whatever_is_repeated_or_late() {
 
 #[test]
 fn a_merge_changes_what_it_names_and_a_put_everything() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let mut stored = replay(
         &[
             put(1, json!({ "cart": ["a"], "attributes": { "tier": "silver", "x": 1 } })),
@@ -204,7 +204,7 @@ fn a_merge_changes_what_it_names_and_a_put_everything() {
 
 #[test]
 fn a_late_update_does_not_bring_a_deleted_user_back() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let mut stored = replay(&[put(5, json!({ "cart": ["a"] })), delete(9)], &limits);
     assert!(stored.is_tombstone());
     for late in [put(8, json!({ "cart": ["a"] })), merge(9, json!({ "cart": ["a"] })), delete(3)] {
@@ -218,7 +218,7 @@ fn a_late_update_does_not_bring_a_deleted_user_back() {
 
 #[test]
 fn a_record_written_by_hand_is_read_and_kept_up() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let by_hand = br#"{ "updated_at": "2027-01-15T08:00:00Z", "cart": [{"sku":"a","colour":"red"}], "what": [1] }"#;
     let mut stored = Stored::parse(by_hand, &limits).unwrap();
     assert_eq!(stored.record().cart[0].sku, "a");
@@ -230,7 +230,7 @@ fn a_record_written_by_hand_is_read_and_kept_up() {
 
 #[test]
 fn other_versions_and_wrong_fields_are_read_as_far_as_they_go() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let newer = json!({
         "v": 9, "updated_at": 5, "cart": { "items": ["a"], "currency": "EUR" }, "segments": "vip", "recent_views": [1, "b"],
         "attributes": { "tier": "gold" }, "sync": { "base": "nonsense", "fields": { "cart": 1, "x/y": "1.0.0", "attributes/": "9.0.0" } },
@@ -244,7 +244,7 @@ fn other_versions_and_wrong_fields_are_read_as_far_as_they_go() {
 
 #[test]
 fn broken_records_are_told_apart() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     for bytes in [&b""[..], b"null", b"[]", b"{", b"\xff", b"\"x\"", b"{\"updated_at\":1}x"] {
         assert_eq!(Stored::parse(bytes, &limits), Err(Broken::NotJson), "{bytes:?}");
     }
@@ -258,7 +258,7 @@ fn broken_records_are_told_apart() {
 
 #[test]
 fn injection_strings_survive_as_data_and_nothing_else() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let nasty = [
         "</script><script>alert(1)</script>",
         "\"><img src=x>",
@@ -297,7 +297,7 @@ fn injection_strings_survive_as_data_and_nothing_else() {
 
 #[test]
 fn the_largest_record_within_the_limits_can_be_read_again() {
-    let limits = Limits::default();
+    let limits = RecordLimits::default();
     let name = |n: u64| format!("{n:\u{0}<128}");
     let names: Vec<String> = (0..50).map(name).collect();
     let many = |value: &Value| -> Value { (0..64).map(|n| (name(n), value.clone())).collect::<Map<_, _>>().into() };

@@ -1,9 +1,8 @@
 //! `ETag`s of rewritten answers: the origin's, and what it was rewritten with.
 
+use base16ct::lower::encode_string as hex;
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
-
-use crate::hex::hex;
 
 /// Starts every `ETag` made here: an origin's own that looks like it would have to be meant.
 const PREFIX: &str = "ep1";

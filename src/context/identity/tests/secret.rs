@@ -25,7 +25,7 @@ fn keys_come_as_base64_pem_and_jwk() {
                 "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..]) }),
     ] {
         let keys = keys(json!({ "keys": [key] }).to_string());
-        assert!(jwt::verify(&token, &keys, settings.jwt.as_ref().unwrap(), NOW).is_ok(), "{key}");
+        assert!(jwt::verify(&token, &keys, settings.jwt.as_ref().unwrap(), &[], NOW).is_ok(), "{key}");
     }
 }
 

@@ -48,8 +48,11 @@ fn the_tokens_of_the_standards_verify() {
     );
     let settings = JwtSettings { algorithms: ALL.to_vec(), claim: "iss".to_owned(), ..JwtSettings::default() };
     for token in [&a1, &a3] {
-        assert_eq!(jwt::verify(token, &keys, &settings, 1_300_819_379), Ok(UserId::parse("joe").unwrap()));
-        assert_eq!(jwt::verify(token, &keys, &settings, 1_300_819_410), Err(IdentityFault::Expired));
+        assert_eq!(
+            jwt::verify(token, &keys, &settings, &[], 1_300_819_379),
+            Ok(Proof::of(UserId::parse("joe").unwrap()))
+        );
+        assert_eq!(jwt::verify(token, &keys, &settings, &[], 1_300_819_410), Err(IdentityFault::Expired));
     }
     let a4 = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     assert_eq!(jws::verify(a4, &keys, ALL).unwrap(), b"Example of Ed25519 signing");
@@ -196,11 +199,11 @@ fn every_bit_and_every_truncation_of_a_token_is_refused() {
                 bytes[place] ^= 1 << bit;
                 let changed = String::from_utf8(bytes).unwrap();
                 tried += 1;
-                let result = jwt::verify(&changed, &keys, &settings, NOW);
+                let result = jwt::verify(&changed, &keys, &settings, &[], NOW);
                 accepted += usize::from(result.is_ok());
             }
             tried += 1;
-            accepted += usize::from(jwt::verify(&good[..place], &keys, &settings, NOW).is_ok());
+            accepted += usize::from(jwt::verify(&good[..place], &keys, &settings, &[], NOW).is_ok());
         }
     }
     println!("{tried} changed tokens, {accepted} accepted");
@@ -251,4 +254,18 @@ fn the_first_proof_that_holds_wins() {
         ("authorization", &format!("Bearer {good}")),
     ]);
     assert_eq!(who_makes(&request, &jwt_settings(ALL), &all_keys()), proven("alice"));
+}
+
+#[test]
+fn a_proof_carries_the_claims_that_were_asked_for_and_prints_none() {
+    let mut claims = good_claims();
+    claims["tier"] = json!("gold");
+    claims["email"] = json!("alice@example.com");
+    let token = hs256(&json!({ "alg": "HS256" }), &claims);
+    let request = headers(&[("cookie", &format!("session={token}"))]);
+    let wanted = ["tier".to_owned(), "absent".to_owned()];
+    let identity = identify(&Claims::of(&request), &request, &jwt_settings(ALL), &wanted, &all_keys(), at(NOW));
+    assert_eq!(identity.claim("tier"), Some(&json!("gold")));
+    assert_eq!((identity.claim("email"), identity.claim("absent")), (None, None));
+    assert_eq!(format!("{identity:?}"), "Proven(Proof(…))");
 }

@@ -3,13 +3,14 @@
 use serde_json::Value as Json;
 
 use super::Decision;
-use crate::context::Context;
-use crate::growthbook::{self, Evaluator, ExperimentResult, Source, StickyBuckets, StickyDocument};
+use crate::attributes::FactSet;
+use crate::context::{Context, RouteFacts};
+use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, StickyBuckets};
 use crate::rules::RuleSet;
 use crate::rules::route::Route;
 use crate::rules::settings::{PreviewMode, RedirectMode};
 
-/// What a visual arm may have.
+/// What a visual variation may have.
 pub const VISUAL_PARTS: [&str; 3] = ["domMutations", "css", "js"];
 
 /// What a visitor gets of a feature or an experiment.
@@ -17,14 +18,14 @@ pub const VISUAL_PARTS: [&str; 3] = ["domMutations", "css", "js"];
 pub struct Shown {
     /// The feature's or the experiment's key.
     pub key: String,
-    /// The feature's value, or the arm's key, as text; `None` where there is none.
+    /// The feature's value, or the variation's key, as text; `None` where there is none.
     pub text: Option<String>,
     /// The value as JSON.
     pub value: Json,
     /// Where it comes from.
     pub source: ShownSource,
-    /// The arm, where an experiment gave the value.
-    pub arm: Option<Arm>,
+    /// The variation, where an experiment gave the value.
+    pub variation: Option<Variation>,
     /// Whether the answer depends on it. A visual experiment's control changes nothing: its visitors get the page of those who
     /// don't take part, from the same place in the cache.
     pub shapes: bool,
@@ -39,25 +40,25 @@ pub enum ShownSource {
     Experiment,
 }
 
-/// An arm of an experiment.
+/// A variation of an experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arm {
+pub struct Variation {
     /// The experiment's key.
     pub experiment: String,
-    /// The arm's index.
-    pub variation: usize,
+    /// The variation's index.
+    pub index: usize,
     /// Whether the visitor takes part; those who don't get control.
     pub in_experiment: bool,
 }
 
-/// An arm that a visitor was assigned, ready for the log but for the unit's pseudonym.
+/// A variation that a visitor was assigned, ready for the log but for the unit's pseudonym.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exposed {
     /// The experiment's key.
     pub experiment: String,
-    /// The arm's index.
+    /// The variation's index.
     pub variation: usize,
-    /// The arm's key.
+    /// The variation's key.
     pub variation_key: String,
     /// The feature whose rule ran the experiment.
     pub feature: Option<String>,
@@ -65,8 +66,14 @@ pub struct Exposed {
     pub unit_type: String,
     /// Its value, in clear: it is hashed before it is logged.
     pub unit: String,
-    /// Whether the arm was remembered.
+    /// Whether the variation was remembered.
     pub sticky: bool,
+}
+
+impl Variation {
+    fn of(experiment: &str, result: &ExperimentResult<'_>) -> Self {
+        Self { experiment: experiment.to_owned(), index: result.variation, in_experiment: result.in_experiment }
+    }
 }
 
 impl Shown {
@@ -74,6 +81,24 @@ impl Shown {
     pub fn is_feature(&self) -> bool {
         matches!(self.source, ShownSource::Feature(_))
     }
+}
+
+/// The experiments of their own that may run on a request that `route` answers: those that it names, the visual ones of a page that is
+/// rewritten, and those that lead to another URL; the last two where their URL targets say so.
+pub fn experiments_on<'r>(rules: &'r RuleSet, route: &Route, url: &str) -> Vec<&'r Experiment> {
+    if rules.definitions.experiments.is_empty() {
+        return Vec::new();
+    }
+    let runs = |key: &str, experiment: &Experiment| {
+        names(route, key)
+            || (route.runs_visual_experiments() && is_visual(experiment) && experiment.includes_url(url))
+            || (route.is_personalized() && experiment.redirects_from(url))
+    };
+    rules.definitions.experiments.iter().filter(|(key, experiment)| runs(key, experiment)).map(|(_, of)| of).collect()
+}
+
+fn names(route: &Route, key: &str) -> bool {
+    route.experiment_keys.iter().any(|named| named == key)
 }
 
 /// Evaluates what `route` asks for.
@@ -85,35 +110,41 @@ pub fn evaluate(
     steps: Option<&mut Vec<String>>,
 ) {
     let definitions = &*rules.definitions;
-    let experiments = !definitions.experiments.is_empty() && route.is_personalized();
-    if route.feature_keys.is_empty() && route.experiment_keys.is_empty() && !experiments {
+    let experiments = experiments_on(rules, route, &context.url);
+    if route.feature_keys.is_empty() && experiments.is_empty() {
         return;
     }
-    let sticky = sticky_buckets(context);
-    let arguments = arguments(rules, context, sticky.as_ref());
+    let facts = context.on(route);
+    let sticky = sticky_buckets(rules, context);
+    let arguments = arguments(rules, context, &facts, sticky.as_ref());
     let mut evaluator = match steps {
         Some(steps) => Evaluator::explained(definitions, &arguments, steps),
         None => Evaluator::new(definitions, &arguments),
     };
+    let mut looked_at = FactSet::NONE;
     for key in &route.feature_keys {
+        looked_at = looked_at.and(rules.facts_of_feature(key).looked_at);
         let result = evaluator.feature(key);
         decision.shown.push(Shown {
             key: key.clone(),
             text: as_text(result.value),
             value: result.value.clone(),
             source: ShownSource::Feature(result.source),
-            arm: result.experiment.as_ref().map(|(experiment, arm)| arm_of(experiment.key(), arm)),
+            variation: result.experiment.as_ref().map(|(experiment, result)| Variation::of(experiment.key(), result)),
             shapes: true,
         });
     }
-    let named = |key: &str| route.experiment_keys.iter().any(|named| named == key);
-    for (key, experiment) in definitions.experiments.iter() {
-        // A page's experiments find it by their URL; elsewhere they run where a route names them.
-        if experiment.redirects() || !(named(key) || route.runs_visual_experiments()) {
+    let mut leads_away = false;
+    for experiment in experiments {
+        let key = experiment.key();
+        looked_at = looked_at.and(rules.facts_of_experiment(key).looked_at);
+        if experiment.redirects() {
+            leads_away = true;
             continue;
         }
+        let named = names(route, key);
         let result = evaluator.experiment(experiment);
-        if !result.in_experiment && !named(key) {
+        if !result.in_experiment && !named {
             continue;
         }
         decision.shown.push(Shown {
@@ -121,26 +152,33 @@ pub fn evaluate(
             text: Some(result.key.clone().into_owned()),
             value: result.value.clone(),
             source: ShownSource::Experiment,
-            arm: Some(arm_of(key, &result)),
-            shapes: named(key) || changes_page(result.value),
+            variation: Some(Variation::of(key, &result)),
+            shapes: named || changes_page(result.value),
         });
     }
-    let redirect = if experiments { evaluator.redirect() } else { None };
+    let redirect = if leads_away { evaluator.redirect() } else { None };
     let redirect = redirect.and_then(|redirect| Some((redirect.experiment.key().to_owned(), redirect.target?)));
     let effects = evaluator.finish();
+    decision.evaluated_by = rules.followed(looked_at);
     if context.person.permissions.expose {
         decision.exposures = effects.exposures.iter().map(exposed).collect();
     }
     if context.person.permissions.store {
         decision.sticky = effects.sticky;
     }
-    // A browser that lands where another experiment sends it on could be sent round in a circle: it stays, and was shown no arm.
+    // A browser that lands where another experiment sends it on could be sent round in a circle: it stays, and was shown no variation.
     match redirect {
         Some((key, target)) if leaves_page(rules, context, &target) && starts_redirects(rules, &target) => {
             decision.exposures.retain(|exposed| exposed.experiment != key);
         }
         redirect => decision.redirect = redirect,
     }
+}
+
+/// Whether an experiment has a variation that edits the page.
+fn is_visual(experiment: &Experiment) -> bool {
+    let edits = |variation: &Json| VISUAL_PARTS.iter().any(|part| variation.get(part).is_some());
+    experiment.variations().iter().any(edits)
 }
 
 /// Whether the browser itself goes to `target`, and not the edge in its place.
@@ -157,8 +195,13 @@ fn starts_redirects(rules: &RuleSet, url: &str) -> bool {
     rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url))
 }
 
-fn arguments<'a>(rules: &RuleSet, context: &'a Context, sticky: Option<&'a StickyBuckets>) -> growthbook::Context<'a> {
-    let mut arguments = growthbook::Context::new(context, context.now);
+fn arguments<'a>(
+    rules: &RuleSet,
+    context: &'a Context,
+    facts: &'a RouteFacts<'_>,
+    sticky: Option<&'a StickyBuckets>,
+) -> growthbook::Context<'a> {
+    let mut arguments = growthbook::Context::new(facts, context.now);
     arguments.url = &context.url;
     arguments.query_overrides = rules.settings.preview == PreviewMode::Open;
     arguments.sticky = sticky;
@@ -167,29 +210,15 @@ fn arguments<'a>(rules: &RuleSet, context: &'a Context, sticky: Option<&'a Stick
         arguments.forced_variations =
             preview.experiments.iter().map(|(key, variation)| (key.clone(), i64::from(*variation))).collect();
     }
-    // Who may not be bucketed has no id to hash; forced arms need none.
+    // Who may not be bucketed has no id to hash; forced variations need none.
     arguments.enabled = context.person.permissions.bucket || context.preview.is_some() || arguments.query_overrides;
     arguments
 }
 
-/// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered.
-fn sticky_buckets(context: &Context) -> Option<StickyBuckets> {
-    if !context.person.permissions.store {
-        return None;
-    }
-    let documents = context.sticky.iter().filter_map(|(key, assignments)| {
-        let (attribute_name, attribute_value) = key.split_once("||")?;
-        Some(StickyDocument {
-            attribute_name: attribute_name.to_owned(),
-            attribute_value: attribute_value.to_owned(),
-            assignments: assignments.clone(),
-        })
-    });
-    Some(StickyBuckets::belonging_to(context, documents))
-}
-
-fn arm_of(experiment: &str, result: &ExperimentResult<'_>) -> Arm {
-    Arm { experiment: experiment.to_owned(), variation: result.variation, in_experiment: result.in_experiment }
+/// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered, or nobody asks for it.
+fn sticky_buckets(rules: &RuleSet, context: &Context) -> Option<StickyBuckets> {
+    let remembers = rules.settings.sticky.is_some() && context.person.permissions.store;
+    remembers.then(|| StickyBuckets::belonging_to(context, context.sticky.iter().cloned()))
 }
 
 fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
@@ -210,7 +239,7 @@ fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
     }
 }
 
-/// Whether a visual arm changes anything.
+/// Whether a visual variation changes anything.
 fn changes_page(value: &Json) -> bool {
     VISUAL_PARTS.iter().filter_map(|part| value.get(part)).any(|part| match part {
         Json::Null => false,

@@ -30,8 +30,8 @@ pub enum Both<'s> {
 #[derive(PartialEq)]
 struct Got {
     value: String,
-    /// Experiment and arm, for those who take part.
-    arm: Option<String>,
+    /// Experiment and variation, for those who take part.
+    variation: Option<String>,
 }
 
 struct Visitor<'v> {
@@ -89,7 +89,7 @@ impl Sample {
             let visitor = Visitor { id, units, facts: &attributes };
             let context = Context::new(&visitor, self.now);
             let (old, new) = both.got(&context);
-            match (&old.arm, &new.arm) {
+            match (&old.variation, &new.variation) {
                 (Some(old), Some(new)) => moved += u32::from(old != new),
                 (Some(_), None) => left += 1,
                 (None, Some(_)) => joined += 1,
@@ -132,17 +132,17 @@ impl Both<'_> {
 fn feature(definitions: &Definitions, context: &Context<'_>, key: &str) -> Got {
     let mut evaluator = Evaluator::new(definitions, context);
     let result = evaluator.feature(key);
-    let arm = result.experiment.as_ref().filter(|(_, arm)| arm.in_experiment);
+    let variation = result.experiment.as_ref().filter(|(_, variation)| variation.in_experiment);
     Got {
         value: result.value.to_string(),
-        arm: arm.map(|(experiment, arm)| format!("{}:{}", experiment.key(), arm.key)),
+        variation: variation.map(|(experiment, variation)| format!("{}:{}", experiment.key(), variation.key)),
     }
 }
 
 fn experiment(definitions: &Definitions, context: &Context<'_>, experiment: &Experiment) -> Got {
     let mut evaluator = Evaluator::new(definitions, context);
     let result = evaluator.experiment(experiment);
-    let arm = result.in_experiment.then(|| result.key.clone().into_owned());
-    let value = arm.as_ref().map_or_else(|| "not in it".to_owned(), |key| format!("arm {key}"));
-    Got { value, arm }
+    let variation = result.in_experiment.then(|| result.key.clone().into_owned());
+    let value = variation.as_ref().map_or_else(|| "not in it".to_owned(), |key| format!("variation {key}"));
+    Got { value, variation }
 }

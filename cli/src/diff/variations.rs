@@ -21,7 +21,7 @@ const MOST_KINDS: usize = 32;
 
 /// One feature or experiment.
 #[derive(Debug, Serialize)]
-pub struct ArmsDiff {
+pub struct VariationsDiff {
     /// Its key.
     pub key: String,
     /// What became of it.
@@ -30,7 +30,7 @@ pub struct ArmsDiff {
     pub changes: Vec<Change>,
     /// The feature or segment by which it changes, where its own definition didn't.
     pub by: Option<String>,
-    /// Whose value or arm changes, for each kind of visitors that differs from the one before.
+    /// Whose value or variation changes, for each kind of visitors that differs from the one before.
     pub visitors: Vec<Shares>,
     /// What to think of before this goes live.
     pub warnings: Vec<String>,
@@ -58,7 +58,7 @@ pub struct Shares {
     pub visitors: u32,
     /// Get another value.
     pub changed: f64,
-    /// Go from one arm to another.
+    /// Go from one variation to another.
     pub moved: f64,
     /// Leave the experiment.
     pub left: f64,
@@ -71,7 +71,7 @@ pub struct Shares {
 /// Visitors who get `to` where they got `from`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Transition {
-    /// A value; an arm for an experiment of its own.
+    /// A value; a variation for an experiment of its own.
     pub from: String,
     /// The same.
     pub to: String,
@@ -80,12 +80,12 @@ pub struct Transition {
 }
 
 /// Features and experiments that differ.
-pub fn compare(a: &Side, b: &Side, visitors: u32, now: OffsetDateTime) -> (Vec<ArmsDiff>, Vec<ArmsDiff>) {
+pub fn compare(a: &Side, b: &Side, visitors: u32, now: OffsetDateTime) -> (Vec<VariationsDiff>, Vec<VariationsDiff>) {
     let sample = Sample::new(visitors, now);
     (features(a, b, &sample), experiments(a, b, &sample))
 }
 
-fn features(a: &Side, b: &Side, sample: &Sample) -> Vec<ArmsDiff> {
+fn features(a: &Side, b: &Side, sample: &Sample) -> Vec<VariationsDiff> {
     let (old, new) = (defined(a, "features"), defined(b, "features"));
     let own = differing(&old, &new);
     let touched = touched(a, b, &own, &old, &new);
@@ -116,7 +116,7 @@ fn features(a: &Side, b: &Side, sample: &Sample) -> Vec<ArmsDiff> {
     found
 }
 
-fn experiments(a: &Side, b: &Side, sample: &Sample) -> Vec<ArmsDiff> {
+fn experiments(a: &Side, b: &Side, sample: &Sample) -> Vec<VariationsDiff> {
     let (old, new) = (defined(a, "experiments"), defined(b, "experiments"));
     let own = differing(&old, &new);
     let bar = progress("evaluating experiments", own.len());
@@ -128,7 +128,7 @@ fn experiments(a: &Side, b: &Side, sample: &Sample) -> Vec<ArmsDiff> {
         if let (Some(was), Some(is)) = (was, is) {
             let units = units([Some(was), Some(is)]);
             let kinds = kinds([(a, &old), (b, &new)], &key);
-            // Arms are compared on the pages that the experiment is for: which pages those are is in the changes.
+            // Variations are compared on the pages that the experiment is for: which pages those are is in the changes.
             let compiled = [was, is].map(|json| {
                 let mut json = json.clone();
                 json.as_object_mut().map(|members| members.shift_remove("urlPatterns"));
@@ -146,13 +146,13 @@ fn experiments(a: &Side, b: &Side, sample: &Sample) -> Vec<ArmsDiff> {
     found
 }
 
-fn begin(key: &str, was: Option<&Value>, is: Option<&Value>, by: Option<String>) -> ArmsDiff {
+fn begin(key: &str, was: Option<&Value>, is: Option<&Value>, by: Option<String>) -> VariationsDiff {
     let (presence, changes) = match (was, is) {
         (Some(was), Some(is)) => (Presence::Changed, changes(was, is)),
         (None, _) => (Presence::Added, Vec::new()),
         (_, None) => (Presence::Removed, Vec::new()),
     };
-    ArmsDiff { key: key.to_owned(), is: presence, changes, by, visitors: Vec::new(), warnings: Vec::new() }
+    VariationsDiff { key: key.to_owned(), is: presence, changes, by, visitors: Vec::new(), warnings: Vec::new() }
 }
 
 /// Definitions by key, in one spelling.

@@ -28,7 +28,9 @@ pub fn warnings(was: &Experiment, is: &Experiment, visitors: &[Shares]) -> Vec<S
         ));
     }
     if old.bucket_version.unwrap_or(0) != new.bucket_version.unwrap_or(0) {
-        warnings.push(format!("experiment '{key}' forgets the arms that visitors' cookies remember (bucketVersion)."));
+        warnings.push(format!(
+            "experiment '{key}' forgets the variations that visitors' cookies remember (bucketVersion)."
+        ));
     }
     let split = |definition: &edge_personalizer::growthbook::stored::Experiment| -> Value {
         json!([definition.weights, definition.coverage, definition.ranges, definition.namespace, definition.filters])
@@ -36,7 +38,7 @@ pub fn warnings(was: &Experiment, is: &Experiment, visitors: &[Shares]) -> Vec<S
     let most = visitors.iter().map(|shares| shares.moved + shares.left).fold(0.0, f64::max);
     if order.is_empty() && split(old) != split(new) && most > 0.0 {
         warnings.push(format!(
-            "experiment '{key}' is split otherwise while it runs: up to {:.1} % of visitors have seen two arms, which biases its results. \
+            "experiment '{key}' is split otherwise while it runs: up to {:.1} % of visitors have seen two variations, which biases its results. \
              `personalizer reweight` finds the ranges that move the fewest; a new seed starts a clean phase.",
             most * 100.0
         ));

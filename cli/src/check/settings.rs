@@ -1,0 +1,145 @@
+//! Settings that can't be used as they are, and settings that are for development.
+
+use edge_personalizer::context::cookies::{SetCookie, is_token};
+use edge_personalizer::rules::settings::{PreviewMode, RegionOverride, Settings};
+use serde_json::Value;
+
+use super::Checked;
+use crate::countries;
+
+impl Checked<'_> {
+    /// Names cookies that no browser takes, countries that are none, and what must not go to production.
+    pub(super) fn settings(&mut self) {
+        let Some(json) = self.json("settings") else { return };
+        self.countries(json);
+        let settings = std::rc::Rc::clone(&self.rules.settings);
+        for (pointer, message) in open_settings(&settings) {
+            self.warn("settings", pointer, message);
+        }
+        let cookies = [
+            ("visitor", &settings.visitor.cookie, settings.visitor.domain.as_deref(), settings.visitor.same_site),
+            ("sticky", &settings.sticky.cookie, settings.sticky.domain.as_deref(), settings.sticky.same_site),
+        ];
+        for (name, cookie, domain, same_site) in cookies {
+            if (SetCookie { name: cookie, value: "", domain, max_age: None, same_site }).render().is_some() {
+                continue;
+            }
+            let (pointer, message) = if is_token(cookie) {
+                let domain = domain.unwrap_or_default();
+                let why = if cookie.to_ascii_lowercase().starts_with("__host-") {
+                    "no domain beside a cookie whose name begins with __Host-".to_owned()
+                } else {
+                    "a domain such as 'example.com', without a dot in front".to_owned()
+                };
+                ("domain", format!("expected {why}, but found '{domain}': no browser keeps such a cookie"))
+            } else {
+                let plain: String =
+                    cookie.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
+                let hint = if cookie.is_empty() { String::new() } else { format!(". Write '{plain}'") };
+                (
+                    "cookie",
+                    format!(
+                        "expected a cookie's name without spaces, ';' and '=', but found '{cookie}': no browser keeps such a cookie{hint}"
+                    ),
+                )
+            };
+            self.fault("settings", format!("/{name}/{pointer}"), message);
+        }
+    }
+
+    /// `consent.countries`, whose mistakes would let the edge track where it must not.
+    fn countries(&mut self, json: &Value) {
+        let Some(countries) = json.pointer("/consent/countries").filter(|countries| !countries.is_null()) else {
+            return;
+        };
+        let Some(list) = countries.as_array() else {
+            let code = countries.as_str().and_then(countries::meant).unwrap_or("DE");
+            let message = format!("expected a list of countries, such as [\"{code}\"], but found {countries}");
+            return self.fault("settings", "/consent/countries", message);
+        };
+        for (index, country) in list.iter().enumerate() {
+            let text = country.as_str();
+            if text.is_some_and(|text| text == "*" || countries::is_country(text)) {
+                continue;
+            }
+            let hint =
+                text.and_then(countries::meant).map(|code| format!(": did you mean \"{code}\"?")).unwrap_or_default();
+            let message = format!("expected two capital letters (ISO 3166-1) or \"*\", but found {country}{hint}");
+            self.fault("settings", format!("/consent/countries/{index}"), message);
+        }
+    }
+
+    /// Lists where an object belongs: the reader would take the members in their order, or drop what stands around them.
+    pub(super) fn lists_for_objects(&mut self) {
+        for (name, schema) in edge_personalizer::rules::schema::schemas() {
+            let own = self.folder.dictionaries.get(name).and_then(|source| source.json.as_ref().ok());
+            let mut found = Vec::new();
+            if let Some(json) = own {
+                lists(&schema, &schema, json, "", &mut found);
+            }
+            for pointer in found.into_iter().filter(|pointer| !pointer.is_empty()) {
+                self.fault(name, pointer, "expected an object { … }, but found a list");
+            }
+        }
+    }
+}
+
+/// Settings that let every visitor choose what they see: pointer and message.
+pub fn open_settings(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if settings.region_override == RegionOverride::Any {
+        let message = "expected 'none' outside local development, but found 'any': every visitor can choose a region by the header X-Geo-Region";
+        found.push(("/region_override", message.to_owned()));
+    }
+    if settings.preview == PreviewMode::Open {
+        let message = "expected 'signed' or 'off' outside local development, but found 'open': every visitor can choose a variation by the query";
+        found.push(("/preview", message.to_owned()));
+    }
+    found
+}
+
+/// Pointers of lists that a schema knows as objects.
+fn lists(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut Vec<String>) {
+    let shapes = shapes(root, node);
+    match json {
+        Value::Array(items) => {
+            let is = |shape: &&Value, name: &str| match shape.get("type") {
+                Some(Value::String(kind)) => kind == name,
+                Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
+                _ => false,
+            };
+            let open = shapes.iter().any(|shape| shape.get("type").is_none() || is(shape, "array"));
+            if !open && shapes.iter().any(|shape| is(shape, "object")) {
+                return found.push(pointer.to_owned());
+            }
+            let Some(node) = shapes.iter().find_map(|shape| shape.get("items")) else { return };
+            for (index, item) in items.iter().enumerate() {
+                lists(root, node, item, &format!("{pointer}/{index}"), found);
+            }
+        }
+        Value::Object(members) => {
+            for (key, value) in members {
+                let known = shapes.iter().find_map(|shape| shape.get("properties")?.get(key));
+                let any = || {
+                    shapes.iter().find_map(|shape| shape.get("additionalProperties")).filter(|node| node.is_object())
+                };
+                if let Some(node) = known.or_else(any) {
+                    lists(root, node, value, &format!("{pointer}/{}", super::escape(key)), found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a node may be: references followed, choices listed.
+fn shapes<'s>(root: &'s Value, node: &'s Value) -> Vec<&'s Value> {
+    if let Some(reference) = node.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return target.map(|target| shapes(root, target)).unwrap_or_default();
+    }
+    match ["anyOf", "oneOf"].iter().find_map(|choice| node.get(choice)?.as_array()) {
+        Some(options) => options.iter().flat_map(|option| shapes(root, option)).collect(),
+        None => vec![node],
+    }
+}

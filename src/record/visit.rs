@@ -1,0 +1,187 @@
+//! One request, recorded: what the steps learned becomes log lines. The visitor has been answered already.
+
+use std::time::Duration;
+
+use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap};
+use crate::admit::{Arrival, RequestHead, milliseconds};
+use crate::code::Code;
+use crate::context::Context;
+use crate::context::identity::{Identity, pseudonym};
+use crate::context::keys::Keys;
+use crate::context::preview::Preview;
+use crate::decide::Considered;
+use crate::fetch;
+use crate::mac::MacKey;
+use crate::platform::Platform;
+use crate::respond::Answered;
+use crate::rules::{Notes, Role, RuleSet};
+use crate::session::{State, WriteBack};
+
+/// Share of sandboxes that look rules over: a hundred sandboxes find a mistake, and none pays much for it.
+const CHECKING: f64 = 1.0 / 16.0;
+/// Most routes that one of them looks over: compiling a thousand would take what vCPU a request has.
+const CHECKED: usize = 64;
+
+/// What the steps of one request learned.
+pub struct Visit<'a> {
+    /// When it came.
+    pub arrival: &'a Arrival,
+    /// Its head.
+    pub head: &'a RequestHead,
+    /// The rules that it was decided by.
+    pub rules: Option<&'a RuleSet>,
+    /// Which of the pointer's revisions they are.
+    pub role: Option<Role>,
+    /// The facts and the decision.
+    pub considered: &'a Considered,
+    /// What was sent.
+    pub answered: &'a Answered,
+    /// What resolving the rules told.
+    pub notes: Notes,
+    /// How long that took.
+    pub rules_took: Duration,
+    /// Where the shadow's plan differs.
+    pub shadow: Option<ShadowDifference>,
+    /// The preview that the request brought.
+    pub preview: &'a Preview,
+    /// What the central backend said of sessions, to be stored.
+    pub writes: Vec<WriteBack>,
+    /// The sandbox's keys: one makes the pseudonyms of exposures.
+    pub keys: &'a mut Keys,
+}
+
+/// Stores what the session API said, and writes the log lines of one request.
+pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
+    let done = visit.arrival.elapsed(platform);
+    let Visit { arrival, head, rules, considered, answered, mut notes, .. } = visit;
+    let context = considered.context.as_ref();
+    let log_key = if considered.decision.exposures.is_empty() { None } else { visit.keys.identity(platform).log_key().cloned() };
+    let mut codes = codes_of(context, answered, visit.preview, &notes);
+    codes.extend(visit.keys.take_code());
+    if !considered.decision.exposures.is_empty() && log_key.is_none() {
+        // Ids go into logs as pseudonyms, or not at all.
+        codes.push(Code::ExposureNoKey);
+    }
+    if let Some(rules) = rules {
+        look_over(rules, arrival, head, &mut notes);
+        for write in visit.writes {
+            if write.perform(platform, &rules.settings.session).is_err() {
+                codes.push(Code::SessionWriteBack);
+            }
+        }
+    }
+    codes.extend((!notes.faults.is_empty()).then_some(Code::RuleFault));
+    codes.sort_unstable();
+    codes.dedup();
+
+    let time = super::timestamp(arrival.now);
+    let id = head.request_id.as_str();
+    let revision = rules.and_then(|rules| rules.revision.as_deref());
+    super::errors(platform, &time, id, revision, &notes.faults, &codes);
+    if let (Some(rules), Some(context), Some(key)) = (rules, context, &log_key) {
+        exposures(platform, head, rules, context, considered, answered, key, &time);
+    }
+    if !super::is_sampled(id, rules.map_or(1.0, |rules| rules.settings.log.sample)) {
+        return;
+    }
+    let runtime = platform.runtime();
+    let session = context.map(|context| &context.session).filter(|session| session.state != State::None);
+    let exchange = answered.exchange.as_ref();
+    super::decision(platform, &DecisionLine {
+        v: SCHEMA,
+        time,
+        request_id: id,
+        trace_id: &head.trace.trace_id,
+        pop: &runtime.pop,
+        service_version: runtime.service_version,
+        revision,
+        role: visit.role,
+        shadow: visit.shadow,
+        route: answered.route.as_deref(),
+        method: head.method.as_str(),
+        path: super::bounded(&head.path),
+        status: answered.status.as_u16(),
+        region: context.map(|context| context.region.id.as_str()),
+        country: context.and_then(Context::country).map(super::bounded),
+        variant: VariantMap(answered.variant()),
+        cache_key: exchange.and_then(fetch::key_hex),
+        backend: exchange.map(|exchange| exchange.backend.as_str()),
+        backend_path: exchange.map(|exchange| super::bounded(&exchange.path)),
+        fallback: answered.fallback.as_ref().map(|reason| reason.code()),
+        session: session.map(|session| session.state.as_str()),
+        session_age: session.and_then(|session| session.age),
+        session_ms: session.map(|session| session.timing.kv_ms + session.timing.api_ms.unwrap_or(0)),
+        preview: visit.preview.claims.is_some(),
+        errors: &codes,
+        cold: arrival.is_cold,
+        lookups: notes.lookups,
+        total_ms: milliseconds(answered.head_after),
+        done_ms: milliseconds(done),
+        rules_ms: milliseconds(visit.rules_took),
+        origin_ms: answered.origin.map(milliseconds),
+        vcpu_ms: arrival.vcpu_used(platform),
+        heap_mib: platform.heap_mib(),
+        bytes: answered.bytes,
+    });
+}
+
+/// Every code that the steps gave.
+fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, notes: &Notes) -> Vec<Code> {
+    let mut codes = answered.codes.clone();
+    codes.extend(notes.codes.iter().copied());
+    codes.extend(preview.error.map(|error| error.code()));
+    codes.extend(notes.store_error.map(|_| Code::ConfigStore));
+    if let Some(context) = context {
+        if let Identity::Rejected(fault) = &context.person.identity {
+            codes.push(fault.code());
+        }
+        codes.extend(context.session.faults.iter().map(|fault| fault.code()));
+        codes.extend(context.codes.iter().copied());
+    }
+    codes
+}
+
+/// A rule is compiled when a request comes near it, and its mistakes are named then. Of rules that nobody checked, some sandboxes
+/// compile others as well on their first request, so that a mistake is named before it is met.
+fn look_over(rules: &RuleSet, arrival: &Arrival, head: &RequestHead, notes: &mut Notes) {
+    if arrival.is_cold && !rules.is_checked && super::is_sampled(&head.request_id, CHECKING) {
+        rules.look_over(usize::try_from(arrival.now.unix_timestamp()).unwrap_or_default(), CHECKED);
+    }
+    notes.faults.extend(rules.take_faults());
+}
+
+/// One line for each variation that the visitor was assigned. `HEAD` shows nobody anything.
+#[allow(clippy::too_many_arguments)]
+fn exposures<P: Platform>(
+    platform: &P,
+    head: &RequestHead,
+    rules: &RuleSet,
+    context: &Context,
+    considered: &Considered,
+    answered: &Answered,
+    key: &MacKey,
+    time: &str,
+) {
+    if head.method == http::Method::HEAD {
+        return;
+    }
+    let not_shown = answered.not_shown.as_deref();
+    for exposed in &considered.decision.exposures {
+        super::exposure(platform, &ExposureLine {
+            v: SCHEMA,
+            timestamp: time,
+            request_id: &head.request_id,
+            revision: rules.revision.as_deref(),
+            experiment_id: &exposed.experiment,
+            variation_id: &exposed.variation_key,
+            variation: exposed.variation,
+            feature_id: exposed.feature.as_deref(),
+            unit_type: &exposed.unit_type,
+            unit_id: pseudonym(key, &exposed.unit_type, &exposed.unit),
+            sticky: exposed.sticky,
+            shown: not_shown.is_none(),
+            fallback: not_shown,
+            attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log.exposure_attributes),
+        });
+    }
+}
