@@ -311,7 +311,9 @@ mod tests {
         assert_eq!(names(FactSet::IDENTIFYING), ["id", "userId", "visitorId", "loggedIn", "segments", "session"]);
         assert!(FactSet::of("country").and(FactSet::own(3)).meets(FactSet::own(3)));
         assert!(FactSet::of("nobody").is_empty() && FactSet::own(MAX_OWN).is_empty());
-        assert!(FactSet::of("path").is_within(FactSet::OF_THE_URL) && !FactSet::of("region").is_within(FactSet::OF_THE_URL));
+        assert!(
+            FactSet::of("path").is_within(FactSet::OF_THE_URL) && !FactSet::of("region").is_within(FactSet::OF_THE_URL)
+        );
     }
 
     #[test]

@@ -141,11 +141,7 @@ impl Context {
             geo,
             person: Person::nobody(),
             preview,
-            sticky: settings
-                .sticky
-                .as_ref()
-                .map(|sticky| sticky.read(&Cookies::of(&head.headers)))
-                .unwrap_or_default(),
+            sticky: settings.sticky.as_ref().map(|sticky| sticky.read(&Cookies::of(&head.headers))).unwrap_or_default(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,

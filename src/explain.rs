@@ -258,7 +258,8 @@ fn routes(rules: &RuleSet, head: &RequestHead, context: &Context, trace: &Trace)
         let tried = trace.routes.iter().find(|(id, _)| *id == route.id);
         let why_not = tried.and_then(|(_, why_not)| *why_not);
         let blocked = route.when.as_ref().filter(|_| why_not == Some(NotMatched::When));
-        let blocked_by = blocked.and_then(|when| when.blocked_by(&context.on(route), rules.groups()).map(str::to_owned));
+        let blocked_by =
+            blocked.and_then(|when| when.blocked_by(&context.on(route), rules.groups()).map(str::to_owned));
         RouteStep { id: route.id.clone(), matched: tried.is_some() && why_not.is_none(), why_not, blocked_by }
     };
     rules.routes.candidates(&head.normal_path).into_iter().map(step).collect()

@@ -33,4 +33,3 @@ pub mod session;
 pub use ::growthbook;
 pub(crate) use ::growthbook::json_words;
 pub use ::growthbook::{condition, json_place};
-

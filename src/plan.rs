@@ -110,8 +110,7 @@ pub enum Privacy {
 impl Plan {
     fn new(route: Option<&Route>, action: Action, privacy: Privacy) -> Self {
         let route = route.map(|route| route.id.clone());
-        let terms =
-            Terms { route, privacy, cookies: Vec::new(), remembered: None, is_preview: false, revision: None };
+        let terms = Terms { route, privacy, cookies: Vec::new(), remembered: None, is_preview: false, revision: None };
         Self { action, terms, codes: Vec::new() }
     }
 
@@ -226,7 +225,14 @@ impl Planner<'_> {
         Plan::fetch(route, primary, privacy)
     }
 
-    fn answer(self, route: &Route, status: StatusCode, headers: HeaderMap, body: String, values: &PlanValues<'_>) -> Plan {
+    fn answer(
+        self,
+        route: &Route,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: String,
+        values: &PlanValues<'_>,
+    ) -> Plan {
         let mut variant = Variant::default();
         values.add_dimensions(self.rules, route.templates().into_iter(), &mut variant);
         values.add_variations(self.rules, &mut variant);

@@ -196,7 +196,9 @@ pub fn allowed_attributes(
 /// Whether an attribute may tell one visitor from the others. A URL may, by what is in its query.
 fn tells_who(own: &OwnAttributes, name: &str) -> bool {
     match attributes::find(name) {
-        Some(known) => (known.identifies && known.kind != Kind::Truth && name != "segments") || matches!(name, "url" | "query"),
+        Some(known) => {
+            (known.identifies && known.kind != Kind::Truth && name != "segments") || matches!(name, "url" | "query")
+        }
         None => own.find(name).is_none_or(|(_, own)| own.identifies),
     }
 }

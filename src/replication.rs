@@ -118,7 +118,11 @@ pub fn handle<P: Platform>(
     let limit = u64::try_from(settings.max_bytes()).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     if body.take(limit).read_to_end(&mut bytes).is_err() {
-        return Answer::refusal(StatusCode::BAD_REQUEST, Code::ReplicationBrokenOff, "the body broke off; send it again");
+        return Answer::refusal(
+            StatusCode::BAD_REQUEST,
+            Code::ReplicationBrokenOff,
+            "the body broke off; send it again",
+        );
     }
     if bytes.len() > settings.max_bytes() {
         let reason = format!("expected at most {} bytes; send smaller batches", settings.max_bytes());

@@ -12,8 +12,8 @@ pub use answered::{Answered, respond};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::context::preview;
-use crate::plan::{Privacy, Terms};
 use crate::plan::variant::{EDGE_VARIANT, Variant};
+use crate::plan::{Privacy, Terms};
 use crate::wire::headers::{remove_hop_by_hop, remove_where};
 
 /// The header that tells the client which revision of the rules served it.

@@ -104,46 +104,47 @@ fn personalize<P: Platform>(
     let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);
     // The visitor has been answered: what follows delays nobody.
     let shadow = served.shadow.as_deref();
-    let shadow = shadow.and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
+    let shadow =
+        shadow.and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
     let writes = considered.context.as_mut().map(|context| std::mem::take(&mut context.session.write_back));
-    record::record(platform, Visit {
-        arrival,
-        head: &head,
-        rules: Some(rules),
-        role: Some(served.role),
-        considered: &considered,
-        answered: &answered,
-        notes: resolved.notes,
-        rules_took: resolved.took,
-        shadow,
-        preview: &preview,
-        writes: writes.unwrap_or_default(),
-        keys: &mut facts.kept.keys,
-    });
+    record::record(
+        platform,
+        Visit {
+            arrival,
+            head: &head,
+            rules: Some(rules),
+            role: Some(served.role),
+            considered: &considered,
+            answered: &answered,
+            notes: resolved.notes,
+            rules_took: resolved.took,
+            shadow,
+            preview: &preview,
+            writes: writes.unwrap_or_default(),
+            keys: &mut facts.kept.keys,
+        },
+    );
 }
 
 /// Nothing is personalized: the kill switch is on, or no rules are usable.
-fn pass_through<P: Platform>(
-    platform: &P,
-    arrival: &Arrival,
-    head: &RequestHead,
-    resolved: Resolved,
-    body: P::Body,
-) {
+fn pass_through<P: Platform>(platform: &P, arrival: &Arrival, head: &RequestHead, resolved: Resolved, body: P::Body) {
     let plan = plan::passthrough(head, &Settings::default());
     let answered = respond::respond(platform, arrival, head, None, plan, resolved.took, body);
-    record::record(platform, Visit {
-        arrival,
-        head,
-        rules: None,
-        role: None,
-        considered: &Considered { context: None, decision: Decision::default() },
-        answered: &answered,
-        notes: resolved.notes,
-        rules_took: resolved.took,
-        shadow: None,
-        preview: &Preview::default(),
-        writes: Vec::new(),
-        keys: &mut crate::context::keys::Keys::default(),
-    });
+    record::record(
+        platform,
+        Visit {
+            arrival,
+            head,
+            rules: None,
+            role: None,
+            considered: &Considered { context: None, decision: Decision::default() },
+            answered: &answered,
+            notes: resolved.notes,
+            rules_took: resolved.took,
+            shadow: None,
+            preview: &Preview::default(),
+            writes: Vec::new(),
+            keys: &mut crate::context::keys::Keys::default(),
+        },
+    );
 }

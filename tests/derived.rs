@@ -13,8 +13,7 @@ use support::sessions::{by_user, by_visitor, codes, last_asked, put, record, sen
 use support::{NEW_YORK, Visit, header, text, visit};
 
 const PAGE: &str = "<html><head></head><body><p id=a>plain</p></body></html>";
-const PHONE: &str =
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
 
 /// An origin with a page, with JSON below `/api`, cacheable for all.
 fn site(asked: &Asked) -> Answer {
@@ -127,11 +126,17 @@ fn what_is_shown_decides_no_store_and_not_what_a_route_declares() {
     assert!(text(&answer).contains(">2<"), "{}", text(&answer));
     assert_eq!(keeps(&answer), "private, no-store");
     // Declared, and not shown: the visitor's own cache may keep it.
-    let host = with_route(json!({ "id": "page", "path": "/page", "session": {}, "cache": { "ttl": 60 }, "html": inner("{{ country }}") }));
+    let host = with_route(
+        json!({ "id": "page", "path": "/page", "session": {}, "cache": { "ttl": 60 }, "html": inner("{{ country }}") }),
+    );
     assert_eq!(keeps(&by_visitor("/page").send(&host)), "private, max-age=600");
     // Chosen by one user's id, by a segment; asked with one user's id.
-    for (when, user) in [(json!({ "userId": "alice" }), true), (json!({ "segments": { "$size": { "$gt": 0 } } }), false)] {
-        let host = with_route(json!({ "id": "page", "path": "/page", "when": when, "cache": { "ttl": 60 }, "rewrite": { "path": "/own" } }));
+    for (when, user) in
+        [(json!({ "userId": "alice" }), true), (json!({ "segments": { "$size": { "$gt": 0 } } }), false)]
+    {
+        let host = with_route(
+            json!({ "id": "page", "path": "/page", "when": when, "cache": { "ttl": 60 }, "rewrite": { "path": "/own" } }),
+        );
         let request = if user { by_user("alice", "/page") } else { by_visitor("/page") };
         assert_eq!(keeps(&request.send(&host)), "private, no-store", "{when}");
         assert_eq!(sent_path(&host), "/own");
@@ -162,10 +167,14 @@ fn a_banner_shows_in_one_variation_only() {
 
 #[test]
 fn regions_may_read_any_attribute() {
-    let host = with_route(json!({ "id": "page", "path": "/page", "rewrite": { "path": "/p/{region.slug}" }, "cache": {} }));
-    host.set("regions", &json!({ "regions": [
+    let host =
+        with_route(json!({ "id": "page", "path": "/page", "rewrite": { "path": "/p/{region.slug}" }, "cache": {} }));
+    host.set(
+        "regions",
+        &json!({ "regions": [
         { "id": "PHONES", "slug": "phones", "when": { "deviceType": "mobile" } },
-        { "id": "VIPS", "slug": "vips", "when": { "segments": { "$elemMatch": { "$eq": "vip" } } } } ] }));
+        { "id": "VIPS", "slug": "vips", "when": { "segments": { "$elemMatch": { "$eq": "vip" } } } } ] }),
+    );
     phone("/page").send(&host);
     assert_eq!(sent_path(&host), "/p/phones");
     let answer = by_visitor("/page").send(&host);
@@ -213,7 +222,11 @@ fn a_site_targets_by_facts_of_its_own() {
         (sent_path(&host), text(&received), keeps(&received).to_owned())
     };
     assert_eq!(asked("/group").0, "/g/business");
-    assert!(sent(&host, "edge-variant").unwrap().contains("customer*group=\"business\""), "{:?}", sent(&host, "edge-variant"));
+    assert!(
+        sent(&host, "edge-variant").unwrap().contains("customer*group=\"business\""),
+        "{:?}",
+        sent(&host, "edge-variant")
+    );
     assert_eq!(asked("/when").0, "/b2b");
     assert!(sent(&host, "edge-variant").is_none(), "it is in the variant only where it is used");
     assert_eq!(asked("/store").0, "/s/none", "a header that any client may send counts only where it is in the key");

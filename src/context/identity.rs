@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 pub use header::sign;
 pub use keys::{IdentityKeys, KeyFault};
 
-use crate::code::Code;
 use crate::admit::Claims;
+use crate::code::Code;
 use crate::mac::MacKey;
 pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
 pub use crate::session::subject::UserId;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::code::Code;
 use crate::admit::RequestHead;
+use crate::code::Code;
 use crate::mac::MacKey;
 use crate::rules::settings::{PreviewMode, Settings};
 use crate::wire::cookies::{Cookies, SameSite, SetCookie};

@@ -46,9 +46,9 @@ pub(super) fn body(
     let mut faults = Vec::new();
     let planned = route.body.plan(&rules.templates.borrow(), &request, &mut faults);
     let (dictionary, pointer) = route.place.split_once('/').unwrap_or((&route.place, ""));
-    rules.routes.note(faults.into_iter().map(|fault| {
-        Fault::new(dictionary, format!("/{pointer}{}", fault.pointer), fault.message)
-    }));
+    rules.routes.note(
+        faults.into_iter().map(|fault| Fault::new(dictionary, format!("/{pointer}{}", fault.pointer), fault.message)),
+    );
     planned
 }
 

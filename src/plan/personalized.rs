@@ -6,8 +6,7 @@ use super::exchange::{self, Exchange, Sharing, Target};
 use super::fallback::FallbackPlan;
 use super::values::{PlanValues, Redacted};
 use super::variant::Variant;
-use super::{Action, FetchPlan, facts, Plan, Privacy, insert_filled, own_target, personal};
-use crate::transform::media::accept_ch;
+use super::{Action, FetchPlan, Plan, Privacy, facts, insert_filled, own_target, personal};
 use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
 use crate::attributes::{DeviceClass, FactSet};
 use crate::code::Code;
@@ -18,6 +17,7 @@ use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::Place;
 use crate::transform::body::PlannedBody;
+use crate::transform::media::accept_ch;
 use crate::transform::reads::Reads;
 use crate::wire::headers::remove_spellings;
 use crate::wire::query;
@@ -68,9 +68,11 @@ impl PersonalizedRequest<'_> {
             primary.compare_versions(head);
         }
         // The request names the visitor in its path; the log must not.
-        if let Some(template) = personalize.path.as_ref().filter(|path| {
-            target.is_none() && path.facts(&rules.own).meets(rules.identifying())
-        }) {
+        if let Some(template) = personalize
+            .path
+            .as_ref()
+            .filter(|path| target.is_none() && path.facts(&rules.own).meets(rules.identifying()))
+        {
             primary.path = template.fill(&Redacted(values, &rules.own), Place::Path).unwrap_or_default();
         }
         let privacy = self.privacy(&primary, shared, &shown);
@@ -108,8 +110,7 @@ impl PersonalizedRequest<'_> {
         let identifying = rules.identifying();
         let decided_by = values.decision.chosen_by.and(values.decision.evaluated_by);
         rules.followed(self.candidate.route.reads.request).meets(identifying)
-            || (decided_by.meets(identifying)
-                && decided_by.meets(values.context.identified_by(rules)))
+            || (decided_by.meets(identifying) && decided_by.meets(values.context.identified_by(rules)))
     }
 
     /// The headers that go to the origin, as the route edits them.

@@ -55,7 +55,8 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let done = visit.arrival.elapsed(platform);
     let Visit { arrival, head, rules, considered, answered, mut notes, .. } = visit;
     let context = considered.context.as_ref();
-    let log_key = if considered.decision.exposures.is_empty() { None } else { visit.keys.identity(platform).log_key().cloned() };
+    let log_key =
+        if considered.decision.exposures.is_empty() { None } else { visit.keys.identity(platform).log_key().cloned() };
     let mut codes = codes_of(context, answered, visit.preview, &notes);
     codes.extend(visit.keys.take_code());
     if !considered.decision.exposures.is_empty() && log_key.is_none() {
@@ -87,42 +88,45 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let runtime = platform.runtime();
     let session = context.map(|context| &context.session).filter(|session| session.state != State::None);
     let exchange = answered.exchange.as_ref();
-    super::decision(platform, &DecisionLine {
-        v: SCHEMA,
-        time,
-        request_id: id,
-        trace_id: &head.trace.trace_id,
-        pop: &runtime.pop,
-        service_version: runtime.service_version,
-        revision,
-        role: visit.role,
-        shadow: visit.shadow,
-        route: answered.route.as_deref(),
-        method: head.method.as_str(),
-        path: super::bounded(&head.path),
-        status: answered.status.as_u16(),
-        region: context.map(|context| context.region.id.as_str()),
-        country: context.and_then(Context::country).map(super::bounded),
-        variant: VariantMap(answered.variant()),
-        cache_key: exchange.and_then(fetch::key_hex),
-        backend: exchange.map(|exchange| exchange.backend.as_str()),
-        backend_path: exchange.map(|exchange| super::bounded(&exchange.path)),
-        fallback: answered.fallback.as_ref().map(|reason| reason.code()),
-        session: session.map(|session| session.state.as_str()),
-        session_age: session.and_then(|session| session.age),
-        session_ms: session.map(|session| session.timing.kv_ms + session.timing.api_ms.unwrap_or(0)),
-        preview: visit.preview.claims.is_some(),
-        errors: &codes,
-        cold: arrival.is_cold,
-        lookups: notes.lookups,
-        total_ms: milliseconds(answered.head_after),
-        done_ms: milliseconds(done),
-        rules_ms: milliseconds(visit.rules_took),
-        origin_ms: answered.origin.map(milliseconds),
-        vcpu_ms: arrival.vcpu_used(platform),
-        heap_mib: platform.heap_mib(),
-        bytes: answered.bytes,
-    });
+    super::decision(
+        platform,
+        &DecisionLine {
+            v: SCHEMA,
+            time,
+            request_id: id,
+            trace_id: &head.trace.trace_id,
+            pop: &runtime.pop,
+            service_version: runtime.service_version,
+            revision,
+            role: visit.role,
+            shadow: visit.shadow,
+            route: answered.route.as_deref(),
+            method: head.method.as_str(),
+            path: super::bounded(&head.path),
+            status: answered.status.as_u16(),
+            region: context.map(|context| context.region.id.as_str()),
+            country: context.and_then(Context::country).map(super::bounded),
+            variant: VariantMap(answered.variant()),
+            cache_key: exchange.and_then(fetch::key_hex),
+            backend: exchange.map(|exchange| exchange.backend.as_str()),
+            backend_path: exchange.map(|exchange| super::bounded(&exchange.path)),
+            fallback: answered.fallback.as_ref().map(|reason| reason.code()),
+            session: session.map(|session| session.state.as_str()),
+            session_age: session.and_then(|session| session.age),
+            session_ms: session.map(|session| session.timing.kv_ms + session.timing.api_ms.unwrap_or(0)),
+            preview: visit.preview.claims.is_some(),
+            errors: &codes,
+            cold: arrival.is_cold,
+            lookups: notes.lookups,
+            total_ms: milliseconds(answered.head_after),
+            done_ms: milliseconds(done),
+            rules_ms: milliseconds(visit.rules_took),
+            origin_ms: answered.origin.map(milliseconds),
+            vcpu_ms: arrival.vcpu_used(platform),
+            heap_mib: platform.heap_mib(),
+            bytes: answered.bytes,
+        },
+    );
 }
 
 /// Every code that the steps gave.
@@ -167,21 +171,24 @@ fn exposures<P: Platform>(
     }
     let not_shown = answered.not_shown.as_deref();
     for exposed in &considered.decision.exposures {
-        super::exposure(platform, &ExposureLine {
-            v: SCHEMA,
-            timestamp: time,
-            request_id: &head.request_id,
-            revision: rules.revision.as_deref(),
-            experiment_id: &exposed.experiment,
-            variation_id: &exposed.variation_key,
-            variation: exposed.variation,
-            feature_id: exposed.feature.as_deref(),
-            unit_type: &exposed.unit_type,
-            unit_id: pseudonym(key, &exposed.unit_type, &exposed.unit),
-            sticky: exposed.sticky,
-            shown: not_shown.is_none(),
-            fallback: not_shown,
-            attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log.exposure_attributes),
-        });
+        super::exposure(
+            platform,
+            &ExposureLine {
+                v: SCHEMA,
+                timestamp: time,
+                request_id: &head.request_id,
+                revision: rules.revision.as_deref(),
+                experiment_id: &exposed.experiment,
+                variation_id: &exposed.variation_key,
+                variation: exposed.variation,
+                feature_id: exposed.feature.as_deref(),
+                unit_type: &exposed.unit_type,
+                unit_id: pseudonym(key, &exposed.unit_type, &exposed.unit),
+                sticky: exposed.sticky,
+                shown: not_shown.is_none(),
+                fallback: not_shown,
+                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log.exposure_attributes),
+            },
+        );
     }
 }

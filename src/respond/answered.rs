@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body::{self, BodyFault};
 use super::{ask_for_hints, conditional, error_page, finish_head};
+use crate::admit::microseconds;
 use crate::admit::{Arrival, RequestHead};
 use crate::code::Code;
 use crate::decide::Considered;
@@ -14,7 +15,6 @@ use crate::plan::fallback::FallbackPlan;
 use crate::plan::variant::Variant;
 use crate::plan::{Action, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, Terms};
 use crate::platform::{Caching, Platform, Response};
-use crate::admit::microseconds;
 use crate::rules::RuleSet;
 use crate::rules::settings::Limits;
 use crate::transform::body::{BodyMode, BodyPlan, Way};

@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use super::path::Pattern;
 use super::stored::{self, QueryPolicy, SessionUse};
 use super::template::Template;
-use crate::transform::media::Adapt;
 use crate::attributes::FactSet;
 use crate::condition::Condition;
 use crate::transform::body::BodyRules;
+use crate::transform::media::Adapt;
 
 /// The backend of a route that names none (design.md section 3).
 pub const DEFAULT_BACKEND: &str = "origin";

@@ -314,7 +314,11 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_a_fault() {
-        assert!(Template::compile("/{regoin.slug}", &OwnAttributes::default()).unwrap_err().ends_with("but found 'regoin.slug'"));
+        assert!(
+            Template::compile("/{regoin.slug}", &OwnAttributes::default())
+                .unwrap_err()
+                .ends_with("but found 'regoin.slug'")
+        );
         assert!(Template::compile("/{language", &OwnAttributes::default()).is_err());
         assert!(Template::compile("/language}", &OwnAttributes::default()).is_err());
     }

@@ -38,7 +38,8 @@ pub(super) fn compare<P: Platform>(
     };
     let decision = &considered.decision;
     let route = plan.terms.route.as_deref();
-    let region = |considered: &'_ Considered| considered.context.as_ref().map(|context: &Context| context.region.id.clone());
+    let region =
+        |considered: &'_ Considered| considered.context.as_ref().map(|context: &Context| context.region.id.clone());
     let (ours, theirs) = (region(&considered), region(real));
     let has_fallen_back = answered.fallback.is_some();
     let asked = answered.exchange.as_ref().filter(|_| !has_fallen_back).map(|exchange| exchange.path.as_str());
@@ -50,7 +51,8 @@ pub(super) fn compare<P: Platform>(
         path: (!has_fallen_back && path != asked).then(|| bounded(path.unwrap_or(NONE)).to_owned()),
     };
     for shown in &decision.shown {
-        let same_kind = real.decision.shown.iter().find(|real| real.key == shown.key && real.is_feature() == shown.is_feature());
+        let same_kind =
+            real.decision.shown.iter().find(|real| real.key == shown.key && real.is_feature() == shown.is_feature());
         if same_kind.is_none_or(|real| real.text != shown.text) {
             difference.features.insert(shown.key.clone(), shown.text.clone());
         }

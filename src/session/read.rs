@@ -11,10 +11,10 @@ use super::join::joined;
 use super::record::{Record, millis};
 use super::storage::Known;
 use super::write_back::WriteBack;
-pub use crate::rules::stored::OnMiss;
 use crate::code::Code;
 use crate::platform::{Kv, Platform, StoreError};
 use crate::rules::settings::session::SessionSettings;
+pub use crate::rules::stored::OnMiss;
 
 /// How good a session is. From the best to the worst, as far as there is a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

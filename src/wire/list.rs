@@ -30,7 +30,10 @@ mod tests {
 
     #[test]
     fn quotes_keep_their_commas() {
-        assert_eq!(split(r#"private="set-cookie, x", max-age=60,, public"#), [r#"private="set-cookie, x""#, "max-age=60", "public"]);
+        assert_eq!(
+            split(r#"private="set-cookie, x", max-age=60,, public"#),
+            [r#"private="set-cookie, x""#, "max-age=60", "public"]
+        );
         assert_eq!(split(r#"a="x\", y", b"#), [r#"a="x\", y""#, "b"]);
         assert_eq!(split(r#"a="unclosed, b"#), [r#"a="unclosed, b"#]);
         assert!(split(" , ").is_empty());

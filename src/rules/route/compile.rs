@@ -7,14 +7,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteFault, RouteReads, Schedule};
-use crate::transform::media::Adapt;
+use crate::attributes::FactSet;
 use crate::condition::Condition;
 use crate::rules::path::Pattern;
-use crate::attributes::FactSet;
 use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::stored::{self, Action, SessionUse};
 use crate::rules::template::{Source, Template};
 use crate::transform::body::BodyRules;
+use crate::transform::media::Adapt;
 use crate::transform::template::Templates;
 use crate::wire::headers::is_reserved;
 
@@ -157,7 +157,11 @@ fn location(template: Template) -> Result<Template, String> {
     ))
 }
 
-fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes) -> Result<CompiledAction, RouteFault> {
+fn compile_action(
+    stored: &stored::Route,
+    pattern: &Pattern,
+    own: &OwnAttributes,
+) -> Result<CompiledAction, RouteFault> {
     let template = |pointer: String, text: &str| -> Result<Template, RouteFault> {
         let template = Template::compile(text, own).map_err(|message| (pointer.clone(), message))?;
         for source in template.sources() {
@@ -214,8 +218,9 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes
                     &|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308),
                     "301, 302, 303, 307 or 308",
                 )?,
-                location: template("/redirect/location".to_owned(), &redirect.location)
-                    .and_then(|template| location(template).map_err(|message| ("/redirect/location".to_owned(), message)))?,
+                location: template("/redirect/location".to_owned(), &redirect.location).and_then(|template| {
+                    location(template).map_err(|message| ("/redirect/location".to_owned(), message))
+                })?,
             })
         }
         Action::Personalize => {
@@ -407,14 +412,25 @@ mod tests {
     #[test]
     fn no_value_chooses_where_a_redirect_goes() {
         let redirect = |path: &str, location: &str| {
-            compile(serde_json::json!({ "id": "a", "path": path, "action": "redirect", "redirect": { "location": location } }))
+            compile(
+                serde_json::json!({ "id": "a", "path": path, "action": "redirect", "redirect": { "location": location } }),
+            )
         };
-        for location in ["/b/{path.rest}", "https://example.com/{path.rest}", "https://example.com", "?a={country}", "/{path.rest}"] {
+        for location in
+            ["/b/{path.rest}", "https://example.com/{path.rest}", "https://example.com", "?a={country}", "/{path.rest}"]
+        {
             assert!(redirect("/go/*", location).is_ok(), "{location}");
         }
         for location in [
-            "{path.rest}", "https://example.com{path.rest}", "https://{path.rest}/", "//{path.rest}", "/\\{path.rest}",
-            "ftp://example.com/", "javascript:{path.rest}", "https:///x", "//example.com/x",
+            "{path.rest}",
+            "https://example.com{path.rest}",
+            "https://{path.rest}/",
+            "//{path.rest}",
+            "/\\{path.rest}",
+            "ftp://example.com/",
+            "javascript:{path.rest}",
+            "https:///x",
+            "//example.com/x",
         ] {
             let (pointer, message) = redirect("/go/*", location).unwrap_err();
             assert_eq!(pointer, "/redirect/location", "{location}");
@@ -425,8 +441,10 @@ mod tests {
     #[test]
     fn what_a_route_reads_follows_from_its_parts() {
         let reads = |json: serde_json::Value| compile(json).unwrap().reads;
-        let route = reads(serde_json::json!({ "id": "a", "path": "/a", "when": { "deviceType": "mobile", "$not": { "segments": "vip" } },
-            "rewrite": { "path": "/{region.slug}", "set_query": { "u": "{user.id}" } } }));
+        let route = reads(
+            serde_json::json!({ "id": "a", "path": "/a", "when": { "deviceType": "mobile", "$not": { "segments": "vip" } },
+            "rewrite": { "path": "/{region.slug}", "set_query": { "u": "{user.id}" } } }),
+        );
         assert_eq!(route.choice.names().collect::<Vec<_>>(), ["deviceType", "segments"]);
         assert_eq!(route.request.names().collect::<Vec<_>>(), ["userId", "region"]);
         let route = reads(serde_json::json!({ "id": "a", "path": "/a", "cache": {},

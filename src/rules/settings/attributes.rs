@@ -207,7 +207,12 @@ impl OwnAttribute {
             }
             (None, None, Some(query), None) if !query.is_empty() => Origin::Query(query),
             (None, None, None, Some(claim)) if !claim.is_empty() => Origin::Claim(claim),
-            _ => return Err(("", "expected one of cookie, header, query and claim, but found none or several".to_owned())),
+            _ => {
+                return Err((
+                    "",
+                    "expected one of cookie, header, query and claim, but found none or several".to_owned(),
+                ));
+            }
         };
         let max_bytes = stored.max_bytes.unwrap_or(USUAL_BYTES);
         if !(1..=MOST_BYTES).contains(&max_bytes) {
