@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use edge_personalizer::adapt::HlsLimits;
-use edge_personalizer::adapt::hls;
+use edge_personalizer::transform::media::HlsLimits;
+use edge_personalizer::transform::media::hls;
 use edge_personalizer::growthbook::{DefinitionSource as _, Definitions, decrypt};
 use edge_personalizer::rules::pack::Pack;
 use edge_personalizer::rules::path::Pattern;

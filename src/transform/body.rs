@@ -121,6 +121,9 @@ pub enum Way<'p> {
     Whole(&'p dyn Edits),
 }
 
+/// Gets bytes that are done.
+pub type Sink<'s> = Box<dyn FnMut(&[u8]) + 's>;
+
 /// Changes a body while it streams.
 pub trait Streams {
     /// Starts a body. `goes_on` is asked now and then whether there is budget left; `sink` gets the changed bytes.
@@ -128,7 +131,7 @@ pub trait Streams {
         &'s self,
         mode: BodyMode,
         goes_on: Box<dyn FnMut() -> bool + 's>,
-        sink: Box<dyn FnMut(&[u8]) + 's>,
+        sink: Sink<'s>,
     ) -> Box<dyn BodyStream + 's>;
 }
 

@@ -106,6 +106,39 @@ pub fn url(value: &str) -> String {
     })
 }
 
+/// A whole link, or its beginning, that stays on the page's own host: one that names a scheme or a host gives [`NO_URL`].
+pub fn url_on_host(value: &str) -> String {
+    let seen: String = value.chars().filter(|c| !c.is_control()).collect();
+    // In a `srcset`, commas at the start count as space.
+    let seen = seen.trim().trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+    let end = seen.find(['/', '\\', '?', '#']).unwrap_or(seen.len());
+    let names_scheme = seen.get(..end).is_some_and(|start| start.contains(':'));
+    let names_host = seen.len() > 1 && seen.bytes().take(2).all(|b| matches!(b, b'/' | b'\\'));
+    if names_scheme || names_host {
+        return NO_URL.to_owned();
+    }
+    match seen {
+        // What follows may begin with a slash.
+        "/" | "\\" => "/.".to_owned(),
+        seen => url(seen),
+    }
+}
+
+/// A value straight behind the slash that a link begins with: it can't begin with another, which would name a host, and it is never empty,
+/// for what follows may begin with one. It is a path, as by [`url_path`].
+pub fn url_first(value: &str) -> String {
+    let value: String = value.chars().filter(|c| !c.is_control()).collect();
+    let path = url_path(value.trim().trim_start_matches(['/', '\\']));
+    if path.is_empty() { ".".to_owned() } else { path }
+}
+
+/// A value that goes on with the beginning of a link: it can neither end a scheme nor begin a host.
+pub fn url_more(value: &str) -> String {
+    let value: String = value.chars().filter(|c| !c.is_control()).collect();
+    // In a `srcset`, commas at the start count as space.
+    url_path(value.trim().trim_start_matches(['/', '\\', ','])).replace(':', "%3A")
+}
+
 /// A value inside a link's path: it can't start a query or a fragment. Slashes stay.
 pub fn url_path(value: &str) -> String {
     percent_encode(value, |b| {

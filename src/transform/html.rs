@@ -13,6 +13,7 @@ use super::template::{Content, Kind, Template, Templates};
 use super::when::When;
 use super::{Fault, escape, fault, misread, pointer_token};
 
+mod advice;
 mod edit;
 mod plan;
 mod rewriter;
@@ -50,9 +51,9 @@ impl Select {
                 source.len()
             ));
         }
-        let parsed = source
-            .parse()
-            .map_err(|error| format!("expected a selector that a stream can decide, but found `{source}`: {error}"))?;
+        let parsed = source.parse().map_err(|error| {
+            format!("expected a selector that a stream can decide, but found {}", advice::undecidable(source, &error))
+        })?;
         Ok(Self { source: source.into(), parsed: Arc::new(parsed) })
     }
 
@@ -187,7 +188,7 @@ impl HtmlRules {
                     Ok(operation) => operations.push(operation),
                     Err(fault) => faults.push(fault),
                 },
-                Err(error) => faults.push(fault(pointer, misread(&error))),
+                Err(error) => faults.push(misplaced(value, &pointer, &error)),
             }
         }
         Self { operations }
@@ -218,6 +219,19 @@ impl HtmlRules {
         self.operations
             .iter()
             .any(|operation| operation.actions.iter().any(|action| matches!(action, Action::Json { .. })))
+    }
+}
+
+/// The fault of an operation that can't be read, at the field that can't be.
+fn misplaced(value: &serde_json::Value, pointer: &str, error: &serde_json::Error) -> Fault {
+    let fields = value.as_object().into_iter().flatten();
+    let field = fields.into_iter().find_map(|(name, member)| {
+        let alone = serde_json::Value::Object([(name.clone(), member.clone())].into_iter().collect());
+        HtmlOperation::deserialize(&alone).err().map(|error| (name, error))
+    });
+    match field {
+        Some((name, error)) => fault(format!("{pointer}/{}", pointer_token(name)), misread(&error)),
+        None => fault(pointer, misread(error)),
     }
 }
 

@@ -17,6 +17,7 @@ use super::escape;
 use super::facts::Facts;
 use super::reads::Reads;
 
+mod bounds;
 mod html_state;
 mod place;
 mod reads;
@@ -103,7 +104,16 @@ impl Templates {
         environment.set_formatter(write_value);
         // A value can't vouch for itself.
         environment.remove_filter("safe");
-        environment.add_filter("_url", |value: &Value| escape::url(&text(value)));
+        // Nor is a page the place to look into the engine, to build values without end, or to reach what isn't named.
+        for name in ["pprint", "attr", "format", "groupby", "chain", "zip"] {
+            environment.remove_filter(name);
+        }
+        for name in ["debug", "namespace", "dict", "lipsum", "cycler", "joiner"] {
+            environment.remove_global(name);
+        }
+        environment.add_filter("_url", |value: &Value| escape::url_on_host(&text(value)));
+        environment.add_filter("_url_first", |value: &Value| escape::url_first(&text(value)));
+        environment.add_filter("_url_more", |value: &Value| escape::url_more(&text(value)));
         environment.add_filter("_url_path", |value: &Value| escape::url_path(&text(value)));
         environment.add_filter("_url_component", |value: &Value| escape::url_component(&text(value)));
         environment.add_filter("_css", |value: &Value| escape::css(&text(value)).to_owned());
@@ -132,12 +142,16 @@ impl Templates {
             return Ok(template.clone());
         }
         let (kind, source) = key;
-        let template = self.add(&kind, &source)?;
+        let template = self.add(&kind, &source).map_err(|message| match content {
+            Content::Named { template } => format!("{message}, in the template `{template}`"),
+            Content::Inline(_) => message,
+        })?;
         self.compiled.insert((kind, source), template.clone());
         Ok(template)
     }
 
     fn add(&mut self, kind: &Kind, source: &str) -> Result<Template, String> {
+        bounds::check(source).map_err(|(line, message)| format!("{message} (line {line})"))?;
         let annotated = place::annotate(source, kind)
             .map_err(|(offset, message)| format!("{message} (line {})", line(source, offset)))?;
         let prefix = if *kind == Kind::Html { 'h' } else { 't' };

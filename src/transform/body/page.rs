@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use serde_json::Value as Json;
 
-use super::{Answer, Beside, BodyMode, BodyStream, Ended, Planned, Streams, Transform, Way};
+use super::{Answer, Beside, BodyMode, BodyStream, Ended, Planned, Sink, Streams, Transform, Way};
 use crate::transform::Fault;
 use crate::transform::charset::Charset;
 use crate::transform::headers::{LeftAlone, Rewritable, csp_nonce, rewritable};
@@ -75,7 +75,7 @@ impl Streams for HtmlPlan {
         &'s self,
         mode: BodyMode,
         goes_on: Box<dyn FnMut() -> bool + 's>,
-        sink: Box<dyn FnMut(&[u8]) + 's>,
+        sink: Sink<'s>,
     ) -> Box<dyn BodyStream + 's> {
         Box::new(HtmlRewriter::new(self, sink).charset(mode.charset).budget(goes_on))
     }

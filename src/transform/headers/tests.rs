@@ -139,3 +139,23 @@ fn the_nonce_comes_from_the_policy() {
     assert_eq!(policy("script-src 'self'"), None);
     assert_eq!(csp_nonce(&HeaderMap::new()), None);
 }
+
+/// Only what says which scripts run gives a nonce.
+#[test]
+fn a_nonce_comes_from_the_directive_for_scripts_alone() {
+    for (policy, nonce) in [
+        ("script-src 'self' 'nonce-abc'", Some("abc")),
+        ("default-src 'nonce-d'; script-src-elem 'nonce-e'; script-src 'nonce-s'", Some("e")),
+        ("DEFAULT-SRC 'self' 'nonce-d';img-src *", Some("d")),
+        ("report-uri /csp?nonce-evil", None),
+        ("report-uri 'nonce-evil'; default-src 'self'", None),
+        ("report-uri /x script-src 'nonce-evil'", None),
+        ("script-src 'self'; report-uri 'nonce-evil'", None),
+        ("style-src 'nonce-style'", None),
+        ("img-src *, script-src 'nonce-second'", Some("second")),
+        ("script-src https://cdn.example/nonce-evil", None),
+        ("script-src &#39;self&#39; &#39;nonce-r&#39;; report-uri nonce-evil", Some("r")),
+    ] {
+        assert_eq!(csp_nonce(&headers(&[("content-security-policy", policy)])), nonce, "{policy}");
+    }
+}

@@ -28,11 +28,14 @@ pub(super) enum Html {
 }
 
 /// A start tag under way.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Tag {
     name: String,
     /// For `script`: whether its `type` is a JSON one.
     json: bool,
+    /// For `meta`: whether it sends the page on, and whether a value stands in its `content`.
+    refresh: bool,
+    filled: bool,
 }
 
 /// How an attribute's value ends.
@@ -51,6 +54,7 @@ pub(super) struct Value {
     /// The literal text so far, where it matters (`type`, and a link's scheme).
     literal: String,
     link: Link,
+    has_value: bool,
 }
 
 /// How far a link's value has got.
@@ -58,9 +62,17 @@ pub(super) struct Value {
 enum Link {
     /// Not a link.
     No,
-    /// A scheme may still be under way; whether a value was part of it.
-    Scheme { has_value: bool },
-    /// Past the scheme, before `?` and `#`.
+    /// Nothing has come yet.
+    Start,
+    /// Literal text that may be a scheme.
+    Scheme,
+    /// A value stands at the start, or in what could be a scheme.
+    Value,
+    /// One slash, with which the link begins; whether a value, which may be empty, stands in front, and whether one followed.
+    Slash { after_value: bool, has_value: bool },
+    /// Behind `https:` or `//`: the host is still to come.
+    Authority { has_host: bool },
+    /// Past scheme and host, before `?` and `#`.
     Path,
     /// After `?` or `#`.
     Query,
@@ -70,42 +82,95 @@ enum Link {
 
 impl Value {
     fn new(name: String) -> Self {
-        let link = if escape::is_url_attribute(&name) { Link::Scheme { has_value: false } } else { Link::No };
-        Self { name, literal: String::new(), link }
+        let link = if escape::is_url_attribute(&name) { Link::Start } else { Link::No };
+        Self { name, literal: String::new(), link, has_value: false }
     }
 
     fn text(&mut self, c: char) -> Result<(), String> {
-        self.link = match (self.link, c) {
-            (Link::Scheme { .. } | Link::Path, '?' | '#') => Link::Query,
-            (Link::Scheme { .. }, '/') => Link::Path,
-            (Link::Scheme { has_value: true }, ':') => {
+        let is_told_by_text = matches!(self.name.as_str(), "type" | "http-equiv" | "content" | "style");
+        if is_told_by_text || matches!(self.link, Link::Start | Link::Scheme) {
+            self.literal.push(c);
+        }
+        if c.is_whitespace() || c.is_control() {
+            // Browsers leave it out of a link; in a list of links it is what stands between two.
+            if self.link != Link::No && matches!(self.name.as_str(), "srcset" | "ping" | "archive") {
+                self.link = Link::Start;
+                self.literal.clear();
+            }
+            return Ok(());
+        }
+        let slash = matches!(c, '/' | '\\');
+        self.link = match self.link {
+            Link::No | Link::Query | Link::Code => self.link,
+            Link::Start | Link::Scheme | Link::Value | Link::Slash { .. } if c == '&' => Link::Code,
+            _ if matches!(c, '?' | '#') => Link::Query,
+            Link::Start if c == ',' && self.name == "srcset" => Link::Start,
+            Link::Start if slash => Link::Slash { after_value: false, has_value: false },
+            Link::Start | Link::Scheme if c == ':' => self.scheme(),
+            Link::Start => Link::Scheme,
+            Link::Scheme if slash => Link::Path,
+            Link::Value if c == ':' => {
                 return Err("expected a scheme of literal text, but found a `:` after a value".to_owned());
             }
-            (Link::Scheme { .. }, ':') => {
-                // Judged by the same rule as a value's scheme, so that there is one.
-                if escape::url(&format!("{}:", self.literal)) == escape::NO_URL { Link::Code } else { Link::Path }
+            Link::Value if slash => Link::Slash { after_value: true, has_value: false },
+            Link::Slash { after_value: true, has_value: false } if slash => {
+                return Err("expected one slash after the value that a link begins with, but found two".to_owned());
             }
-            (Link::Scheme { .. }, '&') => Link::Code,
-            (link, _) => link,
+            Link::Slash { has_value: false, .. } if slash => Link::Authority { has_host: false },
+            Link::Slash { .. } => Link::Path,
+            Link::Authority { has_host: true } if slash => Link::Path,
+            Link::Authority { .. } if !slash => Link::Authority { has_host: true },
+            other => other,
         };
-        self.literal.push(c);
         Ok(())
     }
 
+    /// What follows a `:` after literal text.
+    fn scheme(&self) -> Link {
+        let scheme: String = self.literal.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+        let scheme = scheme.trim_end_matches(':').to_ascii_lowercase();
+        match scheme.as_str() {
+            "http" | "https" => Link::Authority { has_host: false },
+            // Judged by the same rule as a value's scheme, so that there is one.
+            _ if escape::url(&format!("{scheme}:")) == escape::NO_URL => Link::Code,
+            _ => Link::Path,
+        }
+    }
+
     fn filter(&mut self) -> Result<Option<&'static str>, String> {
+        self.has_value = true;
+        let literal = self.literal.to_ascii_lowercase();
         if escape::is_code_attribute(&self.name) {
             return Err(format!(
                 "expected no value in `{}`, which runs as code: use a `data-` attribute, but found one",
                 self.name
             ));
         }
+        if self.name == "content" && literal.replace(' ', "").contains("url=") {
+            return Err("expected no value in the link of a refresh, but found one".to_owned());
+        }
+        if self.name == "style" && literal.rfind("url(") > literal.rfind(')') {
+            return Err("expected no value in the `url()` of a style, but found one".to_owned());
+        }
         match self.link {
             Link::No if self.name == "style" => Ok(Some("_css")),
             Link::No => Ok(None),
-            Link::Scheme { .. } => {
-                self.link = Link::Scheme { has_value: true };
+            Link::Start => {
+                self.link = Link::Value;
                 Ok(Some("_url"))
             }
+            Link::Scheme | Link::Value => {
+                self.link = Link::Value;
+                Ok(Some("_url_more"))
+            }
+            Link::Slash { after_value, .. } => {
+                self.link = Link::Slash { after_value, has_value: true };
+                Ok(Some("_url_first"))
+            }
+            Link::Authority { .. } => Err(format!(
+                "expected the whole host and a `/` before the first value in `{}`, but found a value in the host",
+                self.name
+            )),
             Link::Path => Ok(Some("_url_path")),
             Link::Query => Ok(Some("_url_component")),
             Link::Code => Err(format!(
@@ -119,11 +184,7 @@ impl Value {
 impl Html {
     /// The whole template is the value of this attribute.
     pub(super) fn attribute(name: &str) -> Self {
-        Html::Value {
-            tag: Tag { name: String::new(), json: false },
-            quote: Quote::Whole,
-            value: Value::new(name.to_ascii_lowercase()),
-        }
+        Html::Value { tag: Tag::default(), quote: Quote::Whole, value: Value::new(name.to_ascii_lowercase()) }
     }
 
     /// Reads literal text.
@@ -192,7 +253,7 @@ impl Html {
                     value.text(c)?;
                     return Ok(Html::Value { tag, quote, value });
                 }
-                let tag = tag.with(&value);
+                let tag = tag.with(&value)?;
                 if c == '>' { tag.content() } else { Html::Tag { tag, attribute: String::new(), expects_value: false } }
             }
             Html::Raw { tag, tail } => Self::in_raw(tag, tail, c),
@@ -203,7 +264,7 @@ impl Html {
         let is_end = so_far.starts_with('/');
         match c {
             '>' | '/' | ' ' | '\t' | '\n' | '\r' | '\u{c}' if !so_far.is_empty() && !is_end => {
-                let tag = Tag { name: so_far, json: false };
+                let tag = Tag { name: so_far, ..Tag::default() };
                 if c == '>' { tag.content() } else { Html::Tag { tag, attribute: String::new(), expects_value: false } }
             }
             '>' => Html::Text,
@@ -293,13 +354,21 @@ impl Html {
 }
 
 impl Tag {
-    fn with(mut self, value: &Value) -> Self {
+    fn with(mut self, value: &Value) -> Result<Self, String> {
         if self.name == "script" && value.name == "type" {
             let essence = value.literal.split(';').next().unwrap_or_default().trim();
             self.json =
                 essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json");
         }
-        self
+        if self.name == "meta" {
+            let equivalent = value.name == "http-equiv";
+            self.refresh |= equivalent && (value.has_value || value.literal.trim().eq_ignore_ascii_case("refresh"));
+            self.filled |= value.name == "content" && value.has_value;
+            if self.refresh && self.filled {
+                return Err("expected no value in a `meta` that sends the page on, but found one".to_owned());
+            }
+        }
+        Ok(self)
     }
 
     fn content(self) -> Html {

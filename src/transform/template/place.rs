@@ -16,10 +16,14 @@ pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, Stri
     let mut walk =
         Walk { out: String::with_capacity(source.len() + 64), state: State::start(kind), blocks: Vec::new() };
     let mut rest = source;
+    // Whether the tag before takes the space behind it away.
+    let mut trims = false;
     while !rest.is_empty() {
         let offset = source.len() - rest.len();
         let (literal, tag) = rest.split_at(next_tag(rest));
-        walk.text(literal).map_err(|message| (offset, message))?;
+        let seen = if trims { literal.trim_start() } else { literal };
+        let seen = if tag.get(2..).is_some_and(|inner| inner.starts_with('-')) { seen.trim_end() } else { seen };
+        walk.text(literal, seen).map_err(|message| (offset, message))?;
         if tag.is_empty() {
             break;
         }
@@ -27,6 +31,7 @@ pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, Stri
         let end = tag_end(tag)
             .ok_or_else(|| (offset, "expected the end of a tag, but found the end of the template".to_owned()))?;
         let (tag, after) = tag.split_at(end);
+        trims = tag.len() > 4 && tag.get(..tag.len() - 2).is_some_and(|inner| inner.ends_with('-'));
         walk.tag(tag).map_err(|message| (offset, message))?;
         rest = after;
     }
@@ -35,7 +40,8 @@ pub(super) fn annotate(source: &str, kind: &Kind) -> Result<String, (usize, Stri
 
 /// Where the next `{{`, `{%` or `{#` starts; the end where there is none.
 fn next_tag(text: &str) -> usize {
-    ["{{", "{%", "{#"].iter().filter_map(|open| text.find(open)).min().unwrap_or(text.len())
+    let starts = |at: &usize| matches!(text.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#'));
+    text.match_indices('{').map(|(at, _)| at).find(starts).unwrap_or(text.len())
 }
 
 /// Where the tag that `text` starts with ends. Ends inside string literals don't count.
@@ -106,11 +112,12 @@ struct Walk {
 }
 
 impl Walk {
-    fn text(&mut self, text: &str) -> Result<(), String> {
+    /// Literal text, and what of it is left where tags take space away.
+    fn text(&mut self, text: &str, seen: &str) -> Result<(), String> {
         self.out.push_str(text);
         match &mut self.state {
             State::Plain => Ok(()),
-            State::Html(html) => html.text(text),
+            State::Html(html) => html.text(seen),
         }
     }
 

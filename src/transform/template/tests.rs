@@ -1,5 +1,8 @@
 use serde_json::json;
 
+mod bounds;
+mod links;
+
 use super::*;
 
 fn render(source: &str, kind: Kind, facts: &serde_json::Value) -> Result<String, String> {
@@ -86,10 +89,15 @@ fn links_know_path_and_query() {
         html(r#"<a href="/p/{{ id }}?q={{ id }}">"#, &facts),
         r#"<a href="/p/a/b%3Fc%26d=%22e%22?q=a%2Fb%3Fc%26d%3D%22e%22">"#
     );
-    assert_eq!(html(r#"<img src='{{ base }}/y.png'>"#, &facts), r#"<img src='https://shop.example/x/y.png'>"#);
+    // A value brings no host of its own: the template's text names it.
+    assert_eq!(html(r#"<img src='{{ base }}/y.png'>"#, &facts), r#"<img src='#/y.png'>"#);
+    assert_eq!(
+        html(r#"<img src='https://shop.example/{{ id }}'>"#, &facts),
+        r#"<img src='https://shop.example/a/b%3Fc&d=%22e%22'>"#.replace('&', "%26")
+    );
     assert_eq!(
         html(r#"<a href="{{ a }}{{ b }}">"#, &json!({"a": "java", "b": "script:alert(1)"})),
-        r#"<a href="java#">"#
+        r#"<a href="javascript%3Aalert%281%29">"#
     );
 }
 

@@ -145,9 +145,41 @@ fn on_csp_meta(progress: &Progress, node: &Node<'_, '_>) {
     }
 }
 
-/// The first `nonce-source` of a policy (CSP Level 3 section 2.3.1). A page may write its quotes as references.
+/// Directives whose sources say which scripts run.
+const SCRIPT_DIRECTIVES: [&str; 3] = ["script-src-elem", "script-src", "default-src"];
+
+/// The first `nonce-source` of a policy's directive for scripts (CSP Level 3 section 2.3.1): no other part of a policy, such as a
+/// `report-uri`, says one. A page may write its quotes as references.
 pub(in crate::transform) fn policy_nonce(policy: &str) -> Option<&str> {
-    let (_, after) = policy.split_once("nonce-")?;
+    SCRIPT_DIRECTIVES.iter().find_map(|directive| directive_nonce(policy, directive))
+}
+
+fn directive_nonce<'p>(policy: &'p str, directive: &str) -> Option<&'p str> {
+    let (mut is_name, mut is_ours) = (true, false);
+    for word in policy.split_ascii_whitespace().flat_map(|word| word.split_inclusive([';', ','])) {
+        let plain = word.trim_end_matches([';', ',']);
+        if is_name && !plain.is_empty() {
+            (is_name, is_ours) = (false, plain.eq_ignore_ascii_case(directive));
+        } else if is_ours && let Some(nonce) = nonce_of(plain) {
+            return Some(nonce);
+        }
+        // A directive ends at a `;`, a policy at a `,`; but a reference ends with `;`, too: `&#39;`.
+        let is_end = word.len() > plain.len();
+        let ends_reference = plain.rsplit_once('&').is_some_and(|(_, name)| is_reference(name));
+        if is_end && !ends_reference {
+            (is_name, is_ours) = (true, false);
+        }
+    }
+    None
+}
+
+/// Whether `&` and this, with its `;`, is a quote written as a reference.
+fn is_reference(name: &str) -> bool {
+    matches!(name, "apos" | "#39" | "#x27" | "#X27" | "#039")
+}
+
+fn nonce_of(source: &str) -> Option<&str> {
+    let after = source.trim_start_matches('\'').strip_prefix("nonce-")?;
     let end = after
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_' | '=')))
         .unwrap_or(after.len());

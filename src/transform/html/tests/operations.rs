@@ -156,7 +156,7 @@ fn bad_operations_are_left_out_and_named() {
         pointers,
         [
             "/html/0/select",
-            "/html/1",
+            "/html/1/inner",
             "/html/2",
             "/html/3/select",
             "/html/4/attribute/set/on click",
@@ -187,4 +187,34 @@ fn plans_differ_where_pages_differ() {
         assert!(!prints[..index].contains(print), "{index}");
     }
     assert_eq!(prints[0], plan(&stored, &json!({"v": 1, "other": 5})).fingerprint());
+}
+
+/// The checker's messages: the field at fault, and what to write instead.
+#[test]
+fn a_fault_names_its_field_and_what_to_do() {
+    for (operation, pointer, words) in [
+        (json!({"select": "p", "once": "yes", "inner": "x"}), "/html/0/once", "true or false"),
+        (
+            json!({"select": "li:nth-last-child(2)", "inner": "x"}),
+            "/html/0/select",
+            "`:nth-last-child` in `li:nth-last-child(2)`",
+        ),
+        (json!({"select": "div:has(img)", "inner": "x"}), "/html/0/select", "a class or an attribute of its own"),
+        (json!({"select": "h1 + p", "inner": "x"}), "/html/0/select", "`+` in `h1 + p`"),
+        (json!({"select": "a:hover", "inner": "x"}), "/html/0/select", "only a browser knows it"),
+        (json!({"select": "a:contains('x')", "inner": "x"}), "/html/0/select", "`:contains`"),
+        (json!({"select": "p", "prepend": {"template": "broken"}}), "/html/0/prepend", "in the template `broken`"),
+        (json!({"select": "p", "append": "a\n{{ 1 + }}"}), "/html/0/append", "(line 2)"),
+        (
+            json!({"select": "p", "append": "x", "when": {"feature.a": {"$elemMatch": null}}}),
+            "/html/0/when/feature.a/$elemMatch",
+            "a condition",
+        ),
+    ] {
+        let mut templates = Templates::new([("broken".to_owned(), "{{ a b }}".to_owned())]);
+        let mut faults = Vec::new();
+        HtmlRules::compile(std::slice::from_ref(&operation), "/html", &mut templates, &mut faults);
+        let [fault] = faults.as_slice() else { panic!("{operation}: {faults:?}") };
+        assert!(fault.pointer == pointer && fault.message.contains(words), "{operation}: {fault}");
+    }
 }
