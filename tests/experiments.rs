@@ -163,6 +163,12 @@ fn without_consent_there_is_no_trace_of_the_visitor() {
             let host = lab();
             let answer = request.with("Cookie", format!("ep_vid={}", id(1))).send(&host);
             let removed = cookies(&answer);
+            // Where nobody knows where the visitor is, the id is not used, and not taken away either.
+            if name == "nowhere" {
+                assert!(removed.is_empty(), "{removed:?}");
+                assert!(!format!("{:?}", host.asked.borrow()).contains(&id(1)), "{name}");
+                continue;
+            }
             assert!(
                 removed.len() == 1 && removed[0].starts_with("ep_vid=;") && removed[0].contains("Max-Age=0"),
                 "{name}: {removed:?}"
@@ -223,15 +229,49 @@ fn an_exposure_is_one_line_that_says_what_the_analysis_needs_and_no_id() {
 }
 
 #[test]
-fn what_was_not_shown_is_no_exposure_and_not_remembered() {
+fn what_was_not_shown_is_said_so_and_not_remembered() {
     let number = visitor_in("bold");
     let broken = lab_with(|asked| if asked.url.contains("/page/new") { status(500) } else { ok(&path_of(&asked.url)) });
     let answer = american(number, "/page").send(&broken);
     assert_eq!(text(&answer), "/page", "the fallback");
-    assert_eq!((exposures(&broken).len(), cookies(&answer).len()), (0, 0));
+    let not_shown = |host: &Memory, reason: &str| {
+        let lines = exposures(host);
+        assert_eq!((lines.len(), &lines[0]["shown"], &lines[0]["fallback"]), (1, &json!(false), &json!(reason)), "{lines:?}");
+    };
+    not_shown(&broken, "status-500");
+    assert!(cookies(&answer).is_empty());
+    // A dead origin, and one whose failure no fallback rescues.
     let down = lab_with(|_| Err(edge_personalizer::platform::SendError::Failed));
-    assert_eq!(american(number, "/page").send(&down).status, 502);
-    assert!(exposures(&down).is_empty());
+    let answer = american(number, "/page").send(&down);
+    assert_eq!((answer.status.as_u16(), cookies(&answer).len()), (502, 0));
+    not_shown(&down, "backend-failed");
+    let failing = lab_with(|_| status(503));
+    let answer = american(number, "/own").send(&failing);
+    assert_eq!((answer.status.as_u16(), cookies(&answer).len()), (503, 0));
+    not_shown(&failing, "status-503");
+    // HEAD shows nobody anything.
+    let host = lab();
+    american(number, "/own").by("HEAD").send(&host);
+    assert!(exposures(&host).is_empty());
+    american(number, "/own").send(&host);
+    assert_eq!(exposures(&host)[0]["shown"], true);
+}
+
+#[test]
+fn an_experiment_costs_nothing_on_a_route_that_does_not_use_it() {
+    let host = lab();
+    host.set("routes", &json!({ "routes": [
+        { "id": "pictures", "path": "/img/*", "cache": { "ttl": 60 }, "rewrite": { "set_query": { "r": "{region.slug}" } } },
+        { "id": "pages", "path": "/pages/*", "cache": { "ttl": 60 }, "html": [{ "select": "p", "inner": "{{ region.id }}" }] } ] }));
+    host.set("experiments", &json!({ "experiments": [
+        { "key": "menu", "variations": ["a", "b"] },
+        { "key": "look", "variations": [{ "css": "" }, { "css": "p { color: red }" }], "urlPatterns": [{ "type": "simple", "include": true, "pattern": "/pages/one" }] } ] }));
+    for (target, sets) in [("/img/a.png", 0), ("/pages/two", 0), ("/pages/one", 1)] {
+        let answer = person(NEW_YORK, target).send(&host);
+        assert_eq!(cookies(&answer).len(), sets, "{target}");
+        let keeps = if sets == 0 { "private, max-age=60" } else { "private, no-store" };
+        assert_eq!(header(&answer, "cache-control"), Some(keeps), "{target}");
+    }
 }
 
 #[test]
@@ -341,8 +381,8 @@ fn nothing_is_remembered_unless_a_setting_asks() {
     let sticky =
         cookies(&first).iter().find_map(|line| Some(line.strip_prefix("ep_sticky=")?.split(';').next()?.to_owned()));
     let sent = format!("ep_vid={}; ep_sticky={}", id(7), sticky.unwrap());
-    let all_b = json!({ "key": "menu", "variations": ["a", "b"], "weights": [0, 1], "hashVersion": 2, "meta": [{ "key": "0" }, { "key": "1" }] });
-    host.set("experiments", &json!({ "experiments": [all_b] }));
+    let all_b = |key: &str| json!({ "key": key, "variations": ["a", "b"], "weights": [0, 1], "hashVersion": 2, "meta": [{ "key": "0" }, { "key": "1" }] });
+    host.set("experiments", &json!({ "experiments": [all_b("menu"), all_b("menu_underline")] }));
     let answer = person(NEW_YORK, "/menus").with("Cookie", sent).send(&host);
     assert!(text(&answer).starts_with("GET /m/1"), "{}", text(&answer));
     assert!(host.asked.borrow().iter().all(|asked| !asked.headers.contains_key("cookie")));

@@ -3,6 +3,7 @@
 
 mod support;
 
+use edge_personalizer::condition::PatternBudget;
 use edge_personalizer::platform::Endpoint;
 use edge_personalizer::platform::memory::Memory;
 use edge_personalizer::rules::route::{Beside, Route};
@@ -27,7 +28,8 @@ fn every_example_compiles() {
     for example in examples {
         let stored: edge_personalizer::rules::stored::Route = serde_json::from_value(example).unwrap();
         let mut templates = Templates::new(names.map(|name| (name.to_owned(), "x".to_owned())));
-        let beside = &mut Beside { templates: &mut templates, own: &OwnAttributes::default() };
+        let (own, mut patterns) = (OwnAttributes::default(), PatternBudget::default());
+        let beside = &mut Beside { templates: &mut templates, own: &own, patterns: &mut patterns };
         let (_, faults) = Route::compile(stored, "routes/routes/0", beside).unwrap();
         assert!(faults.is_empty(), "{faults:?}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{self, Fault};
-use crate::condition::{Attributes, Condition, Groups};
+use crate::condition::{Attributes, Condition, Groups, PatternBudget};
 
 /// A region as rules and templates see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,7 @@ impl Regions {
                 Err((pointer, message)) => note(format!("/default{pointer}"), message),
             }
         }
+        let mut patterns = PatternBudget::default();
         for (index, raw) in stored.regions.into_iter().enumerate() {
             let at = format!("/regions/{index}");
             let (entry, unknown) = match fault::read::<StoredRegion>(raw.get()) {
@@ -84,8 +85,14 @@ impl Regions {
             for pointer in unknown {
                 note(format!("{at}{pointer}"), "expected a known key, but found one that is ignored".to_owned());
             }
-            let when = match entry.when.as_ref().map(Condition::compile).transpose() {
-                Ok(when) => when,
+            let compiled = entry.when.as_ref().map(|when| Condition::compile_within(when, &mut patterns));
+            let when = match compiled.transpose() {
+                Ok(when) => {
+                    for fault in when.iter().flat_map(Condition::faults) {
+                        note(format!("{at}/when{}", fault.pointer), fault.message.clone());
+                    }
+                    when
+                }
                 Err(error) => {
                     note(format!("{at}/when{}", error.pointer), error.message);
                     continue;

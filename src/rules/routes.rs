@@ -21,6 +21,7 @@ use super::pack::Pack;
 use super::path::{Captures, Pattern, Reach, anchors};
 use super::route::{Beside, Route};
 use super::settings::attributes::OwnAttributes;
+use crate::condition::PatternBudget;
 use crate::transform::template::Templates;
 
 /// A route that has not been needed yet.
@@ -69,6 +70,8 @@ pub struct RoutesBeside {
     pub templates: Rc<RefCell<Templates>>,
     /// The attributes that the site declares.
     pub own: Rc<OwnAttributes>,
+    /// What is left for the routes' patterns.
+    pub patterns: Rc<RefCell<PatternBudget>>,
 }
 
 #[derive(Deserialize)]
@@ -166,7 +169,8 @@ impl Routes {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
                 let templates = &mut self.beside.templates.borrow_mut();
-                Route::compile(stored, &slot.place(), &mut Beside { templates, own: &self.beside.own })
+                let patterns = &mut self.beside.patterns.borrow_mut();
+                Route::compile(stored, &slot.place(), &mut Beside { templates, own: &self.beside.own, patterns })
             });
             match compiled {
                 Ok((route, faults)) => {

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteFault, RouteReads, Schedule};
 use crate::attributes::FactSet;
-use crate::condition::Condition;
+use crate::condition::{Condition, Fault, PatternBudget};
 use crate::rules::path::Pattern;
 use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::stored::{self, Action, SessionUse};
@@ -30,11 +30,13 @@ pub struct Beside<'a> {
     pub templates: &'a mut Templates,
     /// The attributes that the site declares.
     pub own: &'a OwnAttributes,
+    /// What is left for patterns: those of all routes share it.
+    pub patterns: &'a mut PatternBudget,
 }
 
 impl Route {
     /// Compiles a stored route; `place` says where it stands. Beside the route come the faults of those of its body's operations that are
-    /// left out.
+    /// left out, and of what its condition says in vain.
     ///
     /// # Errors
     ///
@@ -50,8 +52,9 @@ impl Route {
             return Err(("/id".to_owned(), message));
         }
         let pattern = Pattern::compile(&stored.path).map_err(at("/path"))?;
-        let when = stored.when.as_ref().map(Condition::compile).transpose();
-        let when = when.map_err(|fault| (format!("/when{}", fault.pointer), fault.message))?;
+        let at_when = |fault: Fault| (format!("/when{}", fault.pointer), fault.message);
+        let when = stored.when.as_ref().map(|when| Condition::compile_within(when, beside.patterns));
+        let when = when.transpose().map_err(at_when)?;
         let methods = methods(stored.methods.as_deref())?;
         let host = stored.host.as_deref().map(host_pattern).transpose().map_err(at("/host"))?;
         let schedule = Schedule {
@@ -85,7 +88,9 @@ impl Route {
             body: Rc::new(body),
         };
         route.derive(beside.own);
-        Ok((route, faults.into_iter().map(|fault| (fault.pointer, fault.message)).collect()))
+        let in_vain = route.when.iter().flat_map(Condition::faults).cloned().map(at_when);
+        let faults = faults.into_iter().map(|fault| (fault.pointer, fault.message)).chain(in_vain).collect();
+        Ok((route, faults))
     }
 
     /// What follows from the parts: the features and experiments that they name, and the attributes that they read.
@@ -365,7 +370,9 @@ mod tests {
 
     fn compile(json: serde_json::Value) -> Result<Route, RouteFault> {
         let mut templates = Templates::new([]);
-        let beside = &mut Beside { templates: &mut templates, own: &OwnAttributes::default() };
+        let mut patterns = PatternBudget::default();
+        let own = OwnAttributes::default();
+        let beside = &mut Beside { templates: &mut templates, own: &own, patterns: &mut patterns };
         Route::compile(serde_json::from_value(json).unwrap(), "routes/routes/0", beside).map(|(route, _)| route)
     }
 
