@@ -1,5 +1,6 @@
 //! `personalizer check`: strict where the edge is forgiving.
 
+mod attributes;
 mod backends;
 mod bodies;
 mod broken;
@@ -114,6 +115,7 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.splits();
     checked.definitions();
     checked.names();
+    checked.declared();
     checked.duplicates();
     checked.repeated();
     checked.bodies();

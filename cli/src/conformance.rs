@@ -8,23 +8,23 @@ use edge_personalizer::growthbook::conformance::{self, Report};
 
 use crate::output::Outcome;
 
-/// Run a conformance file of the GrowthBook SDK specification
+/// Run a conformance file of the GrowthBook SDK specification.
 ///
 /// Exits with 0 if every case passes, with 1 if one fails, with 2 if the file can't be read.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// JSON in the layout of the specification's own file; sections may be absent
+    /// JSON in the layout of the specification's own file; sections may be absent.
     file: PathBuf,
-    /// How to print the outcome
+    /// How the result is written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// A line a section, each failing case with what was expected and found
+    /// One line for each section, and each failing case with what was expected and what was found.
     Text,
-    /// One JSON object
+    /// One JSON object.
     Json,
 }
 

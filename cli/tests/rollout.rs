@@ -425,3 +425,19 @@ fn a_session_record_that_is_none_is_named() {
     fs::write(&file, r#"{"v":1,"updated_at":1795780800000,"cart":[{"sku":"a","quantity":1}]}"#).unwrap();
     shop.well(&["explain", "--session", &name, "https://shop.example/"]);
 }
+
+#[test]
+fn a_session_decides_what_is_explained_with_it() {
+    let shop = Shop::new();
+    let rules = tempfile::tempdir().unwrap();
+    let routes = r#"{"routes":[{"id":"cart","path":"/","when":{"session.cart_quantity":{"$gt":0}},
+        "rewrite":{"set_query":{"sku":"{session.cart.0.sku}"}}},{"id":"plain","path":"/"}]}"#;
+    fs::write(rules.path().join("routes.json"), routes).unwrap();
+    let file = rules.path().join("session.txt");
+    fs::write(&file, r#"{"v":1,"updated_at":1795780800000,"cart":[{"sku":"tea","quantity":2}]}"#).unwrap();
+    let (rules, file) = (rules.path().display().to_string(), file.display().to_string());
+    let without = shop.well(&["explain", &rules, "https://shop.example/", "--user", "u1"]);
+    assert!(without.contains("Route: plain") && without.contains("session: not asked"), "{without}");
+    let with = shop.well(&["explain", &rules, "https://shop.example/", "--user", "u1", "--session", &file]);
+    assert!(with.contains("Route: cart") && with.contains("session: fresh") && with.contains("sku=tea"), "{with}");
+}

@@ -22,12 +22,21 @@ impl Checked<'_> {
         let ours = |fault: &&Fault| {
             let is_country = fault.pointer.starts_with("/consent/countries")
                 || fault.pointer == "/consent" && fault.message.starts_with("consent.countries");
+            let is_cookie = matches!(fault.pointer.as_str(), "/visitor/cookie" | "/sticky/cookie")
+                && fault.message.starts_with("expected a name and a domain");
             // What the schema and the checks of settings say better.
             let is_better_said =
-                fault.message.starts_with(UNKNOWN_KEY) || (fault.dictionary == "settings" && is_country);
+                fault.message.starts_with(UNKNOWN_KEY) || (fault.dictionary == "settings" && (is_country || is_cookie));
             !is_better_said
         };
         for fault in faults.iter().filter(ours) {
+            // Lists in the place of objects are named already.
+            let is_list =
+                |message: &str| message.starts_with("expected an object") && message.ends_with("found a list");
+            let mut named = self.findings.iter().filter(|finding| finding.pointer == fault.pointer);
+            if is_list(&fault.message) && named.any(|finding| is_list(&finding.message)) {
+                continue;
+            }
             self.fault(&fault.dictionary, &fault.pointer, fault.message.clone());
         }
         self.unknown_keys();

@@ -24,6 +24,12 @@ impl Checked<'_> {
                     continue;
                 }
                 for key in keys.iter().filter(|key| !known.contains(&key.as_str())) {
+                    let is_named = format!("found {kind}['{key}']");
+                    if self.findings.iter().any(|finding| finding.message.contains(&is_named))
+                        || known.iter().any(|known| is_path_of(known, key) || is_path_of(key, known))
+                    {
+                        continue;
+                    }
                     let article = if kind.starts_with('e') { "an" } else { "a" };
                     let hint = nearest(key, known.iter().copied()).map(|name| format!(": is it '{name}'?"));
                     let message = format!(
@@ -75,4 +81,10 @@ impl Checked<'_> {
             }
         }
     }
+}
+
+/// Whether `path` may be what is in the value of `key`: an operation's condition on `feature.a.b` means the feature `a.b`, or `b` in the
+/// value of `a`.
+fn is_path_of(key: &str, path: &str) -> bool {
+    path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -58,6 +58,9 @@ impl Checked<'_> {
                 route.templates().iter().flat_map(|template| template.sources()).find_map(|source| match source {
                     Source::UserId => Some("user.id".to_owned()),
                     Source::Session(path) => Some(format!("session.{path}")),
+                    Source::Own(name) if self.rules.own.find(name).is_some_and(|(_, own)| own.identifies) => {
+                        Some(name.clone())
+                    }
                     _ => None,
                 });
             let sent = route.session.as_ref().is_some_and(|session| session.is_sent());
@@ -67,6 +70,9 @@ impl Checked<'_> {
                     "expected an answer for many visitors, but found '{name}' in it: this answer is never shared, whatever 'cache' says"
                 );
                 self.warn("routes", format!("{pointer}/cache"), message);
+            }
+            for (below, message) in self.told_apart(&route) {
+                self.warn("routes", format!("{pointer}/{below}"), message);
             }
             let fits_visitors = !route.is_same_for_all() || route.chooses_visitors();
             if cache.stored.downstream == Downstream::Origin && fits_visitors {

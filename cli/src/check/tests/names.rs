@@ -1,0 +1,92 @@
+//! Names and values that lead nowhere: attributes, templates, features.
+
+use serde_json::json;
+
+use super::{Level, findings, found, routes};
+
+#[test]
+fn names_that_lead_nowhere_are_named() {
+    let text = routes(json!([
+        { "id": "a", "path": "/a", "when": { "contry": "FR", "$not": { "deviceType": "phone" }, "region": "MARS" } },
+        { "id": "b", "path": "/b", "features": ["heroo"], "redirect": { "location": "/c" } },
+        { "id": "c", "path": "/c", "html": [{ "select": "p", "inner": { "template": "cart" } }] },
+    ]));
+    let regions = r#"{"regions":[{"id":"EU","slug":"eu","when":{"country":"fr","loggedIn":"yes","region":"EU"}}]}"#;
+    let features = r#"{"features":{"hero":{"defaultValue":1}}}"#;
+    let templates = r#"{"templates":{"cart":"{{ session.cart_quantity }}"}}"#;
+    let all = [("routes", text.as_str()), ("regions", regions), ("features", features), ("templates", templates)];
+    for expected in [
+        "/routes/0/when/contry: expected an attribute, but found 'contry', which no visitor has: is it 'country'?",
+        "/routes/0/when/$not/deviceType: expected one of mobile, tablet, desktop, tv, bot, but found 'phone'",
+        "/routes/0/when/region: expected the id of a region (DEFAULT_REGION, EU), but found 'MARS'",
+        "/routes/1/features/0: expected a feature of features.json, but found 'heroo'",
+        r#"/routes/1/redirect: expected "action": "redirect" beside it, but found 'personalize'"#,
+        "/regions/0/when/country: expected two capital letters (ISO 3166-1), but found 'fr'",
+        "/regions/0/when/region: expected another attribute, but found 'region'",
+        "/regions/0/when/loggedIn: expected true or false, but found 'yes'",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    let faults: Vec<_> = findings(&all).into_iter().filter(|(level, _)| *level == Level::Fault).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn what_a_template_reads_in_vain_is_named() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "session": {}, "html": [
+        { "select": "p", "inner": { "template": "t" } },
+        { "select": "h1", "inner": "{{ regoin.slug }} {{ session.cart_quantiy }}" }] }]));
+    let templates = json!({ "templates": { "t": "{% if feature['de-baner'] %}{% if region.id == 'NORDIC' %}{{ feature.hero }}{% endif %}\
+        {% if deviceType == 'phone' or country == 'fr' %}{{ region.slug }}{% for x in session.cart %}{{ x.sku }}{% endfor %}{% endif %}{% endif %}" } })
+    .to_string();
+    let features = r#"{"features":{"de-banner":{"defaultValue":1},"hero":{"defaultValue":1}}}"#;
+    let regions = r#"{"regions":[{"id":"NORDICS","slug":"n","when":{"country":"SE"}}]}"#;
+    let all = [("routes", text.as_str()), ("templates", &templates), ("features", features), ("regions", regions)];
+    for expected in [
+        "/templates/t: expected a feature that is defined, but found feature['de-baner'], which is always empty: is it feature['de-banner']?",
+        "/templates/t: expected the id of a region (DEFAULT_REGION, NORDICS), but found region.id compared with 'NORDIC', which it never is",
+        "expected one of mobile, tablet, desktop, tv, bot, but found deviceType compared with 'phone'",
+        "expected two capital letters (ISO 3166-1), but found country compared with 'fr'",
+        "/routes/0/html/1/inner: expected a value that templates have, but found regoin.slug, which is always empty: is it region.slug?",
+        "but found session.cart_quantiy, which is always empty: is it session.cart_quantity?",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    assert_eq!(findings(&all).len(), 6, "{:#?}", findings(&all));
+}
+
+#[test]
+fn values_that_no_visitor_has_are_named() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "when": { "$or": [
+        { "country": { "$in": ["DE", "UK"] } }, { "network": { "$ne": "4g" } }, { "continent": "Europe" },
+        { "language": "de" }, { "deviceType": { "$not": { "$in": ["moblie"] } } }, { "country": 49 }] } }]));
+    let settings = r#"{"languages":["en","fr"]}"#;
+    let all = [("routes", text.as_str()), ("settings", settings)];
+    for expected in [
+        "/routes/0/when/$or/0/country: expected two capital letters (ISO 3166-1), but found 'UK', which no visitor has: is it 'GB'?",
+        "expected one of slow, medium, fast, but found '4g'",
+        "expected one of AF, AN, AS, EU, NA, OC, SA, but found 'Europe'",
+        "/language: expected a language of settings.languages (en, fr), but found 'de', which no visitor has",
+        "but found 'moblie', which no visitor has: is it 'mobile'?",
+        "/country: expected two capital letters (ISO 3166-1), but found '49'",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    assert_eq!(findings(&all).len(), 6, "{:#?}", findings(&all));
+}
+
+#[test]
+fn what_a_route_asks_for_and_nobody_defines_is_named() {
+    let text = routes(json!([{ "id": "a", "path": "/a", "features": ["hreo"],
+        "rewrite": { "set_query": { "c": "{experiment.checkout|0}" } } }]));
+    let features = r#"{"features":{"hero":{"defaultValue":1}}}"#;
+    let both = [("routes", text.as_str()), ("features", features)];
+    found(
+        Level::Warning,
+        &both,
+        "/routes/0/features/0: expected a feature of features.json, but found 'hreo', which is always null: is it 'hero'?",
+    );
+    found(Level::Warning, &both, "/routes/0: expected an experiment of experiments.json, but found 'checkout'");
+    let settings = r#"{"growthbook":{"kv_key":"payload"}}"#;
+    assert!(findings(&[both[0], both[1], ("settings", settings)]).is_empty(), "a payload may define them");
+}

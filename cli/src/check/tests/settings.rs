@@ -1,0 +1,129 @@
+//! Settings.
+
+use serde_json::json;
+
+use super::{Level, findings, found, routes};
+
+#[test]
+fn settings_for_development_are_named() {
+    let settings = r#"{"region_override":"any","preview":"open"}"#;
+    found(
+        Level::Warning,
+        &[("settings", settings)],
+        "/region_override: expected 'none' outside local development, but found 'any'",
+    );
+    found(
+        Level::Warning,
+        &[("settings", settings)],
+        "/preview: expected 'signed' or 'off' outside local development, but found 'open'",
+    );
+}
+
+#[test]
+fn a_cookie_that_no_browser_keeps_is_a_fault() {
+    for (settings, expected) in [
+        (
+            json!({ "visitor": { "cookie": "a b" } }),
+            "/visitor/cookie: expected a cookie's name without spaces, ';' and '=', but found 'a b'",
+        ),
+        (json!({ "sticky": { "cookie": "a;b" } }), "Write 'a_b'"),
+        (
+            json!({ "visitor": { "domain": ".example.com" } }),
+            "/visitor/domain: expected a domain such as 'example.com'",
+        ),
+        (json!({ "sticky": { "domain": "a b" } }), "/sticky/domain: expected a domain"),
+        (
+            json!({ "visitor": { "cookie": "__Host-v", "domain": "example.com" } }),
+            "/visitor/domain: expected no domain beside",
+        ),
+    ] {
+        found(Level::Fault, &[("settings", &settings.to_string())], expected);
+    }
+}
+
+#[test]
+fn consent_of_a_wrong_form_is_a_fault_that_says_the_right_one() {
+    for (consent, expected) in [
+        (json!([]), "/consent: expected an object { … }, but found a list"),
+        (
+            json!({ "countries": "DE" }),
+            r#"/consent/countries: expected a list of countries, such as ["DE"], but found "DE""#,
+        ),
+        (json!({ "countries": "Germany" }), r#"such as ["DE"], but found "Germany""#),
+        (
+            json!({ "countries": ["AT", "fr"] }),
+            r#"/consent/countries/1: expected two capital letters (ISO 3166-1) or "*", but found "fr": did you mean "FR"?"#,
+        ),
+        (json!({ "countries": ["France"] }), r#"but found "France": did you mean "FR"?"#),
+        (
+            json!({ "countries": [49] }),
+            r#"/consent/countries/0: expected two capital letters (ISO 3166-1) or "*", but found 49"#,
+        ),
+    ] {
+        let settings = json!({ "consent": consent }).to_string();
+        found(Level::Fault, &[("settings", &settings)], expected);
+        assert_eq!(
+            findings(&[("settings", &settings)]).len(),
+            1,
+            "{settings}: {:#?}",
+            findings(&[("settings", &settings)])
+        );
+    }
+    assert!(findings(&[("settings", r#"{"consent":{"countries":["*"]}}"#)]).is_empty());
+}
+
+#[test]
+fn a_declared_attribute_is_known_everywhere_and_closed_where_it_has_values() {
+    let settings = json!({ "attributes": {
+        "group": { "cookie": "customer_group", "values": ["retail", "business"] }, "store": { "query": "store" } } });
+    let text =
+        routes(json!([{ "id": "a", "path": "/a", "when": { "group": { "$in": ["retail", "busines"] }, "stroe": "x" },
+        "rewrite": { "set_query": { "s": "{store|none}" } },
+        "html": [{ "select": "p", "inner": "{{ store }}{% if group == 'whole' %}x{% endif %}{{ grop }}" }] }]));
+    let all = [("settings", settings.to_string()), ("routes", text)];
+    let all: Vec<_> = all.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    for expected in [
+        "/routes/0/when/group: expected one of retail, business, but found 'busines', which no visitor has: is it 'business'?",
+        "/routes/0/when/stroe: expected an attribute, but found 'stroe', which no visitor has: is it 'store'?",
+        "/routes/0/html/0/inner: expected one of retail, business, but found group compared with 'whole', which it never is",
+        "/routes/0/html/0/inner: expected a value that templates have, but found grop, which is always empty: is it group?",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    assert_eq!(findings(&all).len(), 4, "{:#?}", findings(&all));
+}
+
+#[test]
+fn a_declaration_that_does_nothing_is_named() {
+    let settings = json!({ "attributes": {
+        "wrong": { "cookie": "a", "query": "b" }, "typed": { "query": "q", "type": "date" }, "unread": { "query": "q" },
+        "store": { "header": "X-Store" }, "hop": { "header": "X-Hop", "trusted": true }, "tier": { "claim": "tier" } } })
+    .to_string();
+    let text = routes(json!([
+        { "id": "a", "path": "/a", "cache": { "ttl": 60 }, "when": { "store": "x", "hop": "y", "tier": "gold" } },
+        { "id": "b", "path": "/b", "cache": { "ttl": 60, "key_headers": ["X-Store"] }, "when": { "store": "x" } },
+        { "id": "c", "path": "/c", "cache": { "ttl": 60 }, "features": ["hero"],
+          "rewrite": { "set_query": { "t": "{tier|none}" } } }]));
+    let features = json!({ "features": { "hero": { "defaultValue": 1, "rules": [
+        { "condition": { "userId": { "$exists": true } }, "force": 2 }] } } });
+    let features = features.to_string();
+    let all = [("settings", settings.as_str()), ("routes", &text), ("features", &features)];
+    for expected in [
+        "settings.json:1:",
+        "/attributes/wrong: expected one of cookie, header, query and claim",
+        "/attributes/typed/type: expected",
+    ] {
+        found(Level::Fault, &all, expected);
+    }
+    for expected in [
+        "/attributes/unread: expected an attribute that something reads, but found 'unread', which nothing reads",
+        "/routes/0/cache: expected 'x-store' in cache.key_headers, but found none: 'store' is read from this header",
+        "/routes/0/when: expected an answer for many visitors, but found that this condition looks at 'tier'",
+        "/routes/2/cache: expected an answer for many visitors, but found 'tier' in it",
+        "/routes/2/cache: expected an answer for many visitors, but found that a feature or an experiment looks at 'userId'",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    let warnings: Vec<_> = findings(&all).into_iter().filter(|(level, _)| *level == Level::Warning).collect();
+    assert_eq!(warnings.len(), 5, "{warnings:#?}");
+}
