@@ -79,6 +79,7 @@ impl Names {
         }
         let values: BTreeSet<String> = all.iter().flat_map(|definition| self.values(definition)).collect();
         self.known(&format!("--variant {dimension}"), value, values.iter().map(String::as_str))?;
+        all.retain(|definition| self.force || self.values(definition).contains(value));
         self.warn_unless_carried(&all);
         Ok(all.iter().flat_map(|definition| name(&definition.dimension, value)).collect())
     }

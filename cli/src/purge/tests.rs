@@ -164,6 +164,28 @@ fn a_feature_stands_for_all_its_values_and_a_variant_for_one() {
 }
 
 #[test]
+fn a_key_that_another_dimension_has_is_purged_under_the_name_that_the_edge_gives_it() {
+    let rules = Rules::new();
+    rules.write("settings", &json!({ "attributes": { "group": { "cookie": "g", "values": ["a"] } } }));
+    rules.write(
+        "features",
+        &json!({ "features": {
+        "country": { "defaultValue": "x" }, "group": { "defaultValue": "y" }, "both": { "defaultValue": "z" } } }),
+    );
+    rules
+        .write("experiments", &json!({ "experiments": [{ "key": "both", "hashVersion": 2, "variations": [{}, {}] }] }));
+    let names = rules.names();
+    assert_eq!(names.feature("country").unwrap(), ["variant-feature.country-x"]);
+    assert_eq!(names.variant("feature.country", "x").unwrap(), ["variant-feature.country-x"]);
+    assert_eq!(names.variant("country", "FR").unwrap(), ["variant-country-FR"]);
+    assert_eq!(names.variant("group", "a").unwrap(), ["variant-group-a"]);
+    assert_eq!(names.feature("group").unwrap(), ["variant-feature.group-y"]);
+    assert_eq!(names.variant("both", "z").unwrap(), ["variant-both-z"]);
+    let both = ["variant-both-0", "variant-both-1", "variant-experiment.both-0", "variant-experiment.both-1"];
+    assert_eq!(names.experiment("both").unwrap(), both);
+}
+
+#[test]
 fn a_name_that_the_rules_do_not_have_is_refused_unless_forced() {
     let rules = Rules::new();
     let names = rules.names();
