@@ -236,7 +236,11 @@ fn what_was_not_shown_is_said_so_and_not_remembered() {
     assert_eq!(text(&answer), "/page", "the fallback");
     let not_shown = |host: &Memory, reason: &str| {
         let lines = exposures(host);
-        assert_eq!((lines.len(), &lines[0]["shown"], &lines[0]["fallback"]), (1, &json!(false), &json!(reason)), "{lines:?}");
+        assert_eq!(
+            (lines.len(), &lines[0]["shown"], &lines[0]["fallback"]),
+            (1, &json!(false), &json!(reason)),
+            "{lines:?}"
+        );
     };
     not_shown(&broken, "status-500");
     assert!(cookies(&answer).is_empty());

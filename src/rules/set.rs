@@ -210,7 +210,8 @@ impl RuleSet {
             [Some(set), Some(_), Some(_)] => (Rc::clone(&set.routes), Rc::clone(&set.templates)),
             _ => {
                 let templates = Rc::new(RefCell::new(Templates::new(definitions::templates(texts, faults))));
-                let beside = RoutesBeside { templates: Rc::clone(&templates), own: Rc::clone(&own) };
+                let beside =
+                    RoutesBeside { templates: Rc::clone(&templates), own: Rc::clone(&own), patterns: Rc::default() };
                 (Rc::new(Routes::read(texts.of("routes"), beside, faults)), templates)
             }
         };
@@ -240,7 +241,8 @@ impl RuleSet {
         let mut definitions = set.definitions.uncompiled();
         definitions.features.set_source(Arc::clone(&pack) as Arc<dyn DefinitionSource>);
         set.definitions = Rc::new(definitions);
-        let beside = RoutesBeside { templates: Rc::clone(&set.templates), own: Rc::clone(&set.own) };
+        let beside =
+            RoutesBeside { templates: Rc::clone(&set.templates), own: Rc::clone(&set.own), patterns: Rc::default() };
         set.routes = Rc::new(Routes::from_pack(pack, beside));
         set
     }
