@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use e2e::crowd::{Mix, Person};
 use e2e::{Answer, Dice, Edge, Recorded, personalizer};
-use edge_personalizer::explain::{Described, explain};
+use edge_personalizer::explain::{Described, explain, no_session};
 use edge_personalizer::platform::{ClientRequest, Device};
 use edge_personalizer::rules::RuleSet;
 use edge_personalizer::rules::set::Texts;
@@ -124,7 +124,7 @@ fn rules() -> RuleSet {
 }
 
 /// The person, as [`explain`] wants one described. A new visitor's id is random: the one that the edge took goes in.
-fn described(person: &Person, host: &str, answer: &Answer) -> Described {
+fn described(person: &Person, host: &str, answer: &Answer) -> Described<'static> {
     let mut headers = HeaderMap::new();
     for (name, value) in &person.headers {
         headers.append(
@@ -155,6 +155,8 @@ fn described(person: &Person, host: &str, answer: &Answer) -> Described {
         geo: person.geo(),
         device: known.then(|| Device { is_mobile: Some(true), ..Device::default() }),
         user: person.user.clone(),
+        identity_keys: Rc::default(),
+        session: no_session(),
         preview_keys: Rc::default(),
         now: OffsetDateTime::now_utc(),
         random: [new, 2],
@@ -291,7 +293,7 @@ fn an_explanation_is_what_the_shop_was_sent_and_the_visitor_was_shown() {
         let sent = edge.origin().requests();
         assert!(sent.len() < 2, "{person:#?} made {sent:#?}");
         let logged = edge.decision();
-        let explanation = serde_json::to_value(explain(&rules, described(&person, host, &answer))).unwrap();
+        let explanation = serde_json::to_value(explain(&rules, None, described(&person, host, &answer))).unwrap();
         let mut different = differences(&explanation, sent.first(), &answer, &logged);
         let told = person.headers.iter().all(|(name, value)| name != "User-Agent" || value != KNOWN_AGENT);
         // A stranger's id is random, and the program has no way to know it.

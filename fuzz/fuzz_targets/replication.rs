@@ -9,7 +9,7 @@ use edge_personalizer::platform::memory::{Memory, MemoryBody};
 use edge_personalizer::platform::{ClientRequest, Kv, KvValue, Platform as _};
 use edge_personalizer::replication::webhook::{WebhookSecret, sign};
 use edge_personalizer::service::{Sandbox, handle};
-use edge_personalizer::session::settings::SessionSettings;
+use edge_personalizer::session::SessionSettings;
 use edge_personalizer::session::stored::Stored;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use libfuzzer_sys::fuzz_target;

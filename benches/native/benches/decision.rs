@@ -12,7 +12,8 @@ use std::net::IpAddr;
 use criterion::{Criterion, criterion_group, criterion_main};
 use edge_personalizer::admit::admit;
 use edge_personalizer::condition::{self, Attributes};
-use edge_personalizer::context::gather::{Kept, gather};
+use edge_personalizer::context::preview::Preview;
+use edge_personalizer::context::{Kept, Live};
 use edge_personalizer::decide;
 use edge_personalizer::growthbook::{Context, Definitions, Evaluator};
 use edge_personalizer::plan;
@@ -183,19 +184,17 @@ fn whole(criterion: &mut Criterion) {
     let head = admit(&mut request, 1).unwrap();
     let mut kept = Kept::default();
     let mut decided = || {
-        let candidates = rules.routes.candidates(&head.normal_path);
-        let needs = decide::needs(&rules, &candidates, &head, OffsetDateTime::UNIX_EPOCH).unwrap();
-        let context = gather(&host, &head, &rules, needs, None, &mut kept);
-        let decision = decide::decide(&rules, candidates, &head, &context, None);
-        assert_eq!(decision.shown.len(), keys.len());
-        (context, decision)
+        let mut facts = Live::new(&host, &mut kept);
+        let considered = decide::consider(&mut facts, &rules, &head, None, OffsetDateTime::UNIX_EPOCH, None);
+        assert_eq!(considered.decision.shown.len(), keys.len());
+        considered
     };
     let mut group = criterion.benchmark_group("whole");
     group.bench_function("geo, route, 3 features of 100", |bencher| bencher.iter(|| black_box(decided())));
     group.bench_function("and the plan", |bencher| {
         bencher.iter(|| {
-            let (context, decision) = decided();
-            black_box(plan::plan(&head, &rules, &context, &decision))
+            let considered = decided();
+            black_box(plan::plan(&head, &rules, &considered, &Preview::default()))
         });
     });
     group.finish();
