@@ -30,7 +30,10 @@ pub fn rows() -> Table {
     for status in [404, 500, 503] {
         edge.origin().on(EAST, Behaviour::Status(status));
         let (fault, log) = (format!("{status} on the personalized path"), format!("fallback status-{status}"));
-        table.row(&edge, &row(&fault, 200, Page::Generic, &[&log]).reaches("/api/products/promotions/global"));
+        table.row(
+            &edge,
+            &row(&fault, 200, Page::Generic, &[&log, "backend-status"]).reaches("/api/products/promotions/global"),
+        );
         edge.origin().behave();
     }
     for (fault, behaviour) in [
@@ -38,7 +41,7 @@ pub fn rows() -> Table {
         ("reset on the personalized path", Behaviour::Reset),
     ] {
         edge.origin().on(EAST, behaviour);
-        table.row(&edge, &row(fault, 200, Page::Generic, &["fallback backend-failed"]));
+        table.row(&edge, &row(fault, 200, Page::Generic, &["fallback backend-failed", "backend-failed"]));
         edge.origin().behave();
     }
     // The head is out: nothing can be put in the place of what follows.
@@ -48,7 +51,7 @@ pub fn rows() -> Table {
         ("truncated", Behaviour::Truncate),
     ] {
         edge.origin().on("*", behaviour);
-        table.row(&edge, &row(&format!("{fault}, passed on as it comes"), 200, Page::Cut, &[]));
+        table.row(&edge, &row(&format!("{fault}, passed on as it comes"), 200, Page::Cut, &["body-broken"]));
         let rewritten = format!("{fault}, rewritten as it comes");
         table.row(&edge, &row(&rewritten, 200, Page::Cut, &["body-broken"]).asks("/products"));
         edge.origin().behave();
@@ -56,7 +59,7 @@ pub fn rows() -> Table {
     for status in [404, 500, 503] {
         edge.origin().on("*", Behaviour::Status(status));
         let (fault, log) = (format!("{status} on every path"), format!("fallback status-{status}"));
-        table.row(&edge, &row(&fault, status, Page::OwnError, &[&log]));
+        table.row(&edge, &row(&fault, status, Page::OwnError, &[&log, "backend-status"]));
         edge.origin().behave();
     }
     for (fault, behaviour) in [
@@ -67,11 +70,11 @@ pub fn rows() -> Table {
         table.row(&edge, &row(fault, 502, Page::Plain, &["fallback backend-failed", "backend-failed"]));
         edge.origin().behave();
     }
-    let refused = row("refused on the personalized path", 200, Page::Generic, &["fallback backend-failed"]);
+    let log = ["fallback backend-failed", "backend-failed"];
+    let refused = row("refused on the personalized path", 200, Page::Generic, &log);
     table.row(&edge, &refused.asks("/refused"));
     table.row(&edge, &row("none any more", 200, Page::Right, &[]));
     let edge = Edge::with_rules(&dictionaries()).backend("origin", "http://127.0.0.1:1").start();
-    let log = ["fallback backend-failed", "backend-failed"];
     table.row(&edge, &row("refused on every path", 502, Page::Plain, &log));
     table.row(&edge, &row("  and a page that no route touches", 502, Page::Plain, &["backend-failed"]).asks("/cart"));
     table

@@ -32,10 +32,11 @@ pub fn rows() -> Table {
     };
     tried(&mut table, &|_| (), &[row("none", 200, Page::Right, &[])]);
     tried(&mut table, &|rules| *rules = Rules::default(), &[row("empty store", 200, Page::Own, &[])]);
-    for (dictionary, page) in [("settings", Page::Right), ("regions", Page::Generic), ("routes", Page::Own)] {
+    // A warm sandbox knows the last text that could be used.
+    for dictionary in ["settings", "regions", "routes"] {
         let fault = format!("half-written JSON in {dictionary}");
         let log = [dictionary];
-        tried(&mut table, &|rules| cut_in_half(rules, dictionary), &[row(&fault, 200, page, &log)]);
+        tried(&mut table, &|rules| cut_in_half(rules, dictionary), &[row(&fault, 200, Page::Right, &log)]);
     }
     for (dictionary, pointer, place) in [
         ("settings", "", "settings/colour"),
@@ -53,9 +54,14 @@ pub fn rows() -> Table {
         edit(rules, "routes", "/routes/1", "path", json!("/products"));
     };
     let rows = [
-        row("unknown backend", 200, Page::Generic, &["fallback backend-unknown"]),
-        row("unknown backend, no path to fall back on", 200, Page::Own, &["fallback backend-unknown"])
-            .asks("/products"),
+        row("unknown backend", 200, Page::Generic, &["fallback backend-unknown", "backend-unknown"]),
+        row(
+            "unknown backend, no path to fall back on",
+            200,
+            Page::Own,
+            &["fallback backend-unknown", "backend-unknown"],
+        )
+        .asks("/products"),
     ];
     tried(&mut table, &backend, &rows);
     let path = |rules: &mut Rules| edit(rules, "routes", "/routes/0/rewrite", "path", json!("/{regoin.slug}"));
@@ -86,7 +92,7 @@ pub fn rows() -> Table {
     let log = ["routes.2"];
     let gap = [
         row("routes in three full parts, the second missing: the first", 200, Page::Right, &log).asks("/find"),
-        row("  the missing one", 200, Page::Own, &log),
+        row("  the missing one, as it was", 200, Page::Right, &log),
         row("  the third", 200, Page::Right, &log).asks("/products"),
     ];
     let without = |rules: &mut Rules| {
@@ -96,6 +102,14 @@ pub fn rows() -> Table {
     tried(&mut table, &without, &gap);
     tried(&mut table, &|_| (), &[row("none any more", 200, Page::Right, &[])]);
     table.rules_changed(None);
+    // A new sandbox has nothing to fall back on.
+    for (dictionary, page) in [("settings", Page::Right), ("regions", Page::Generic), ("routes", Page::Own)] {
+        let mut rules = good();
+        cut_in_half(&mut rules, dictionary);
+        let edge = Edge::with_rules(&dictionaries()).entry(dictionary, &rules.entries()[dictionary]).start();
+        let fault = format!("half-written JSON in {dictionary}, met by a new sandbox");
+        table.row(&edge, &row(&fault, 200, page, &[dictionary]));
+    }
     let edge = Edge::with_rules(&dictionaries()).without_config_store().start();
     table.row(&edge, &row("no config store", 200, Page::Own, &["config-store"]));
     let edge = Edge::with_rules(&dictionaries()).without_stores().start();
