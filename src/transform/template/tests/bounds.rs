@@ -10,12 +10,12 @@ fn on_a_small_stack(source: String) -> Result<String, String> {
 
 #[test]
 fn what_would_exhaust_the_stack_is_refused_with_its_bound() {
-    type Hostile = (&'static str, Box<dyn Fn(usize) -> String>);
+    type Hostile<'f> = (&'static str, Box<dyn Fn(usize) -> String + 'f>);
     let deep = |open: &str, middle: &str, close: &str, times: usize| {
         format!("{}{middle}{}", open.repeat(times), close.repeat(times))
     };
     let value = |inner: String| format!("{{{{ {inner} }}}}");
-    let hostile: [Hostile; 12] = [
+    let hostile: [Hostile<'_>; 12] = [
         ("200 names", Box::new(|n| value(format!("{}1", "- ".repeat(n))))),
         ("200 names", Box::new(|n| value(format!("{}1", "not ".repeat(n))))),
         ("200 names", Box::new(|n| value(format!("a{}", ".b".repeat(n / 2))))),
