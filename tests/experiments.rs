@@ -270,7 +270,8 @@ fn an_experiment_costs_nothing_on_a_route_that_does_not_use_it() {
     host.set("experiments", &json!({ "experiments": [
         { "key": "menu", "variations": ["a", "b"] },
         { "key": "look", "variations": [{ "css": "" }, { "css": "p { color: red }" }], "urlPatterns": [{ "type": "simple", "include": true, "pattern": "/pages/one" }] } ] }));
-    for (target, sets) in [("/img/a.png", 0), ("/pages/two", 0), ("/pages/one", 1)] {
+    // Who takes part is given an id, and is remembered.
+    for (target, sets) in [("/img/a.png", 0), ("/pages/two", 0), ("/pages/one", 2)] {
         let answer = person(NEW_YORK, target).send(&host);
         assert_eq!(cookies(&answer).len(), sets, "{target}");
         let keeps = if sets == 0 { "private, max-age=60" } else { "private, no-store" };

@@ -436,8 +436,19 @@ fn a_session_decides_what_is_explained_with_it() {
     let file = rules.path().join("session.txt");
     fs::write(&file, r#"{"v":1,"updated_at":1795780800000,"cart":[{"sku":"tea","quantity":2}]}"#).unwrap();
     let (rules, file) = (rules.path().display().to_string(), file.display().to_string());
-    let without = shop.well(&["explain", &rules, "https://shop.example/", "--user", "u1"]);
+    let person = [
+        "explain",
+        &rules,
+        "https://shop.example/",
+        "--user",
+        "u1",
+        "--country",
+        "US",
+        "--header",
+        "User-Agent: Mozilla/5.0",
+    ];
+    let without = shop.well(&person);
     assert!(without.contains("Route: plain") && without.contains("session: not asked"), "{without}");
-    let with = shop.well(&["explain", &rules, "https://shop.example/", "--user", "u1", "--session", &file]);
+    let with = shop.well(&[&person[..], &["--session", &file]].concat());
     assert!(with.contains("Route: cart") && with.contains("session: fresh") && with.contains("sku=tea"), "{with}");
 }

@@ -71,8 +71,15 @@ fn folder(examples: &[(String, Value, Vec<Piece>)], name: &str, json: &Value) ->
             "routes" if name == "templates" => known.find(|json| uses_templates(json)),
             _ => known.next(),
         };
-        let json = if dictionary == name { Some(json) } else { other };
-        let text = json.map_or_else(|| "{}".to_owned(), Value::to_string);
+        let mut text = if dictionary == name { Some(json) } else { other }.cloned().unwrap_or_else(|| json!({}));
+        if let ("routes", Some(declared)) = (dictionary, json["attributes"].as_object().filter(|_| name == "settings"))
+        {
+            // An attribute that nothing reads would be named as unused.
+            let query: Value = declared.keys().map(|name| (name.clone(), json!(format!("{{{name}}}")))).collect();
+            let reader = json!({ "id": "reader", "path": "/reader", "rewrite": { "set_query": query } });
+            text["routes"].as_array_mut().unwrap().push(reader);
+        }
+        let text = text.to_string();
         fs::write(rules.join(format!("{dictionary}.json")), text).unwrap();
     }
     folder
