@@ -3,7 +3,7 @@
 //!
 //! As stored, a condition is JSON. [`Condition::compile`] turns it, once, into a tree in which every operator has been
 //! recognized and every pattern, version and list prepared; [`Condition::matches`] walks that tree over the facts of a request
-//! and allocates nothing for the usual operators. [`lint`] is the strict reader of the same JSON, for the checker.
+//! and allocates nothing for the usual operators. [`lint()`] is the strict reader of the same JSON, for the checker.
 //!
 //! Two rules of the specification surprise: an absent attribute is the same as `null`, and comparisons are
 //! JavaScript's (module `javascript`), so that the edge and the browser agree on every visitor.

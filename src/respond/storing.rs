@@ -1,7 +1,7 @@
 //! What the edge's cache keeps of an origin's answer on a shared route.
 //!
 //! The platform asks before it stores (Fastly, [customizing cache behaviour]); a host without such a cache never does, and gives the
-//! visitor what [`shape`](super::shape) makes of the same answer.
+//! visitor what `respond::shape` makes of the same answer.
 //!
 //! [customizing cache behaviour]: https://www.fastly.com/documentation/guides/concepts/edge-state/cache/#customizing-cache-interaction-with-the-backend
 

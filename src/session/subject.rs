@@ -14,7 +14,7 @@ const DIGITS: usize = 32;
 ///
 /// The alphabet holds UUIDs, numbers, e-mail addresses, telephone numbers and the ids of identity providers
 /// (`auth0|507f`), and nothing that could end a path segment, a header, a parameter or a line. Whether the id is
-/// *proven* is [`Identity`]'s to say.
+/// *proven* is for `context::identity` to say.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(String);
 

@@ -1,7 +1,7 @@
 //! One body, one way: pages are rewritten while they stream, JSON and playlists are edited whole.
 //!
-//! A way of changing bodies ([`Transform`]) is compiled once a route and resolved once a request, before anything is sent. It then says of
-//! an answer whether it is its own, and how it is applied. A new way is a file beside [`page`], a line in [`BodyRules::compile`], and its
+//! A way of changing bodies (a `Transform`) is compiled once a route and resolved once a request, before anything is sent. It then says of
+//! an answer whether it is its own, and how it is applied. A new way is a file beside `page`, a line in [`BodyRules::compile`], and its
 //! field in the stored route.
 
 use std::fmt;
