@@ -141,7 +141,7 @@ impl Context {
             geo,
             person: Person::nobody(),
             preview,
-            sticky: settings.sticky.as_ref().map(|sticky| sticky.read(&Cookies::of(&head.headers))).unwrap_or_default(),
+            sticky: Vec::new(),
             session: Outcome::none(),
             session_json: None,
             segments_json: None,
@@ -171,6 +171,8 @@ impl Context {
         if let Some(user) = proven.filter(|_| person.permissions.identify) {
             person.identity = Identity::Proven(Proof::of(user));
         }
+        let sticky = rules.settings.sticky.as_ref();
+        self.sticky = sticky.map(|sticky| sticky.read(&Cookies::of(&head.headers))).unwrap_or_default();
         self.user_id = person.user().map(|user| user.as_str().to_owned());
         self.visitor_id = person.visitor.map(|visitor| visitor.to_string());
         if needs.session {
@@ -198,9 +200,10 @@ impl Context {
 
     /// Which of the attributes that tell one visitor from the others this visitor has.
     pub fn identified_by(&self, rules: &RuleSet) -> FactSet {
-        let has = |name: &str| self.attribute(name).is_some();
-        let known = ["id", "userId", "visitorId", "segments", "session"].into_iter().filter(|name| has(name));
-        let own = rules.own.facts_where(|own| own.identifies && has(&own.name));
+        // Who isn't logged in is known by nothing.
+        let has = |name: &str| self.attribute(name).is_some_and(|value| value != Value::Bool(false));
+        let known = FactSet::IDENTIFYING.names().filter(|name| has(name));
+        let own = rules.own.facts_where(|own| own.identifies && self.attribute(&own.name).is_some());
         known.map(FactSet::of).collect::<FactSet>().and(own)
     }
 

@@ -133,6 +133,7 @@ pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now:
     let mut possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none()).peekable();
     possible.peek()?;
     let mut facts = rules.facts_of_regions();
+    let url = head.url();
     let (mut told, mut sessions, mut origin_on_miss) = (false, false, true);
     for candidate in possible {
         let route = &candidate.route;
@@ -144,7 +145,7 @@ pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now:
         for key in &route.feature_keys {
             own = own.and(rules.facts_of_feature(key).all());
         }
-        for experiment in variations::experiments_on(rules, route, &head.url()) {
+        for experiment in variations::experiments_on(rules, route, &url) {
             own = own.and(rules.facts_of_experiment(experiment.key()).all());
         }
         // An origin that is asked for one visitor is told who it is, where that is proven.

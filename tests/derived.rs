@@ -153,6 +153,20 @@ fn what_is_shown_decides_no_store_and_not_what_a_route_declares() {
 }
 
 #[test]
+fn a_shared_route_is_passed_for_those_who_are_known_by_what_chose_it() {
+    let members = json!({ "id": "members", "path": "/m", "when": { "loggedIn": true }, "cache": {} });
+    let feature = json!({ "hello": { "defaultValue": "you", "rules": [{ "condition": { "loggedIn": true }, "force": "member" }] } });
+    let shapes = json!({ "id": "hello", "path": "/m", "features": ["hello"], "cache": {} });
+    for (route, features) in [(members, json!({})), (shapes, feature)] {
+        let host = with(json!({ "routes": [route, { "id": "all", "path": "/m", "cache": {} }] }), features, json!({}));
+        by_user("alice", "/m").send(&host);
+        assert!(!is_shared(&host), "{route}");
+        phone("/m").send(&host);
+        assert!(is_shared(&host), "nobody is known by not being logged in: {route}");
+    }
+}
+
+#[test]
 fn a_banner_shows_in_one_variation_only() {
     let host = with(
         json!({ "routes": [{ "id": "page", "path": "/page", "cache": {}, "html": [

@@ -384,11 +384,6 @@ impl Experiment {
     pub fn redirects_from(&self, url: &str) -> bool {
         self.redirects() && self.includes_url(url)
     }
-
-    /// The attributes that identify visitors to this experiment: sticky documents are kept for these.
-    pub fn hash_attributes(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&*self.attributes.name).chain(self.attributes.fallback.as_deref())
-    }
 }
 
 /// The buckets of ranges.

@@ -228,13 +228,7 @@ fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
         variation_key: exposure.variation_key.clone().into_owned(),
         feature: exposure.feature.map(str::to_owned),
         unit_type: exposure.hash_attribute.to_owned(),
-        unit: match &exposure.hash_value {
-            crate::condition::Value::String(text) => text.clone().into_owned(),
-            crate::condition::Value::Number(number) => number.to_string(),
-            crate::condition::Value::Json(json) => json.to_string(),
-            crate::condition::Value::Bool(truth) => truth.to_string(),
-            crate::condition::Value::Null => String::new(),
-        },
+        unit: exposure.hash_value.to_text().into_owned(),
         sticky: exposure.sticky_used,
     }
 }

@@ -6,8 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body::{self, BodyFault};
 use super::{ask_for_hints, conditional, error_page, finish_head};
-use crate::admit::microseconds;
-use crate::admit::{Arrival, RequestHead};
+use crate::admit::{Arrival, RequestHead, microseconds};
 use crate::code::Code;
 use crate::decide::Considered;
 use crate::fetch::{self, FallbackReason, Fetched};

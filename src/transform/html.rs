@@ -213,13 +213,6 @@ impl HtmlRules {
         }
         reads
     }
-
-    /// Whether a `json` operation wants the decisions.
-    pub fn wants_decisions(&self) -> bool {
-        self.operations
-            .iter()
-            .any(|operation| operation.actions.iter().any(|action| matches!(action, Action::Json { .. })))
-    }
 }
 
 /// The fault of an operation that can't be read, at the field that can't be.

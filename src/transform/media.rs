@@ -173,11 +173,6 @@ impl Adapt {
         self.hls
     }
 
-    /// Whether HLS playlists are filtered.
-    pub fn filters_playlists(&self) -> bool {
-        self.hls.is_some()
-    }
-
     /// Whether the device class shapes what comes out: then it belongs to the variant.
     pub fn uses_device(&self) -> bool {
         self.image.as_ref().is_some_and(StoredImage::uses_device)

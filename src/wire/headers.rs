@@ -94,11 +94,6 @@ fn ends_here(name: &str) -> bool {
     )
 }
 
-/// Whether an answer's header ends at this hop.
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    ends_here(name.as_str())
-}
-
 /// The names that `Connection` lists: they end at this hop too (RFC 9110 section 7.6.1).
 fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
