@@ -1,5 +1,5 @@
 //! Random rule sets, from a seed: what promise 1 is tried on, by host tests (`tests/caches.rs`) and through the real service
-//! (`e2e/tests/caches.rs`).
+//! (`dev/e2e/tests/caches.rs`).
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 
-#[path = "../../tests/support/at_random.rs"]
+#[path = "../../../tests/support/at_random.rs"]
 mod at_random;
 
 use std::collections::{HashMap, HashSet};

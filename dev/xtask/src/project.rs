@@ -15,7 +15,7 @@ pub const WASM_LIMIT: u64 = 4_500_000;
 pub fn root() -> anyhow::Result<PathBuf> {
     let here =
         env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    Ok(here.parent().context("the package xtask lies in the repository")?.to_path_buf())
+    Ok(here.ancestors().nth(2).context("the package xtask lies in dev/ of the repository")?.to_path_buf())
 }
 
 /// Cargo's output folder.

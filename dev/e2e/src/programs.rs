@@ -24,7 +24,7 @@ pub fn personalizer() -> PathBuf {
 pub fn root() -> PathBuf {
     let here =
         env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    here.parent().expect("the package lies in the repository").to_path_buf()
+    here.ancestors().nth(2).expect("the package lies in dev/ of the repository").to_path_buf()
 }
 
 /// A program on `PATH`. Where it is missing, `None`, and a line that says how to install it: the test has then shown nothing, and
