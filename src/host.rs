@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use fastly::config_store::{ConfigStore, OpenError};
+use config_store::ConfigStore;
 use fastly::geo::{ConnType, geo_lookup};
 use fastly::handle::BodyHandle;
 use fastly::http::CandidateResponse;
@@ -261,13 +261,13 @@ impl Platform for Fastly<'_> {
 
     fn config(&self, key: &str) -> Result<Option<String>, StoreError> {
         let opened = self.config.get_or_init(|| {
-            ConfigStore::try_open(STORE).map_err(|error| match error {
-                OpenError::ConfigStoreDoesNotExist => StoreError::NoStore,
+            ConfigStore::open(STORE).map_err(|error| match error {
+                config_store::Error::NoStore => StoreError::NoStore,
                 _ => StoreError::Failed,
             })
         });
         let store = opened.as_ref().map_err(|error| *error)?;
-        store.try_get(key).map_err(|_| StoreError::Failed)
+        store.get(key).map_err(|_| StoreError::Failed)
     }
 
     fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -133,6 +133,12 @@ impl Edge {
         patient(&self.rules).write(&self.store).unwrap();
     }
 
+    /// Leaves half of the store's file, as a writer that was killed would: the host can't open such a store at all.
+    pub fn tear_store(&self) {
+        let text = std::fs::read_to_string(&self.store).unwrap();
+        std::fs::write(&self.store, &text[..text.len() / 2]).unwrap();
+    }
+
     /// Somebody, somewhere.
     #[must_use]
     pub fn visitor(&self, visitor: Visitor) -> Visit<'_> {

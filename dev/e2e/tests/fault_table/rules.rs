@@ -1,9 +1,11 @@
 //! Faults of the rules, and of the store that holds them.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use e2e::{Edge, Rules};
+use e2e::{Behaviour, Edge, Rules};
 use serde_json::{Value, json};
 
 use crate::dictionaries;
@@ -101,7 +103,15 @@ pub fn rows() -> Table {
     };
     tried(&mut table, &without, &gap);
     tried(&mut table, &|_| (), &[row("none any more", 200, Page::Right, &[])]);
+    edge.tear_store();
+    thread::sleep(REREAD);
+    table.row(&edge, &row("store that the host can't open", 200, Page::Right, &["config-store"]));
     table.rules_changed(None);
+    let edge = Edge::with_rules(&dictionaries()).start();
+    let busy = keep_busy(&edge);
+    edge.tear_store();
+    table.row(&edge, &row("store that the host can't open, met by a new sandbox", 200, Page::Own, &["config-store"]));
+    drop(busy);
     // A new sandbox has nothing to fall back on.
     for (dictionary, page) in [("settings", Page::Right), ("regions", Page::Generic), ("routes", Page::Own)] {
         let mut rules = good();
@@ -115,6 +125,17 @@ pub fn rows() -> Table {
     let edge = Edge::with_rules(&dictionaries()).without_stores().start();
     table.row(&edge, &row("no store of any kind", 200, Page::Own, &["config-store"]));
     table
+}
+
+/// Keeps the sandbox that started with the edge at a request, so that the next one gets a new sandbox.
+fn keep_busy(edge: &Edge) -> TcpStream {
+    edge.origin().on("/echo/slow", Behaviour::StallHead(Duration::from_secs(20)));
+    let mut stream = TcpStream::connect(edge.address()).unwrap();
+    write!(stream, "GET /echo/slow HTTP/1.1\r\nHost: shop.example\r\n\r\n").unwrap();
+    while edge.origin().requests().is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    stream
 }
 
 fn good() -> Rules {
