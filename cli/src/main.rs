@@ -24,6 +24,7 @@ mod push;
 mod reweight;
 mod rollout;
 mod schema;
+mod secrets;
 mod sessions;
 mod span;
 mod status;

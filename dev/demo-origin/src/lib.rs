@@ -35,8 +35,8 @@ pub use hold::Hold;
 pub use record::Recorded;
 use shop::Shop;
 
-/// Where `fastly.toml` expects the demo shop.
-pub const DEFAULT_PORT: u16 = 7676;
+/// Where `fastly.toml` expects the demo shop. Not 7676: `fastly compute serve` listens there itself, and would call itself.
+pub const DEFAULT_PORT: u16 = 7877;
 
 /// The header that every answer of the demo shop carries, so that a test can tell an answer of the origin from one
 /// that the edge made itself.

@@ -1,4 +1,4 @@
-//! The demo shop on its own: `demo-origin [PORT]` (7676 where none is given).
+//! The demo shop on its own: `demo-origin [PORT]` (7877 where none is given).
 
 use std::net::{Ipv4Addr, SocketAddr};
 

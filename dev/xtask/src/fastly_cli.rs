@@ -1,6 +1,5 @@
 //! Fastly's own CLI on our `fastly.toml`: it builds, validates and serves the service, and leaves the file as it was.
 
-use std::env;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,14 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use demo_origin::{DEFAULT_PORT, DemoOrigin};
 use local_server::client::{self, Request};
+use local_server::visitors::PARIS;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 
-use crate::command::{self, find, run};
+use crate::command::{self, run};
 use crate::test::Outcome;
-use crate::{project, serve, setup};
+use crate::{npm, project, serve, setup};
 
 /// The package and the version that everything here was tried with.
 const PACKAGE: &str = "@fastly/cli";
@@ -26,16 +26,13 @@ const END_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the check. Without npm it is skipped, in CI it fails.
 pub fn check() -> anyhow::Result<Outcome> {
-    let Some(npm) = find("npm") else {
-        let why = format!(
-            "npm is missing, and {PACKAGE} {VERSION} comes by npm (Debian: apt-get install npm; elsewhere: https://nodejs.org)"
-        );
-        ensure!(env::var_os("CI").is_none(), "{why}");
-        return Ok(Outcome::Skipped(why));
+    let modules = match npm::install(PACKAGE, VERSION)? {
+        Ok(modules) => modules,
+        Err(why) => return Ok(Outcome::Skipped(why)),
     };
     setup::wasm_target()?;
     let viceroy = setup::viceroy()?;
-    let fastly = install(&npm)?;
+    let fastly = program(&modules)?;
     serve::write_rules()?;
 
     let manifest = project::root()?.join("fastly.toml");
@@ -52,6 +49,8 @@ fn build_validate_serve(fastly: &Path, viceroy: &Path) -> anyhow::Result<()> {
     run(&mut cli(fastly, &["compute", "build", "--metadata-disable"])?)?;
     run(&mut cli(fastly, &["compute", "validate", "--package", "pkg/edge-personalizer.tar.gz"])?)?;
 
+    let shop = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
+    let _origin = DemoOrigin::start(shop).with_context(|| format!("the demo shop can't listen on {shop}"))?;
     let address = local_server::free_address()?;
     let printed = project::tools()?.join("fastly-serve.log");
     let mut serve = cli(fastly, &["compute", "serve", "--skip-build", "--metadata-disable"])?;
@@ -60,34 +59,30 @@ fn build_validate_serve(fastly: &Path, viceroy: &Path) -> anyhow::Result<()> {
     let output = File::create(&printed)?;
     serve.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let mut server = Serving(serve.spawn().context("can't start Fastly's CLI")?);
-    let healthy = server.wait_until_healthy(address);
+    let healthy = server.wait_until_healthy(address).and_then(|()| ask_for_a_decision(address));
     let ended = server.end();
     let words = || fs::read_to_string(&printed).unwrap_or_default();
     healthy.with_context(|| format!("`fastly compute serve` said:\n{}", words()))?;
     ended
 }
 
-/// The CLI's own program, in a folder of ours, so that nobody's installation is touched.
-fn install(npm: &Path) -> anyhow::Result<PathBuf> {
-    let folder = project::tools()?.join("fastly-cli");
-    let modules = folder.join("node_modules").join("@fastly");
-    if installed_version(&modules).as_deref() != Some(VERSION) {
-        println!("Installing {PACKAGE} {VERSION}.");
-        fs::create_dir_all(&folder)?;
-        let mut install = Command::new(npm);
-        install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
-        run(install.arg(format!("{PACKAGE}@{VERSION}")))?;
-    }
-    // Beside the package stands one for this platform, with the program itself: a signal reaches it, while the script
-    // in front of it would pass none on.
-    let packages = fs::read_dir(&modules)?.flatten().map(|package| package.path().join("fastly"));
-    packages.into_iter().find(|file| file.is_file()).context("npm installed no program for this platform")
+/// A visitor from Paris gets the page for Western Europe from the shop where `fastly.toml` expects it.
+fn ask_for_a_decision(address: SocketAddr) -> anyhow::Result<()> {
+    let answer = client::send(PARIS.address, address, &Request::get("/api/products/all"))?;
+    let region = answer.header("edge-variant").unwrap_or_default();
+    println!("/api/products/all from Paris answers {}: {region}", answer.status);
+    ensure!(
+        answer.status == 200 && region.contains("EU-WEST"),
+        "expected 200 and region EU-WEST in Edge-Variant, but found {} and {region:?}",
+        answer.status
+    );
+    Ok(())
 }
 
-fn installed_version(modules: &Path) -> Option<String> {
-    let text = fs::read_to_string(modules.join("cli").join("package.json")).ok()?;
-    let package: Value = serde_json::from_str(&text).ok()?;
-    Some(package.get("version")?.as_str()?.to_owned())
+/// The program itself. It stands in a package for this platform: a signal reaches it, while the script in front of it would pass none on.
+fn program(modules: &Path) -> anyhow::Result<PathBuf> {
+    let packages = fs::read_dir(modules.join("@fastly"))?.flatten().map(|package| package.path().join("fastly"));
+    packages.into_iter().find(|file| file.is_file()).context("npm installed no program for this platform")
 }
 
 /// A command of the CLI, with a configuration folder of its own.

@@ -4,11 +4,13 @@ mod bench;
 mod command;
 mod fastly_cli;
 mod fuzz;
+mod npm;
 mod pictures;
 mod project;
 mod serve;
 mod setup;
 mod test;
+mod workflows;
 
 use std::process::ExitCode;
 

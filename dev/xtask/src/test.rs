@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-/// Run every check: format, clippy, host tests, the wasm, end-to-end tests, documentation, Fastly's CLI.
+/// Run every check: format, clippy, host tests, the wasm, end-to-end tests, documentation, workflows, Fastly's CLI.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Only what needs no wasm and no local server: format, clippy, host tests. Seconds when warm.
@@ -40,6 +40,8 @@ enum Step {
     Docs,
     /// clippy of the native bench, a workspace of its own
     NativeBench,
+    /// actionlint on GitHub's workflows
+    Workflows,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -55,6 +57,7 @@ impl Step {
             Self::E2e => "end-to-end tests",
             Self::Docs => "documentation",
             Self::NativeBench => "native bench's clippy",
+            Self::Workflows => "workflows",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

@@ -55,7 +55,7 @@ fn no_fault_costs_the_page_or_shows_the_inside() {
 
 #[test]
 fn an_answer_that_shows_the_inside_would_be_a_wrong_row() {
-    let origin = SocketAddr::from(([127, 0, 0, 1], 7676));
+    let origin = SocketAddr::from(([127, 0, 0, 1], 7877));
     let answer = |text: &str, cache_control: &str| Answer {
         status: 502,
         headers: vec![("cache-control".to_owned(), cache_control.as_bytes().to_vec())],
