@@ -1,7 +1,7 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
 pub mod exchange;
-mod facts;
+pub mod facts;
 pub mod fallback;
 pub mod key;
 pub mod personal;
