@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::code::Code;
 use crate::platform::ClientRequest;
 use crate::wire::path::{has_control, normal_form};
-use crate::wire::{authority, headers};
+use crate::wire::{authority, headers, url};
 pub use arrival::{Arrival, microseconds, milliseconds};
-use trace::Trace;
+use trace::Traceparent;
 
 /// Longest URL in bytes (Fastly's limit for Compute).
 pub const MAX_URL: usize = 8_192;
@@ -104,7 +104,7 @@ pub struct RequestHead {
     /// 32 hexadecimal digits, made here.
     pub request_id: String,
     /// The place in a trace.
-    pub trace: Trace,
+    pub trace: Traceparent,
     /// Where the request is for the edge itself.
     pub reserved: Option<Reserved>,
 }
@@ -117,10 +117,12 @@ impl RequestHead {
 
     /// The URL as the client sent it.
     pub fn url(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}://{}{}?{query}", self.scheme, self.authority, self.path),
-            None => format!("{}://{}{}", self.scheme, self.authority, self.path),
-        }
+        self.url_of(&self.path, self.query.as_deref())
+    }
+
+    /// The URL of a path and query on the host that was asked for.
+    pub fn url_of(&self, path: &str, query: Option<&str>) -> String {
+        url::join(&self.scheme, &self.authority, path, query)
     }
 
     /// Whether the method may be repeated and rewritten without asking (RFC 9110 section 9.2.1).
@@ -179,7 +181,7 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
     let claims = Claims::of(&request.headers);
     let mut headers = std::mem::take(&mut request.headers);
     let parent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
-    let trace = Trace::new(parent, random);
+    let trace = Traceparent::new(parent, random);
     let continued = trace.continued;
     headers::remove_hop_by_hop(&mut headers);
     headers::remove_where(&mut headers, |name| {

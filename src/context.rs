@@ -97,7 +97,7 @@ pub struct Context {
     pub person: Person,
     /// What a signed preview forces.
     pub preview: Option<PreviewClaims>,
-    /// What the visitor's cookie remembers of arms.
+    /// What the visitor's cookie remembers of variations.
     pub sticky: Vec<StickyDocument>,
     /// The session, and how good it is.
     pub session: Outcome,

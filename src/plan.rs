@@ -1,7 +1,7 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
 pub mod exchange;
-mod facts;
+pub mod facts;
 pub mod fallback;
 pub mod key;
 pub mod personal;
@@ -23,6 +23,7 @@ use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Route};
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::BodyPlan;
+use crate::wire::url::{AbsoluteUrl, path_and_query};
 pub use exchange::Exchange;
 use fallback::FallbackPlan;
 use personalized::PersonalizedRequest;
@@ -268,30 +269,14 @@ fn experiment_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision)
 /// Whether a redirect goes to the very page that was asked for.
 fn leads_back(head: &RequestHead, location: &HeaderValue) -> bool {
     let Ok(location) = location.to_str() else { return false };
-    let rest = location.split('#').next().unwrap_or_default();
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-    let target = if location.starts_with('/') { Some((path, query)) } else { own_target(head, location) };
+    let target = if location.starts_with('/') { Some(path_and_query(location)) } else { own_target(head, location) };
     target == Some((head.path.as_str(), head.query.as_deref()))
 }
 
 /// Path and query of a URL on the host that was asked for.
 fn own_target<'t>(head: &RequestHead, target: &'t str) -> Option<(&'t str, Option<&'t str>)> {
-    let (authority, path, query) = split_target(target)?;
-    authority.eq_ignore_ascii_case(&head.authority).then_some((path, query))
-}
-
-/// Authority, path and query of an absolute URL, as an experiment's variation names one. The path is what the variant says of it.
-#[must_use]
-pub fn split_target(target: &str) -> Option<(&str, &str, Option<&str>)> {
-    let (_, rest) = target.split_once("://")?;
-    let at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(at);
-    let rest = rest.split('#').next().unwrap_or_default();
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (rest, None),
-    };
-    Some((authority, if path.is_empty() { "/" } else { path }, query))
+    let target = AbsoluteUrl::split(target).filter(|target| target.is_on(&head.authority))?;
+    Some(target.path_and_query())
 }
 
 fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template, values: &PlanValues<'_>) -> bool {

@@ -52,7 +52,7 @@ pub enum Kv {
 pub enum Endpoint {
     /// One line a request.
     Decisions,
-    /// One line for each arm that a visitor was shown by assignment.
+    /// One line for each variation that a visitor was shown by assignment.
     Exposures,
     /// Faults of rules, stores and backends.
     Errors,

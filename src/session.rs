@@ -21,9 +21,6 @@ pub mod stored;
 pub mod subject;
 pub mod write_back;
 
-#[cfg(test)]
-pub(crate) mod fake;
-
 pub use crate::rules::settings::session::{RecordLimits, SessionSettings, Which};
 pub use crate::rules::stored::OnMiss;
 pub use breaker::Breaker;

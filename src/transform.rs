@@ -14,15 +14,11 @@ pub mod template;
 pub mod when;
 
 pub use crate::condition::Fault;
+pub(crate) use crate::json_place::token as pointer_token;
 
 /// A fault at `pointer`.
 pub(crate) fn fault(pointer: impl Into<String>, message: impl Into<String>) -> Fault {
     Fault { pointer: pointer.into(), message: message.into() }
-}
-
-/// One reference token of a JSON pointer, escaped (RFC 6901 section 3).
-pub(crate) fn pointer_token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A stored value that doesn't read as what it should be, in the house's words.
@@ -32,6 +28,6 @@ pub(crate) fn misread(error: &serde_json::Error) -> String {
     if message.starts_with("expected ") {
         format!("{message}, but found something else")
     } else {
-        crate::json_words::house_wording(&message)
+        crate::json_words::house_wording(error)
     }
 }

@@ -7,3 +7,4 @@ pub mod hints;
 pub mod list;
 pub mod path;
 pub mod query;
+pub mod url;

@@ -1,5 +1,7 @@
 //! One member of a JSON text set, and every other byte of the text left as somebody wrote it.
 
+use edge_personalizer::json_place::token;
+
 use crate::span;
 
 /// Sets the member `key` of the object at `object` (JSON pointer) to `json`. A new one is put behind the member `behind`, spaced as that
@@ -7,7 +9,7 @@ use crate::span;
 ///
 /// Gives `None` where the object, or `behind`, isn't there.
 pub fn set(text: &str, object: &str, key: &str, json: &str, behind: &str) -> Option<String> {
-    let pointer = |key: &str| format!("{object}/{}", key.replace('~', "~0").replace('/', "~1"));
+    let pointer = |key: &str| format!("{object}/{}", token(key));
     if let Some(found) = span::member(text, &pointer(key)) {
         return Some([text.get(..found.value)?, json, text.get(found.end..)?].concat());
     }

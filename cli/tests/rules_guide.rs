@@ -12,7 +12,7 @@ use edge_personalizer::condition::{self, Condition, Groups};
 use edge_personalizer::rules::path::Pattern;
 use edge_personalizer::rules::pointer::Pointer;
 use edge_personalizer::rules::settings::attributes::OwnAttributes;
-use edge_personalizer::rules::template::{Place, Source, Template, Values};
+use edge_personalizer::rules::template::{Place, Placeholder, Template, Values};
 use edge_personalizer::wire::path::normal_form;
 use guide::{DICTIONARIES, MANIFEST, Piece, code, explained, personalizer, pieces, words};
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ fn every_pattern_matches_what_its_row_says() {
 struct Fixed(String);
 
 impl Values for Fixed {
-    fn value(&self, _: &Source) -> Option<Cow<'_, str>> {
+    fn value(&self, _: &Placeholder) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(&self.0))
     }
 }

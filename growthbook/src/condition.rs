@@ -280,7 +280,7 @@ impl Clause {
 /// The operand of `$and`, `$or` and `$nor`.
 fn compile_list(json: &serde_json::Value, compiler: &mut Compiler) -> Result<Vec<Clauses>, Fault> {
     let serde_json::Value::Array(items) = json else {
-        return Err(Fault::expected("an array of conditions", json));
+        return Err(Fault::expected("a list of conditions", json));
     };
     let compiled = items.iter().enumerate();
     compiled.map(|(index, item)| compiler.under(index, |compiler| Clauses::compile(item, compiler))).collect()

@@ -1,7 +1,13 @@
-//! Where in a JSON text a parser stopped, as a JSON pointer: for messages that name the place of a fault.
+//! Places in JSON as JSON pointers, for messages that name the place of a fault: how a key is written, and where a parser stopped.
 //!
 //! Tracking the path while parsing would compile every shape a second time (some 270 kB of the wasm); a fault is rare enough to look
 //! for its place afterwards.
+
+/// A key as one step of a JSON pointer, escaped (RFC 6901 section 3).
+#[must_use]
+pub fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
 
 /// The JSON pointer (RFC 6901) of the value that a parser had begun last when it stopped at `line` and `column` (both from 1, the column
 /// in bytes, as serde_json counts them).
@@ -67,7 +73,7 @@ enum Step {
 impl Walk {
     fn path(&self) -> String {
         self.steps.iter().fold(String::new(), |path, step| match step {
-            Step::Key(key) => path + "/" + &key.replace('~', "~0").replace('/', "~1"),
+            Step::Key(key) => path + "/" + &token(key),
             Step::Index(index) => format!("{path}/{index}"),
         })
     }

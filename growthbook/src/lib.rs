@@ -66,7 +66,7 @@ pub use trace::{Exclusion, Step, Trace};
 pub fn read_json<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, condition::Fault> {
     serde_json::from_str(text).map_err(|error: serde_json::Error| condition::Fault {
         pointer: json_place::pointer_at(text, error.line(), error.column()),
-        message: json_words::house_wording(&error.to_string()),
+        message: json_words::house_wording(&error),
     })
 }
 

@@ -1,4 +1,4 @@
-//! When a rule holds.
+//! When a rule or a route holds.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -29,7 +29,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// One of them is no time.
+    /// One of them is no time; the fault's place is `/from` or `/until`.
     pub fn compile(stored: &stored::Schedule) -> Result<Self, Fault> {
         Ok(Self { from: parse("from", stored.from.as_deref())?, until: parse("until", stored.until.as_deref())? })
     }
@@ -52,6 +52,12 @@ impl Schedule {
         self.at(now) == Moment::During
     }
 
+    /// Whether it holds at no time at all: its end isn't after its start.
+    #[must_use]
+    pub fn never_holds(&self) -> bool {
+        matches!((self.from, self.until), (Some(from), Some(until)) if until <= from)
+    }
+
     /// Where `now` stands.
     #[must_use]
     pub fn at(&self, now: OffsetDateTime) -> Moment {
@@ -68,7 +74,8 @@ impl Schedule {
 fn parse(name: &str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Fault> {
     let parsed = text.map(|text| {
         OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-            Fault::new(format!("expected a time such as 2026-11-27T00:00:00Z, but found {text:?}")).under(name)
+            let message = format!("expected a time as 2026-11-27T00:00:00Z (RFC 3339), but found '{text}'");
+            Fault::new(message).under(name)
         })
     });
     parsed.transpose()

@@ -176,8 +176,8 @@ impl Rule {
     }
 }
 
-/// When a rule holds: RFC 3339 times, either may be absent.
-#[derive(Debug, Default, Deserialize)]
+/// When a rule or a route holds: RFC 3339 times, either may be absent; `until` is not included.
+#[derive(Debug, Default, Clone, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Schedule {

@@ -37,7 +37,7 @@ fn a_broken_feature_is_isolated_and_named() {
         faults,
         [
             "coverage/rules/1/coverage: expected a number, but found the string \"half\"",
-            "condition/rules/0/condition/$or: expected an array of conditions, but found the number 5",
+            "condition/rules/0/condition/$or: expected a list of conditions, but found the number 5",
             "numberexpected an object, but found the number 7",
         ]
     );

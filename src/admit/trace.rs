@@ -2,9 +2,9 @@
 
 use base16ct::lower::encode_string as hex;
 
-/// A request's place in a trace.
+/// A request's place in a trace, as the header `traceparent` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
+pub struct Traceparent {
     /// 32 lower-case hexadecimal digits, continued where the client sent a valid `traceparent`.
     pub trace_id: String,
     /// 16 digits: this hop's span.
@@ -14,7 +14,7 @@ pub struct Trace {
     pub continued: bool,
 }
 
-impl Trace {
+impl Traceparent {
     /// Continues `parent` where it is valid, else starts a trace from `random`.
     pub fn new(parent: Option<&[u8]>, random: u128) -> Self {
         // The span takes bits that a new trace id is not made of alone: both are random, neither is empty.
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_valid_trace_is_continued_with_a_span_of_our_own() {
-        let trace = Trace::new(Some(VALID), 7);
+        let trace = Traceparent::new(Some(VALID), 7);
         assert_eq!(trace.trace_id, "0af7651916cd43dd8448eb211c80319c");
         assert!(trace.continued);
         assert!(trace.traceparent().ends_with("-01"));
@@ -69,9 +69,9 @@ mod tests {
     #[test]
     fn a_trace_that_begins_here_is_called_as_the_request_is() {
         for random in [6, 7, u128::MAX] {
-            assert_eq!(Trace::new(None, random).trace_id, hex(&random.to_be_bytes()));
+            assert_eq!(Traceparent::new(None, random).trace_id, hex(&random.to_be_bytes()));
         }
-        assert_ne!(Trace::new(None, 0).trace_id, "0".repeat(32), "no trace has that id");
+        assert_ne!(Traceparent::new(None, 0).trace_id, "0".repeat(32), "no trace has that id");
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             b"\xff\xfe",
             b"",
         ] {
-            let trace = Trace::new(Some(bad), 7);
+            let trace = Traceparent::new(Some(bad), 7);
             assert!(!trace.continued, "{bad:?}");
             assert_eq!(trace.trace_id.len(), 32);
         }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn wait(host: &Memory, seconds: u64) {
-        host.age.set(host.age.get() + Duration::from_secs(seconds));
+        host.wait(Duration::from_secs(seconds));
     }
 
     #[test]
@@ -133,6 +133,6 @@ mod tests {
         assert_eq!(keys.preview(&host).len(), 0);
         wait(&host, 2);
         assert_eq!(keys.preview(&host).len(), 1);
-        assert_eq!(host.lookups.borrow()["secret"], 2);
+        assert_eq!(host.looked_up("secret"), 2);
     }
 }

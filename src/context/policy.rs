@@ -25,7 +25,7 @@ pub struct Permissions {
     pub identify: bool,
     /// Put the visitor into experiments and percentage rollouts.
     pub bucket: bool,
-    /// Log that an arm was shown.
+    /// Log that a variation was shown.
     pub expose: bool,
     /// Set the visitor cookie and the sticky cookie. (The preview's own cookie is its own affair.)
     pub store: bool,

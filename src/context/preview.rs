@@ -1,4 +1,4 @@
-//! Preview: a signed link that shows chosen arms and a chosen region to whoever opens it, without counting as
+//! Preview: a signed link that shows chosen variations and a chosen region to whoever opens it, without counting as
 //! exposure.
 //!
 //! The token is `1.<base64url of JSON claims>.<base64url of HMAC-SHA256>`, both without padding. It arrives in the

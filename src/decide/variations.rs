@@ -9,6 +9,7 @@ use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, S
 use crate::rules::RuleSet;
 use crate::rules::route::Route;
 use crate::rules::settings::{PreviewMode, RedirectMode};
+use crate::wire::url::AbsoluteUrl;
 
 /// What a visual variation may have.
 pub const VISUAL_PARTS: [&str; 3] = ["domMutations", "css", "js"];
@@ -183,11 +184,8 @@ fn is_visual(experiment: &Experiment) -> bool {
 
 /// Whether the browser itself goes to `target`, and not the edge in its place.
 fn leaves_page(rules: &RuleSet, context: &Context, target: &str) -> bool {
-    let authority = |url: &str| {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
-    };
-    rules.settings.redirects == RedirectMode::Redirect || authority(target) != authority(&context.url)
+    let own = AbsoluteUrl::split(&context.url).map_or("", |url| url.authority);
+    rules.settings.redirects == RedirectMode::Redirect || !AbsoluteUrl::split(target).is_some_and(|url| url.is_on(own))
 }
 
 /// Whether any experiment may send visitors away from `url`.

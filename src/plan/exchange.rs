@@ -109,7 +109,7 @@ impl Sharing<'_> {
     pub(super) fn exchange(&self, target: Target<'_>, mut headers: HeaderMap, variant: Variant) -> Exchange {
         add_variant_headers(&mut headers, &variant);
         let Target { backend, path, query } = target;
-        let url = url(self.head, &path, query.as_deref());
+        let url = self.head.url_of(&path, query.as_deref());
         let (headers, caching) = match self.cache {
             Some(cache) if !self.wants_part() => self.shared(backend, &url, headers, cache, &variant),
             Some(_) => (self.part(headers), Caching::Pass),
@@ -243,18 +243,4 @@ fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
     if let Ok(value) = HeaderValue::from_str(&variant.header()) {
         headers.insert(EDGE_VARIANT, value);
     }
-}
-
-/// The URL of a path and query on the host that was asked for.
-pub(super) fn url(head: &RequestHead, path: &str, query: Option<&str>) -> String {
-    let length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1 + query.map_or(0, str::len);
-    let mut url = String::with_capacity(length);
-    for part in [&head.scheme, "://", &head.authority, path] {
-        url.push_str(part);
-    }
-    if let Some(query) = query {
-        url.push('?');
-        url.push_str(query);
-    }
-    url
 }

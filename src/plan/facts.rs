@@ -8,6 +8,7 @@ use crate::attributes::DeviceClass;
 use crate::decide::Decision;
 use crate::decide::variations::VISUAL_PARTS;
 use crate::rules::{Fault, Route, RuleSet};
+use crate::session::Record;
 use crate::transform::body::{BodyRequest, PlannedBody};
 
 /// The plan of a route's body. `asked` is the backend, path and query of the request.
@@ -52,38 +53,57 @@ pub(super) fn body(
     planned
 }
 
-/// What templates may draw from.
+/// A value that templates have, beside the site's own attributes.
+#[derive(Debug, Clone, Copy)]
+pub struct TemplateValue {
+    /// Its name.
+    pub name: &'static str,
+    /// The members that it has; empty where it has none, or those that the rules define.
+    pub members: &'static [&'static str],
+    value: fn(&PlanValues<'_>) -> Json,
+}
+
+/// A value without members of its own.
+const fn plain(name: &'static str, value: fn(&PlanValues<'_>) -> Json) -> TemplateValue {
+    TemplateValue { name, members: &[], value }
+}
+
+/// What templates may draw from, beside the site's own attributes.
+pub const TEMPLATE_VALUES: [TemplateValue; 11] = [
+    TemplateValue {
+        name: "region",
+        members: &["id", "slug"],
+        value: |values| json!({ "id": values.context.region.id, "slug": values.context.region.slug }),
+    },
+    plain("country", |values| values.context.country().into()),
+    plain("language", |values| values.context.language.clone().into()),
+    plain("deviceType", |values| values.context.device.as_ref().map(|device| device.class.as_str()).into()),
+    plain("network", |values| values.context.network.class.as_str().into()),
+    plain("host", |values| values.context.host.clone().into()),
+    plain("path", |values| values.context.path.clone().into()),
+    plain("loggedIn", |values| values.context.person.user().is_some().into()),
+    plain("feature", |values| {
+        let shown = values.decision.shown.iter().filter(|shown| shown.is_feature());
+        shown.map(|shown| (shown.key.clone(), shown.value.clone())).collect()
+    }),
+    plain("experiment", |values| {
+        let shown = values.decision.shown.iter().filter(|shown| !shown.is_feature());
+        shown.map(|shown| (shown.key.clone(), Json::from(shown.text.clone()))).collect()
+    }),
+    TemplateValue {
+        name: "session",
+        members: &Record::MEMBERS,
+        value: |values| values.context.session_json().cloned().into(),
+    },
+];
+
+/// What the templates of a route may draw from.
 fn facts(values: &PlanValues<'_>) -> Json {
     use crate::condition::Attributes as _;
-    let (context, decision) = (values.context, values.decision);
-    let mut features = Map::new();
-    let mut experiments = Map::new();
-    for shown in &decision.shown {
-        if shown.is_feature() {
-            features.insert(shown.key.clone(), shown.value.clone());
-        } else {
-            experiments.insert(shown.key.clone(), shown.text.clone().into());
-        }
-    }
-    let mut facts = json!({
-        "region": { "id": context.region.id, "slug": context.region.slug },
-        "country": context.country(),
-        "language": context.language,
-        "deviceType": context.device.as_ref().map(|device| device.class.as_str()),
-        "network": context.network.class.as_str(),
-        "host": context.host,
-        "path": context.path,
-        "loggedIn": context.person.user().is_some(),
-        "feature": features,
-        "experiment": experiments,
-        "session": context.session_json(),
-    });
     let route = values.facts();
-    if let Some(facts) = facts.as_object_mut() {
-        let own = context.own_values().filter(|(name, _)| route.attribute(name).is_some());
-        facts.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
-    }
-    facts
+    let own = values.context.own_values().filter(|(name, _)| route.attribute(name).is_some());
+    let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
+    TEMPLATE_VALUES.iter().map(|one| (one.name.to_owned(), (one.value)(values))).chain(own).collect()
 }
 
 /// What the page's own code may know of the decision.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use http::StatusCode;
 
-use super::exchange::{Exchange, Sharing, Target, url};
+use super::exchange::{Exchange, Sharing, Target};
 use super::variant::Variant;
 use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, Personalize, Route};
+use crate::wire::url::path_and_query;
 
 /// The request that follows a failed one. It doesn't depend on the variant.
 #[derive(Debug)]
@@ -32,13 +33,10 @@ impl FallbackPlan {
     ) -> Option<Self> {
         let planned = &personalize.fallback;
         let (path, query) = match planned.path.as_deref() {
-            Some(target) => match target.split_once('?') {
-                Some((path, query)) => (path, Some(query)),
-                None => (target, None),
-            },
+            Some(target) => path_and_query(target),
             None => (head.path.as_str(), head.query.as_deref()),
         };
-        let differs = planned.backend != primary.backend || url(head, path, query) != primary.url;
+        let differs = planned.backend != primary.backend || head.url_of(path, query) != primary.url;
         (differs && head.is_safe()).then(|| Self {
             route: Rc::clone(route),
             is_shared,

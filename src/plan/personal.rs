@@ -110,8 +110,8 @@ pub fn visitor_cookies(settings: &Settings, context: &Context) -> Vec<HeaderValu
     cookies
 }
 
-/// The `Set-Cookie` line of remembered arms, where there is a new one. What the cookie remembers of somebody else who used this browser
-/// goes with it.
+/// The `Set-Cookie` line of remembered variations, where there is a new one. What the cookie remembers of somebody else who used this
+/// browser goes with it.
 pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision) -> Option<HeaderValue> {
     let settings = settings.sticky.as_ref().filter(|_| !decision.sticky.is_empty())?;
     let mut remembered = StickyBuckets::belonging_to(context, context.sticky.iter().cloned());

@@ -8,7 +8,7 @@ use crate::context::{Context, RouteFacts};
 use crate::decide::Decision;
 use crate::rules::path::Captures;
 use crate::rules::settings::attributes::OwnAttributes;
-use crate::rules::template::{Source, Template, Values};
+use crate::rules::template::{Placeholder, Template, Values};
 use crate::rules::{Route, RuleSet};
 
 /// The dimension of the device class: `deviceType` can't be a Structured Fields key (RFC 9651 has small letters only).
@@ -28,21 +28,21 @@ pub struct PlanValues<'a> {
 }
 
 impl Values for PlanValues<'_> {
-    fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
-        match source {
-            Source::RegionId => Some(Cow::Borrowed(&self.context.region.id)),
-            Source::RegionSlug => Some(Cow::Borrowed(&self.context.region.slug)),
-            Source::Country => self.context.country().map(Cow::Borrowed),
-            Source::Language => self.context.language.as_deref().map(Cow::Borrowed),
-            Source::PathParameter(name) => self.captures.parameter(name),
-            Source::PathRest => self.captures.rest().map(Cow::Borrowed),
-            Source::Feature(key) => self.decision.feature(key)?.text.as_deref().map(Cow::Borrowed),
-            Source::Experiment(key) => self.decision.experiment(key)?.text.as_deref().map(Cow::Borrowed),
-            Source::UserId => self.context.person.user().map(|user| Cow::Borrowed(user.as_str())),
-            Source::Session(path) => session_value(self.context.session_json()?, path),
-            Source::DeviceType => self.context.device.as_ref().map(|device| Cow::Borrowed(device.class.as_str())),
-            Source::Network => Some(Cow::Borrowed(self.context.network.class.as_str())),
-            Source::Own(name) => own_text(&self.facts().attribute(name)?).map(Cow::Owned),
+    fn value(&self, placeholder: &Placeholder) -> Option<Cow<'_, str>> {
+        match placeholder {
+            Placeholder::RegionId => Some(Cow::Borrowed(&self.context.region.id)),
+            Placeholder::RegionSlug => Some(Cow::Borrowed(&self.context.region.slug)),
+            Placeholder::Country => self.context.country().map(Cow::Borrowed),
+            Placeholder::Language => self.context.language.as_deref().map(Cow::Borrowed),
+            Placeholder::PathParameter(name) => self.captures.parameter(name),
+            Placeholder::PathRest => self.captures.rest().map(Cow::Borrowed),
+            Placeholder::Feature(key) => self.decision.feature(key)?.text.as_deref().map(Cow::Borrowed),
+            Placeholder::Experiment(key) => self.decision.experiment(key)?.text.as_deref().map(Cow::Borrowed),
+            Placeholder::UserId => self.context.person.user().map(|user| Cow::Borrowed(user.as_str())),
+            Placeholder::Session(path) => session_value(self.context.session_json()?, path),
+            Placeholder::DeviceType => self.context.device.as_ref().map(|device| Cow::Borrowed(device.class.as_str())),
+            Placeholder::Network => Some(Cow::Borrowed(self.context.network.class.as_str())),
+            Placeholder::Own(name) => own_text(&self.facts().attribute(name)?).map(Cow::Owned),
         }
     }
 }
@@ -52,10 +52,10 @@ impl Values for PlanValues<'_> {
 pub struct Redacted<'a>(pub &'a PlanValues<'a>, pub &'a OwnAttributes);
 
 impl Values for Redacted<'_> {
-    fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
-        match source {
-            Source::UserId | Source::Session(_) => Some(Cow::Borrowed("redacted")),
-            Source::Own(name) if self.1.find(name).is_some_and(|(_, own)| own.identifies) => {
+    fn value(&self, placeholder: &Placeholder) -> Option<Cow<'_, str>> {
+        match placeholder {
+            Placeholder::UserId | Placeholder::Session(_) => Some(Cow::Borrowed("redacted")),
+            Placeholder::Own(name) if self.1.find(name).is_some_and(|(_, own)| own.identifies) => {
                 Some(Cow::Borrowed("redacted"))
             }
             other => self.0.value(other),
@@ -99,28 +99,28 @@ impl PlanValues<'_> {
         templates: impl Iterator<Item = &'t Template>,
         variant: &mut Variant,
     ) {
-        for source in templates.flat_map(Template::sources) {
-            let dimension = match source {
+        for placeholder in templates.flat_map(Template::placeholders) {
+            let dimension = match placeholder {
                 // The id says the slug as well: a rule set has one slug for each.
-                Source::RegionId | Source::RegionSlug => {
+                Placeholder::RegionId | Placeholder::RegionSlug => {
                     variant.add("region", &self.context.region.id);
                     continue;
                 }
-                Source::Country => "country",
-                Source::Language => "language",
-                Source::DeviceType => DEVICE_TYPE,
-                Source::Network => "network",
-                Source::Own(name) if rules.own.find(name).is_some_and(|(_, own)| !own.identifies) => name,
+                Placeholder::Country => "country",
+                Placeholder::Language => "language",
+                Placeholder::DeviceType => DEVICE_TYPE,
+                Placeholder::Network => "network",
+                Placeholder::Own(name) if rules.own.find(name).is_some_and(|(_, own)| !own.identifies) => name,
                 // Features and experiments are in the variant already, whether a template names them or not.
-                Source::Feature(_)
-                | Source::Experiment(_)
-                | Source::PathParameter(_)
-                | Source::PathRest
-                | Source::UserId
-                | Source::Session(_)
-                | Source::Own(_) => continue,
+                Placeholder::Feature(_)
+                | Placeholder::Experiment(_)
+                | Placeholder::PathParameter(_)
+                | Placeholder::PathRest
+                | Placeholder::UserId
+                | Placeholder::Session(_)
+                | Placeholder::Own(_) => continue,
             };
-            if let Some(value) = self.value(source) {
+            if let Some(value) = self.value(placeholder) {
                 variant.add(dimension, &value);
             }
         }

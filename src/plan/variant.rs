@@ -73,7 +73,8 @@ fn key(name: &str) -> String {
                 key.push(char::from(byte.to_ascii_lowercase()));
             }
             _ => {
-                let _ = write!(key, "*{byte:02x}");
+                key.push('*');
+                key.push_str(&base16ct::lower::encode_string(&[byte]));
             }
         }
     }
@@ -85,7 +86,7 @@ fn ascii(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte == b'%' || !(0x20..=0x7e).contains(&byte) {
-            let _ = write!(text, "%{byte:02X}");
+            text.push_str(percent_encoding::percent_encode_byte(byte));
         } else {
             text.push(char::from(byte));
         }

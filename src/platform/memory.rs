@@ -1,82 +1,22 @@
 //! A host in memory, for tests: every store and backend can be told to fail or to stall. Time stands still but for stalls.
 
+mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::io::{Cursor, Read, Write};
+use std::io::Cursor;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
 use time::OffsetDateTime;
 
 use super::{
-    BackendRequest, Caching, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response,
-    Runtime, SendError, StoreError,
+    BackendRequest, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response, Runtime, SendError,
+    StoreError,
 };
-
-/// A body in memory.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryBody {
-    bytes: Cursor<Vec<u8>>,
-    /// Where it breaks off.
-    breaks_at: Option<usize>,
-    /// Bytes that went through the guest.
-    read: Rc<Cell<usize>>,
-}
-
-impl Read for MemoryBody {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let at = usize::try_from(self.bytes.position()).unwrap_or(usize::MAX);
-        let most = self.breaks_at.map_or(buffer.len(), |end| end.saturating_sub(at).min(buffer.len()));
-        if most == 0 && !buffer.is_empty() {
-            return Err(std::io::ErrorKind::ConnectionReset.into());
-        }
-        let count = self.bytes.read(buffer.get_mut(..most).unwrap_or_default())?;
-        self.read.set(self.read.get() + count);
-        Ok(count)
-    }
-}
-
-impl From<Vec<u8>> for MemoryBody {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes: Cursor::new(bytes), ..Self::default() }
-    }
-}
-
-/// What a backend was asked.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// The backend's name.
-    pub backend: String,
-    /// Method.
-    pub method: Method,
-    /// URL.
-    pub url: String,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Vec<u8>,
-    /// How the cache was to treat it.
-    pub caching: Caching,
-}
-
-/// What a backend does with a request.
-pub type Answer = Result<(StatusCode, HeaderMap, Vec<u8>), SendError>;
-type Backend = Box<dyn Fn(&Asked) -> Answer>;
-
-/// What the client received.
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// Status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Vec<u8>,
-    /// How many of them never went through the guest.
-    pub appended: usize,
-}
+use wire::Backend;
+pub use wire::{Answer, Asked, BodyDamage, MemoryBody, MemoryStream, Received};
 
 /// The host.
 #[derive(Default)]
@@ -95,8 +35,14 @@ pub struct Memory {
     pub secrets_take: Cell<Duration>,
     /// KV values by store and key.
     pub kv: RefCell<HashMap<(Kv, String), KvValue>>,
+    /// How long the values live that were written with a time to live, in seconds.
+    pub kv_ttls: RefCell<HashMap<(Kv, String), u32>>,
     /// How a KV store fails, if so.
     pub kv_fails: RefCell<HashMap<Kv, StoreError>>,
+    /// How writes to KV stores fail, if so.
+    pub kv_writes_fail: Cell<Option<StoreError>>,
+    /// So many writes lose against somebody else's.
+    pub kv_conflicts: Cell<u32>,
     /// How long a KV look-up takes.
     pub kv_takes: Cell<Duration>,
     /// How long geolocation takes.
@@ -109,8 +55,8 @@ pub struct Memory {
     pub backends: RefCell<HashMap<String, Backend>>,
     /// How long a backend takes.
     pub backend_takes: Cell<Duration>,
-    /// Where bodies of backends break off, if they do.
-    pub body_breaks_at: Cell<Option<usize>>,
+    /// What is wrong with backends' bodies.
+    pub body_damage: Cell<BodyDamage>,
     /// After how many bytes of a streamed body the client goes away, if it does.
     pub client_leaves_at: Cell<Option<usize>>,
     /// Bytes of backends' bodies that went through the guest.
@@ -118,14 +64,14 @@ pub struct Memory {
     /// The wall clock.
     pub clock: Cell<Option<OffsetDateTime>>,
     /// Time since the start; stalls add to it.
-    pub age: Cell<Duration>,
+    pub age: Rc<Cell<Duration>>,
     /// Deployment.
     pub runtime: Runtime,
     /// vCPU used, in milliseconds.
     pub vcpu: Cell<u64>,
     /// What backends were asked, in order.
     pub asked: RefCell<Vec<Asked>>,
-    /// Look-ups made, by store.
+    /// Look-ups made, by store (`config`, `secret`, `kv`, `geo`), and writes (`kv_write`).
     pub lookups: RefCell<HashMap<&'static str, u32>>,
     /// What the client received.
     pub received: Rc<RefCell<Vec<Received>>>,
@@ -159,51 +105,26 @@ impl Memory {
         lines.iter().filter(|(to, _)| *to == endpoint).filter_map(|(_, line)| serde_json::from_str(line).ok()).collect()
     }
 
-    fn count(&self, store: &'static str) {
-        *self.lookups.borrow_mut().entry(store).or_default() += 1;
+    /// Puts a value into a KV store, as somebody else's write.
+    pub fn put(&self, store: Kv, key: &str, bytes: impl Into<Vec<u8>>) {
+        let key = (store, key.to_owned());
+        let mut values = self.kv.borrow_mut();
+        let generation = values.get(&key).map_or(0, |value| value.generation) + 1;
+        values.insert(key, KvValue { bytes: bytes.into(), generation });
     }
 
-    fn take(&self, time: Duration) {
+    /// How often a store was asked, by its name in [`Self::lookups`].
+    pub fn looked_up(&self, store: &str) -> u32 {
+        self.lookups.borrow().get(store).copied().unwrap_or_default()
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, time: Duration) {
         self.age.set(self.age.get() + time);
     }
-}
 
-/// The client's end of a streamed body.
-pub struct MemoryStream {
-    head: Option<Received>,
-    leaves_at: Option<usize>,
-    received: Rc<RefCell<Vec<Received>>>,
-}
-
-impl Write for MemoryStream {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some(head) = &mut self.head {
-            if self.leaves_at.is_some_and(|most| head.body.len() >= most) {
-                return Err(std::io::ErrorKind::BrokenPipe.into());
-            }
-            head.body.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl ClientStream<MemoryBody> for MemoryStream {
-    fn append(&mut self, mut body: MemoryBody) -> std::io::Result<()> {
-        // The host reads it, not the guest.
-        body.read = Rc::default();
-        if let Some(head) = &mut self.head {
-            head.appended += body.read_to_end(&mut head.body)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> std::io::Result<()> {
-        self.received.borrow_mut().extend(self.head.take());
-        Ok(())
+    fn count(&self, store: &'static str) {
+        *self.lookups.borrow_mut().entry(store).or_default() += 1;
     }
 }
 
@@ -242,7 +163,7 @@ impl Platform for Memory {
 
     fn geo(&self, address: IpAddr) -> Option<Geo> {
         self.count("geo");
-        self.take(self.geo_takes.get());
+        self.wait(self.geo_takes.get());
         self.geo.borrow().get(&address).cloned()
     }
 
@@ -252,7 +173,7 @@ impl Platform for Memory {
 
     fn config(&self, key: &str) -> Result<Option<String>, StoreError> {
         self.count("config");
-        self.take(self.config_takes.get());
+        self.wait(self.config_takes.get());
         match self.config_fails.get() {
             Some(error) => Err(error),
             None => Ok(self.config.borrow().get(key).cloned()),
@@ -261,7 +182,7 @@ impl Platform for Memory {
 
     fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.count("secret");
-        self.take(self.secrets_take.get());
+        self.wait(self.secrets_take.get());
         match self.secrets_fail.get() {
             Some(error) => Err(error),
             None => Ok(self.secrets.borrow().get(name).cloned()),
@@ -269,6 +190,8 @@ impl Platform for Memory {
     }
 
     fn kv_start(&self, store: Kv, key: &str) -> Result<Self::PendingKv, StoreError> {
+        // Fastly's KV store takes no other key.
+        assert!((1..=1024).contains(&key.len()) && !key.contains(['#', ';', '?', '^', '|', '\r', '\n']), "{key}");
         self.count("kv");
         match self.kv_fails.borrow().get(&store) {
             Some(StoreError::NoStore) => Err(StoreError::NoStore),
@@ -277,7 +200,7 @@ impl Platform for Memory {
     }
 
     fn kv_wait(&self, pending: Self::PendingKv) -> Result<Option<KvValue>, StoreError> {
-        self.take(self.kv_takes.get());
+        self.wait(self.kv_takes.get());
         match self.kv_fails.borrow().get(&pending.0) {
             Some(error) => Err(*error),
             None => Ok(self.kv.borrow().get(&pending).cloned()),
@@ -290,14 +213,18 @@ impl Platform for Memory {
         key: &str,
         value: Vec<u8>,
         condition: KvWrite,
-        _ttl: Option<u32>,
+        ttl: Option<u32>,
     ) -> Result<KvWritten, StoreError> {
-        if let Some(error) = self.kv_fails.borrow().get(&store) {
-            return Err(*error);
+        self.count("kv_write");
+        if let Some(error) = self.kv_writes_fail.get().or(self.kv_fails.borrow().get(&store).copied()) {
+            return Err(error);
         }
-        let mut values = self.kv.borrow_mut();
-        let key = (store, key.to_owned());
-        let known = values.get(&key).map(|value| value.generation);
+        if let Some(left) = self.kv_conflicts.get().checked_sub(1) {
+            self.kv_conflicts.set(left);
+            return Ok(KvWritten::Conflict);
+        }
+        let place = (store, key.to_owned());
+        let known = self.kv.borrow().get(&place).map(|value| value.generation);
         let holds = match condition {
             KvWrite::IfAbsent => known.is_none(),
             KvWrite::IfGeneration(generation) => known == Some(generation),
@@ -305,7 +232,8 @@ impl Platform for Memory {
         if !holds {
             return Ok(KvWritten::Conflict);
         }
-        values.insert(key, KvValue { bytes: value, generation: known.unwrap_or(0) + 1 });
+        self.put(store, key, value);
+        self.kv_ttls.borrow_mut().extend(ttl.map(|ttl| (place, ttl)));
         Ok(KvWritten::Stored)
     }
 
@@ -329,13 +257,17 @@ impl Platform for Memory {
         (takes, answer): Self::PendingSend,
         budget: Duration,
     ) -> Result<Response<MemoryBody>, SendError> {
-        self.take(takes.min(budget));
+        self.wait(takes.min(budget));
         if takes > budget {
             return Err(SendError::TimedOut);
         }
         answer.and_then(|(status, headers, bytes)| {
-            let (breaks_at, read) = (self.body_breaks_at.get(), Rc::clone(&self.body_read));
-            let body = MemoryBody { bytes: Cursor::new(bytes), breaks_at, read };
+            let body = MemoryBody {
+                bytes: Cursor::new(bytes),
+                damage: self.body_damage.get(),
+                read: Rc::clone(&self.body_read),
+                age: Rc::clone(&self.age),
+            };
             Response { status, headers, body }.final_one()
         })
     }
@@ -357,7 +289,7 @@ impl Platform for Memory {
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
-        self.take(self.log_takes.get());
+        self.wait(self.log_takes.get());
         if !self.deaf.borrow().contains(&endpoint) {
             self.lines.borrow_mut().push((endpoint, line.to_owned()));
         }

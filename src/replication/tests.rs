@@ -2,16 +2,23 @@ use serde_json::json;
 
 use super::*;
 use crate::code::Code;
-use crate::session::fake::{Fake, START};
+use crate::platform::memory::Memory;
+use crate::platform::{Kv, KvValue};
 use crate::session::stored::Stored;
 
 const SECRET_TEXT: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+/// Now, in seconds since 1970.
+const START: i64 = 1_800_000_000;
 const NOW_MS: i64 = START * 1000;
 
-fn fake() -> Fake {
-    let fake = Fake::default();
-    fake.secrets.borrow_mut().insert(SECRET.to_owned(), SECRET_TEXT.as_bytes().to_vec());
-    fake
+fn host() -> Memory {
+    let host = Memory::default();
+    host.secrets.borrow_mut().insert(SECRET.to_owned(), SECRET_TEXT.as_bytes().to_vec());
+    host
+}
+
+fn value(host: &Memory, key: &str) -> KvValue {
+    host.kv.borrow()[&(Kv::Sessions, key.to_owned())].clone()
 }
 
 fn signed(body: &[u8], content_type: &str) -> HeaderMap {
@@ -24,30 +31,30 @@ fn signed(body: &[u8], content_type: &str) -> HeaderMap {
     headers
 }
 
-fn send_as(fake: &Fake, content_type: &str, body: &[u8]) -> Answer {
+fn send_as(host: &Memory, content_type: &str, body: &[u8]) -> Answer {
     let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
     let headers = signed(body, content_type);
-    handle(fake, &headers, body, &ReplicationSettings::default(), &SessionSettings::default(), now)
+    handle(host, &headers, body, &ReplicationSettings::default(), &SessionSettings::default(), now)
 }
 
-fn send(fake: &Fake, items: &[Value]) -> Answer {
+fn send(host: &Memory, items: &[Value]) -> Answer {
     let body: String = items.iter().map(|item| format!("{item}\n")).collect();
-    send_as(fake, "application/x-ndjson", body.as_bytes())
+    send_as(host, "application/x-ndjson", body.as_bytes())
 }
 
 fn put(user: &str, ago: i64, record: Value) -> Value {
     json!({ "op": "put", "user": user, "updated_at": NOW_MS - ago, "record": record })
 }
 
-fn stored(fake: &Fake, key: &str) -> Stored {
-    Stored::parse(&fake.kv.borrow()[key].bytes, &SessionSettings::default().limits).unwrap()
+fn stored(host: &Memory, key: &str) -> Stored {
+    Stored::parse(&value(host, key).bytes, &SessionSettings::default().limits).unwrap()
 }
 
 #[test]
 fn a_signed_batch_is_stored_item_by_item() {
-    let fake = fake();
+    let host = host();
     let answer = send(
-        &fake,
+        &host,
         &[
             put("alice", 10, json!({ "cart": ["a"] })),
             json!({ "op": "merge", "user": "alice", "updated_at": NOW_MS, "record": { "attributes": { "t": 1 } } }),
@@ -60,23 +67,23 @@ fn a_signed_batch_is_stored_item_by_item() {
     assert_eq!(answer.counts, Counts { stored: 4, ..Counts::default() });
     assert_eq!(answer.body["results"][3], json!({ "index": 3, "status": "stored" }));
     assert_eq!(answer.headers()["cache-control"], "private, no-store");
-    assert_eq!(fake.writes.get(), 3, "one write a record");
-    let record = stored(&fake, "user/alice").record();
+    assert_eq!(host.looked_up("kv_write"), 3, "one write a record");
+    let record = stored(&host, "user/alice").record();
     assert_eq!((record.cart[0].sku.as_str(), &record.attributes["t"]), ("a", &json!(1)));
-    assert!(stored(&fake, "user/auth0%7Cbob").is_tombstone());
-    assert_eq!(fake.ttls.borrow()["user/auth0%7Cbob"], Some(30 * 86_400));
+    assert!(stored(&host, "user/auth0%7Cbob").is_tombstone());
+    assert_eq!(host.kv_ttls.borrow()[&(Kv::Sessions, "user/auth0%7Cbob".to_owned())], 30 * 86_400);
 }
 
 #[test]
 fn repeating_a_batch_changes_and_writes_nothing() {
-    let fake = fake();
+    let host = host();
     let items =
         [put("a", 5, json!({ "cart": ["x"] })), put("b", 5, json!({})), put("a", 9, json!({ "cart": ["old"] }))];
-    send(&fake, &items);
-    let (before, writes) = (fake.kv.borrow().clone(), fake.writes.get());
-    let again = send(&fake, &items);
+    send(&host, &items);
+    let (before, writes) = (host.kv.borrow().clone(), host.looked_up("kv_write"));
+    let again = send(&host, &items);
     assert_eq!((again.status, again.counts.unchanged), (StatusCode::OK, 3));
-    assert_eq!((&*fake.kv.borrow(), fake.writes.get()), (&before, writes));
+    assert_eq!((&*host.kv.borrow(), host.looked_up("kv_write")), (&before, writes));
 }
 
 #[test]
@@ -92,14 +99,14 @@ fn batches_in_any_order_end_in_the_same_store() {
     let mut orders = 0;
     // All 120 orders, by counting in the factorial number system.
     for code in 0..120_usize {
-        let fake = fake();
+        let host = host();
         let (mut left, mut code) = (items.to_vec(), code);
         for radix in (1..=5).rev() {
             let item = left.remove(code % radix);
             code /= radix;
-            assert_eq!(send(&fake, &[item]).status, StatusCode::OK);
+            assert_eq!(send(&host, &[item]).status, StatusCode::OK);
         }
-        results.insert(fake.text("user/a"));
+        results.insert(value(&host, "user/a").bytes);
         orders += 1;
     }
     println!("{orders} orders, {} results", results.len());
@@ -108,13 +115,13 @@ fn batches_in_any_order_end_in_the_same_store() {
 
 #[test]
 fn what_is_not_signed_touches_nothing() {
-    let fake = fake();
+    let host = host();
     let body = put("a", 0, json!({})).to_string();
     let headers = signed(body.as_bytes(), "application/json");
     let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
     let settings = (ReplicationSettings::default(), SessionSettings::default());
     let status = |headers: &HeaderMap, body: &[u8], now| {
-        let answer = handle(&fake, headers, body, &settings.0, &settings.1, now);
+        let answer = handle(&host, headers, body, &settings.0, &settings.1, now);
         (answer.status.as_u16(), answer.code)
     };
     assert_eq!(status(&HeaderMap::new(), body.as_bytes(), now), (401, Some(Code::ReplicationHeaders)));
@@ -129,73 +136,73 @@ fn what_is_not_signed_touches_nothing() {
     assert_eq!(status(&headers, body.as_bytes(), later), (401, Some(Code::ReplicationTooOld)));
     let earlier = now - time::Duration::seconds(301);
     assert_eq!(status(&headers, body.as_bytes(), earlier), (401, Some(Code::ReplicationTooNew)));
-    assert_eq!(fake.reads.get() + fake.writes.get(), 0);
+    assert_eq!(host.looked_up("kv") + host.looked_up("kv_write"), 0);
     assert_eq!(status(&headers, body.as_bytes(), now).0, 200);
 }
 
 #[test]
 fn without_a_secret_nobody_gets_in() {
     for secret in [None, Some(""), Some("whsec_"), Some("short")] {
-        let fake = Fake::default();
+        let host = Memory::default();
         if let Some(secret) = secret {
-            fake.secrets.borrow_mut().insert(SECRET.to_owned(), secret.as_bytes().to_vec());
+            host.secrets.borrow_mut().insert(SECRET.to_owned(), secret.as_bytes().to_vec());
         }
-        let answer = send(&fake, &[put("a", 0, json!({}))]);
+        let answer = send(&host, &[put("a", 0, json!({}))]);
         assert_eq!((answer.status.as_u16(), answer.code), (503, Some(Code::ReplicationNoSecret)));
         assert_eq!(answer.headers()["retry-after"], "5");
     }
-    let fake = fake();
-    fake.secret_error.set(Some(StoreError::Failed));
-    assert_eq!(send(&fake, &[]).code, Some(Code::ReplicationNoSecretStore));
+    let host = host();
+    host.secrets_fail.set(Some(StoreError::Failed));
+    assert_eq!(send(&host, &[]).code, Some(Code::ReplicationNoSecretStore));
 }
 
 #[test]
 fn sizes_and_types_are_bounded() {
-    let fake = fake();
+    let host = host();
     let large = vec![b' '; 1024 * 1024 + 1];
-    assert_eq!(send_as(&fake, "application/json", &large).status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(send_as(&host, "application/json", &large).status, StatusCode::PAYLOAD_TOO_LARGE);
     let many: Vec<Value> = (0..251).map(|n| put(&n.to_string(), 0, json!({}))).collect();
-    let answer = send(&fake, &many);
+    let answer = send(&host, &many);
     assert_eq!((answer.status.as_u16(), answer.code), (413, Some(Code::ReplicationTooMany)));
-    assert_eq!(send_as(&fake, "application/json", json!(many).to_string().as_bytes()).status.as_u16(), 413);
+    assert_eq!(send_as(&host, "application/json", json!(many).to_string().as_bytes()).status.as_u16(), 413);
     for content_type in ["text/plain", "application/xml", "", "application/json; charset=latin-1", "application/jsonx"]
     {
-        assert_eq!(send_as(&fake, content_type, b"[]").status.as_u16(), 415, "{content_type}");
+        assert_eq!(send_as(&host, content_type, b"[]").status.as_u16(), 415, "{content_type}");
     }
     for content_type in ["application/json; charset=\"UTF-8\"", "APPLICATION/JSON", "application/ndjson"] {
         let body = put("a", 0, json!({})).to_string();
-        assert_eq!(send_as(&fake, content_type, body.as_bytes()).status.as_u16(), 200, "{content_type}");
+        assert_eq!(send_as(&host, content_type, body.as_bytes()).status.as_u16(), 200, "{content_type}");
     }
 }
 
 #[test]
 fn a_compressed_body_is_refused_as_such() {
-    let fake = fake();
+    let host = host();
     let body = put("a", 0, json!({})).to_string();
     let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
     for (coding, expected) in [("gzip", 415), ("br", 415), ("identity, gzip", 415), ("identity", 200)] {
         let mut headers = signed(body.as_bytes(), "application/json");
         headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
         let settings = (ReplicationSettings::default(), SessionSettings::default());
-        let answer = handle(&fake, &headers, body.as_bytes(), &settings.0, &settings.1, now);
+        let answer = handle(&host, &headers, body.as_bytes(), &settings.0, &settings.1, now);
         assert_eq!(answer.status.as_u16(), expected, "{coding}: {}", answer.body);
     }
 }
 
 #[test]
 fn a_body_that_is_no_list_is_refused_as_a_whole() {
-    let fake = fake();
+    let host = host();
     for body in [&b"[1,"[..], b"\"x\"", b"", b"\xff", b"null"] {
-        let answer = send_as(&fake, "application/json", body);
+        let answer = send_as(&host, "application/json", body);
         assert_eq!((answer.status.as_u16(), answer.code), (422, Some(Code::ReplicationMalformed)), "{body:?}");
     }
-    assert_eq!(send_as(&fake, "application/json", b"[]").status.as_u16(), 200);
-    assert_eq!(send_as(&fake, "application/x-ndjson", b"\n\r\n").status.as_u16(), 200);
+    assert_eq!(send_as(&host, "application/json", b"[]").status.as_u16(), 200);
+    assert_eq!(send_as(&host, "application/x-ndjson", b"\n\r\n").status.as_u16(), 200);
 }
 
 #[test]
 fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
-    let fake = fake();
+    let host = host();
     let bad = [
         ("{", "JSON"),
         ("[]", "JSON object"),
@@ -215,7 +222,7 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
     ];
     let mut lines: Vec<String> = bad.iter().map(|(line, _)| (*line).to_owned()).collect();
     lines.insert(0, put("good", 0, json!({ "cart": ["a"] })).to_string());
-    let answer = send_as(&fake, "application/x-ndjson", lines.join("\r\n").as_bytes());
+    let answer = send_as(&host, "application/x-ndjson", lines.join("\r\n").as_bytes());
     assert_eq!((answer.status.as_u16(), answer.code), (422, Some(Code::ReplicationRefused)));
     assert_eq!(answer.counts, Counts { stored: 1, refused: bad.len(), ..Counts::default() });
     for (index, (line, reason)) in bad.iter().enumerate() {
@@ -223,7 +230,7 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
         assert_eq!(result["status"], "refused");
         assert!(result["reason"].as_str().unwrap().contains(reason), "{line}: {result}");
     }
-    assert_eq!(fake.kv.borrow().len(), 1);
+    assert_eq!(host.kv.borrow().len(), 1);
 }
 
 #[test]
@@ -235,39 +242,42 @@ fn a_throttled_or_failing_store_asks_for_a_repeat() {
         (StoreError::Failed, true, 503, "5"),
         (StoreError::NoStore, false, 503, "5"),
     ] {
-        let fake = fake();
-        let cell = if on_write { &fake.kv_write_error } else { &fake.kv_error };
-        cell.set(Some(error));
+        let host = host();
+        match on_write {
+            true => host.kv_writes_fail.set(Some(error)),
+            false => drop(host.kv_fails.borrow_mut().insert(Kv::Sessions, error)),
+        }
         let items: Vec<Value> = (0..40).map(|n| put(&n.to_string(), 0, json!({}))).collect();
-        let answer = send(&fake, &[&items[..], &[json!({})]].concat());
+        let answer = send(&host, &[&items[..], &[json!({})]].concat());
         assert_eq!(answer.status.as_u16(), status, "{error:?}");
         assert_eq!(answer.headers()["retry-after"], wait);
         assert_eq!(answer.counts, Counts { retry: 40, refused: 1, ..Counts::default() });
         if error == StoreError::Throttled {
-            assert!(fake.reads.get() <= 16 && fake.writes.get() <= 1, "a throttled store is left alone");
+            assert!(host.looked_up("kv") <= 16 && host.looked_up("kv_write") <= 1, "a throttled store is left alone");
         }
-        cell.set(None);
-        assert_eq!(send(&fake, &items).counts.stored, 40);
+        host.kv_writes_fail.set(None);
+        host.kv_fails.borrow_mut().clear();
+        assert_eq!(send(&host, &items).counts.stored, 40);
     }
 }
 
 #[test]
 fn a_lost_race_is_tried_again_but_not_for_ever() {
-    let fake = fake();
-    fake.conflicts.set(3);
-    assert_eq!(send(&fake, &[put("a", 0, json!({}))]).status.as_u16(), 200);
-    fake.conflicts.set(1_000);
-    let answer = send(&fake, &[put("b", 0, json!({}))]);
+    let host = host();
+    host.kv_conflicts.set(3);
+    assert_eq!(send(&host, &[put("a", 0, json!({}))]).status.as_u16(), 200);
+    host.kv_conflicts.set(1_000);
+    let answer = send(&host, &[put("b", 0, json!({}))]);
     assert_eq!((answer.status.as_u16(), answer.counts.retry), (503, 1));
-    assert!(fake.writes.get() <= 8);
+    assert!(host.looked_up("kv_write") <= 8);
 }
 
 #[test]
 fn a_broken_record_is_replaced() {
-    let fake = fake();
-    fake.put("user/a", "{broken");
-    assert_eq!(send(&fake, &[put("a", 0, json!({ "cart": ["x"] }))]).status.as_u16(), 200);
-    assert_eq!(stored(&fake, "user/a").record().cart[0].sku, "x");
+    let host = host();
+    host.put(Kv::Sessions, "user/a", "{broken");
+    assert_eq!(send(&host, &[put("a", 0, json!({ "cart": ["x"] }))]).status.as_u16(), 200);
+    assert_eq!(stored(&host, "user/a").record().cart[0].sku, "x");
 }
 
 /// A body that must not be read.
@@ -283,17 +293,17 @@ impl std::io::Read for Untouched {
 fn headers_and_time_are_looked_at_before_the_body_is_read() {
     let now = OffsetDateTime::from_unix_timestamp(START).unwrap();
     let settings = (ReplicationSettings::default(), SessionSettings::default());
-    let code = |fake: &Fake, headers: &HeaderMap, now| {
-        let answer = handle(fake, headers, Untouched, &settings.0, &settings.1, now);
+    let code = |host: &Memory, headers: &HeaderMap, now| {
+        let answer = handle(host, headers, Untouched, &settings.0, &settings.1, now);
         (answer.status.as_u16(), answer.code.unwrap())
     };
     let good = signed(b"x", "application/json");
-    assert_eq!(code(&fake(), &HeaderMap::new(), now), (401, Code::ReplicationHeaders));
-    assert_eq!(code(&fake(), &good, now + time::Duration::seconds(301)), (401, Code::ReplicationTooOld));
+    assert_eq!(code(&host(), &HeaderMap::new(), now), (401, Code::ReplicationHeaders));
+    assert_eq!(code(&host(), &good, now + time::Duration::seconds(301)), (401, Code::ReplicationTooOld));
     for signature in ["", "v1,", "v1,AAAA", "v2,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="] {
         let mut headers = good.clone();
         headers.insert(webhook::SIGNATURE_HEADER, signature.parse().unwrap());
-        assert_eq!(code(&fake(), &headers, now), (401, Code::ReplicationSignature), "{signature}");
+        assert_eq!(code(&host(), &headers, now), (401, Code::ReplicationSignature), "{signature}");
     }
-    assert_eq!(code(&Fake::default(), &good, now), (503, Code::ReplicationNoSecret));
+    assert_eq!(code(&Memory::default(), &good, now), (503, Code::ReplicationNoSecret));
 }

@@ -268,7 +268,7 @@ impl<P: Platform> Responding<'_, P> {
     }
 
     fn limits(&self) -> Limits {
-        self.decided.map(|(rules, _)| rules.settings.limits.clone()).unwrap_or_default()
+        self.decided.map(|(rules, _)| rules.settings.limits).unwrap_or_default()
     }
 
     /// `Server-Timing` (W3C) where settings ask for it. Gives the time from the request to now, which is when the head goes out.

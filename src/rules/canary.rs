@@ -38,7 +38,7 @@ impl Share {
 /// The bucket of a visitor, 0 to 999,999: 64-bit FNV-1a over the revision and the unit, each with its length in front.
 ///
 /// The revision is in it, so that two canaries try two different groups of visitors; an experiment hashes other bytes in
-/// another way, so that no arm of one is over-represented.
+/// another way, so that no variation of one is over-represented.
 pub fn bucket(revision: &str, unit: &str) -> u32 {
     let mut first = FnvHasher::default();
     for part in [revision, unit] {

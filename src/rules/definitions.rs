@@ -38,7 +38,7 @@ fn parts<'t>(texts: &'t Texts, name: &str, faults: &mut Vec<Fault>) -> Vec<(Stri
         let entry = part_name(name, index + 1);
         match serde_json::from_str::<Part<'_>>(text) {
             Ok(part) => contents.extend(part.content.map(|content| (entry, content.get()))),
-            Err(error) => faults.push(Fault::new(&entry, "", fault::house_wording(&error.to_string()))),
+            Err(error) => faults.push(Fault::new(&entry, "", fault::house_wording(&error))),
         }
     }
     contents
@@ -94,7 +94,7 @@ pub fn templates(texts: &Texts, faults: &mut Vec<Fault>) -> Vec<(String, String)
                     }
                 }
             }
-            Err(error) => faults.push(Fault::new(&entry, "/templates", fault::house_wording(&error.to_string()))),
+            Err(error) => faults.push(Fault::new(&entry, "/templates", fault::house_wording(&error))),
         }
     }
     templates

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::json_place::pointer_at;
+pub(crate) use crate::json_place::token as escape;
 pub use crate::json_words::house_wording;
 
 /// One fault of a dictionary. The rule that holds it is left out; the rest serves.
@@ -54,7 +55,7 @@ pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<S
     });
     match read.and_then(|rule| json.end().map(|()| rule)) {
         Ok(rule) => Ok((rule, unknown)),
-        Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error.to_string()))),
+        Err(error) => Err((pointer_at(text, error.line(), error.column()), house_wording(&error))),
     }
 }
 
@@ -65,18 +66,13 @@ pub fn read<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<(T, Vec<S
 /// The wording of the first thing that doesn't fit.
 pub fn peek<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, String> {
     refuse_list(text)?;
-    serde_json::from_str(text).map_err(|error| house_wording(&error.to_string()))
+    serde_json::from_str(text).map_err(|error| house_wording(&error))
 }
 
 /// serde takes a list for a struct, member by member; who writes rules doesn't mean that.
 fn refuse_list(text: &str) -> Result<(), String> {
     let is_list = text.trim_ascii_start().starts_with('[');
     if is_list { Err("expected an object, but found a list".to_owned()) } else { Ok(()) }
-}
-
-/// A key as a step of a JSON pointer.
-pub(crate) fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 fn ignored_pointer(path: &serde_ignored::Path<'_>) -> String {

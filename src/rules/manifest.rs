@@ -50,7 +50,7 @@ impl Manifest {
     ///
     /// "expected …, but found …".
     pub fn read(text: &str) -> Result<Self, String> {
-        let read: Self = serde_json::from_str(text).map_err(|error| house_wording(&error.to_string()))?;
+        let read: Self = serde_json::from_str(text).map_err(|error| house_wording(&error))?;
         if read.v == VERSION { Ok(read) } else { Err(format!("expected version {VERSION}, but found {}", read.v)) }
     }
 }

@@ -27,13 +27,13 @@ const UNREADABLE: Code = Code::GrowthBookPayload;
 /// The payloads that a sandbox keeps, and the rule sets with their definitions.
 #[derive(Debug, Default)]
 pub struct Payloads {
-    sources: Vec<Source>,
+    kept: Vec<KvPayload>,
     extended: Vec<Extended>,
 }
 
 /// One key of the KV store.
 #[derive(Debug)]
-struct Source {
+struct KvPayload {
     settings: GrowthBookSettings,
     /// The last one that could be used.
     payload: Option<Rc<Payload>>,
@@ -94,24 +94,24 @@ impl Payloads {
         uptime: Duration,
         notes: &mut Notes,
     ) -> Option<Rc<Payload>> {
-        let index = self.sources.iter().position(|source| source.settings == *settings).unwrap_or_else(|| {
-            if self.sources.len() >= KEPT {
-                self.sources.remove(0);
+        let index = self.kept.iter().position(|entry| entry.settings == *settings).unwrap_or_else(|| {
+            if self.kept.len() >= KEPT {
+                self.kept.remove(0);
             }
-            self.sources.push(Source::new(settings));
-            self.sources.len() - 1
+            self.kept.push(KvPayload::new(settings));
+            self.kept.len() - 1
         });
-        let source = self.sources.get_mut(index)?;
-        if uptime >= source.next_at {
-            let is_read = source.read(reader, notes);
+        let entry = self.kept.get_mut(index)?;
+        if uptime >= entry.next_at {
+            let is_read = entry.read(reader, notes);
             notes.codes.extend((!is_read).then_some(UNREADABLE));
-            source.next_at = uptime.saturating_add(if is_read { RECHECK } else { RETRY });
+            entry.next_at = uptime.saturating_add(if is_read { RECHECK } else { RETRY });
         }
-        source.payload.clone()
+        entry.payload.clone()
     }
 }
 
-impl Source {
+impl KvPayload {
     fn new(settings: &GrowthBookSettings) -> Self {
         Self { settings: settings.clone(), payload: None, refused: None, next_at: Duration::ZERO }
     }

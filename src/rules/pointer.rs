@@ -127,7 +127,7 @@ impl Pointer {
         let fields: Map<String, Value> = match serde_json::from_str(text) {
             Ok(fields) => fields,
             Err(error) => {
-                note("", super::fault::house_wording(&error.to_string()));
+                note("", super::fault::house_wording(&error));
                 return None;
             }
         };
@@ -167,13 +167,13 @@ impl Pointer {
                     note("/canary/percent", format!("expected 0 to 100, but found {}", canary.percent));
                 }
                 Ok(canary) => read.canary = Some(canary),
-                Err(error) => note("/canary", super::fault::house_wording(&error.to_string())),
+                Err(error) => note("/canary", super::fault::house_wording(&error)),
             }
         }
         match fields.get("store").map(|store| serde_json::from_value(store.clone())) {
             None => {}
             Some(Ok(store)) => read.store = store,
-            Some(Err(error)) => note("/store", super::fault::house_wording(&error.to_string())),
+            Some(Err(error)) => note("/store", super::fault::house_wording(&error)),
         }
         match fields.get("manifest") {
             None => {}

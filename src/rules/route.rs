@@ -7,13 +7,13 @@ pub use compile::{Beside, FALLBACK_STATUSES};
 use std::rc::Rc;
 
 use http::{HeaderName, Method, StatusCode};
-use time::OffsetDateTime;
 
 use super::path::Pattern;
 use super::stored::{self, QueryPolicy, SessionUse};
 use super::template::Template;
 use crate::attributes::FactSet;
 use crate::condition::Condition;
+use crate::growthbook::Schedule;
 use crate::transform::body::BodyRules;
 use crate::transform::media::Adapt;
 
@@ -65,22 +65,6 @@ pub struct RouteReads {
     pub request: FactSet,
     /// Operations on the answer's body.
     pub body: FactSet,
-}
-
-/// From (inclusive) until (exclusive).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Schedule {
-    /// The first moment.
-    pub from: Option<OffsetDateTime>,
-    /// The first moment after.
-    pub until: Option<OffsetDateTime>,
-}
-
-impl Schedule {
-    /// Whether `now` is within.
-    pub fn holds(&self, now: OffsetDateTime) -> bool {
-        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
-    }
 }
 
 /// What happens, with what it takes.
@@ -152,9 +136,6 @@ pub struct Fallback {
     /// Statuses that count as failures.
     pub statuses: Vec<StatusCode>,
 }
-
-/// A fault within one route: JSON pointer and "expected …, but found …".
-pub type RouteFault = (String, String);
 
 impl Route {
     /// Whether it depends on who asks that this is the match: a cache below the edge sees the URL alone.

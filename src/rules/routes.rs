@@ -164,7 +164,9 @@ impl Routes {
                 let fault = Fault::new(&part_name("routes", slot.part), pointer(slot.index) + below, message);
                 self.found_late.borrow_mut().push(fault);
             };
-            let compiled = fault::read::<super::stored::Route>(&slot.text).and_then(|(stored, unknown)| {
+            let read = fault::read::<super::stored::Route>(&slot.text);
+            let read = read.map_err(|(pointer, message)| crate::condition::Fault { pointer, message });
+            let compiled = read.and_then(|(stored, unknown)| {
                 for below in &unknown {
                     note(below, "expected a known key, but found one that is ignored".to_owned());
                 }
@@ -174,13 +176,13 @@ impl Routes {
             });
             match compiled {
                 Ok((route, faults)) => {
-                    for (below, message) in faults {
-                        note(&below, message);
+                    for fault in faults {
+                        note(&fault.pointer, fault.message);
                     }
                     Some(Rc::new(route))
                 }
-                Err((below, message)) => {
-                    note(&below, message);
+                Err(fault) => {
+                    note(&fault.pointer, fault.message);
                     None
                 }
             }

@@ -157,7 +157,7 @@ fn look(root: &Value, node: &Value, json: &Value, pointer: &str, unknown: &mut V
             let of = |keyword: &str| shapes.iter().find_map(|shape| shape.get(keyword)?.as_object());
             let (properties, values) = (of("properties"), of("additionalProperties"));
             for (key, value) in entries {
-                let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let below = format!("{pointer}/{}", crate::json_place::token(key));
                 match (properties, properties.and_then(|known| known.get(key)), values) {
                     (_, Some(node), _) => look(root, node, value, &below, unknown),
                     (_, None, Some(_)) => {

@@ -266,7 +266,7 @@ impl RuleSet {
             _ => entry.to_owned(),
         };
         let mut note = |entry: String, member: &str, key: &str, fault: &crate::condition::Fault| {
-            let pointer = format!("/{member}/{}{}", key.replace('~', "~0").replace('/', "~1"), fault.pointer);
+            let pointer = format!("/{member}/{}{}", crate::json_place::token(key), fault.pointer);
             if self.named.borrow_mut().insert(format!("{entry}{pointer}")) {
                 faults.push(Fault::new(&entry, pointer, &*fault.message));
             }

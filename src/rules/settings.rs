@@ -31,7 +31,7 @@ pub enum RegionOverride {
     Any,
 }
 
-/// Who may see another arm or region than their own.
+/// Who may see another variation or region than their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -45,7 +45,7 @@ pub enum PreviewMode {
     Open,
 }
 
-/// How an arm that leads to another URL is shown.
+/// How a variation that leads to another URL is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -88,7 +88,7 @@ impl Default for LogSettings {
 }
 
 /// What a request may cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Limits {
@@ -132,9 +132,9 @@ pub struct Settings {
     pub session: SessionSettings,
     /// What the central backend may send at once.
     pub replication: ReplicationSettings,
-    /// Who may see another arm or region than their own.
+    /// Who may see another variation or region than their own.
     pub preview: PreviewMode,
-    /// How an arm that leads to another URL is shown.
+    /// How a variation that leads to another URL is shown.
     pub redirects: RedirectMode,
     /// What a request may cost.
     pub limits: Limits,

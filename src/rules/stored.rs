@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::growthbook::stored::Schedule;
+
 /// What happens to a request that matches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -161,18 +163,6 @@ impl SessionUse {
     pub fn is_sent(&self) -> bool {
         !self.query.is_empty() || !self.header.is_empty()
     }
-}
-
-/// From when until when, RFC 3339; `until` is not included.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Schedule {
-    /// The first moment.
-    #[serde(default)]
-    pub from: Option<String>,
-    /// The first moment after.
-    #[serde(default)]
-    pub until: Option<String>,
 }
 
 /// Edits of path and query.

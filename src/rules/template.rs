@@ -16,7 +16,7 @@ const HEADER_UNSAFE: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'"').add(b'\
 
 /// A reference to the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum Placeholder {
     /// `region.id`
     RegionId,
     /// `region.slug`
@@ -45,7 +45,7 @@ pub enum Source {
     Own(String),
 }
 
-impl Source {
+impl Placeholder {
     fn parse(name: &str, own: &OwnAttributes) -> Option<Self> {
         Some(match name {
             "region.id" => Self::RegionId,
@@ -90,14 +90,14 @@ pub enum Place {
 
 /// Gives the value of a reference; `None` where it is absent.
 pub trait Values {
-    /// The value of `source`.
-    fn value(&self, source: &Source) -> Option<Cow<'_, str>>;
+    /// The value of `placeholder`.
+    fn value(&self, placeholder: &Placeholder) -> Option<Cow<'_, str>>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Reference { source: Source, default: Option<String> },
+    Reference { placeholder: Placeholder, default: Option<String> },
 }
 
 /// A compiled template.
@@ -133,7 +133,7 @@ impl Template {
                     Some((name, default)) => (name, Some(default.to_owned())),
                     None => (inner, None),
                 };
-                let Some(source) = Source::parse(name.trim(), own) else {
+                let Some(placeholder) = Placeholder::parse(name.trim(), own) else {
                     return Err(format!(
                         "expected region.id, region.slug, country, language, deviceType, network, path.…, feature.…, \
                          experiment.…, user.id, session.… or an attribute of settings.attributes, but found '{name}'"
@@ -142,7 +142,7 @@ impl Template {
                 if !literal.is_empty() {
                     parts.push(Part::Literal(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Reference { source, default });
+                parts.push(Part::Reference { placeholder, default });
                 rest = after;
             } else {
                 return Err(format!("expected '}}}}' for a brace of its own, but found '}}' in '{text}'"));
@@ -156,28 +156,28 @@ impl Template {
     }
 
     /// What the template refers to.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.parts.iter().filter_map(|part| match part {
             Part::Literal(_) => None,
-            Part::Reference { source, .. } => Some(source),
+            Part::Reference { placeholder, .. } => Some(placeholder),
         })
     }
 
     /// The attributes that filling the template reads. Features and experiments are read by their own keys.
     pub fn facts(&self, own: &OwnAttributes) -> FactSet {
-        let of = |source: &Source| match source {
-            Source::RegionId | Source::RegionSlug => FactSet::REGION,
-            Source::Country => FactSet::of("country"),
-            Source::Language => FactSet::of("language"),
-            Source::DeviceType => FactSet::of("deviceType"),
-            Source::Network => FactSet::of("network"),
-            Source::UserId => FactSet::of("userId"),
-            Source::Session(_) => FactSet::of("session"),
-            Source::Own(name) => own.facts(name),
-            Source::PathParameter(_) | Source::PathRest => FactSet::of("path"),
-            Source::Feature(_) | Source::Experiment(_) => FactSet::NONE,
+        let of = |placeholder: &Placeholder| match placeholder {
+            Placeholder::RegionId | Placeholder::RegionSlug => FactSet::REGION,
+            Placeholder::Country => FactSet::of("country"),
+            Placeholder::Language => FactSet::of("language"),
+            Placeholder::DeviceType => FactSet::of("deviceType"),
+            Placeholder::Network => FactSet::of("network"),
+            Placeholder::UserId => FactSet::of("userId"),
+            Placeholder::Session(_) => FactSet::of("session"),
+            Placeholder::Own(name) => own.facts(name),
+            Placeholder::PathParameter(_) | Placeholder::PathRest => FactSet::of("path"),
+            Placeholder::Feature(_) | Placeholder::Experiment(_) => FactSet::NONE,
         };
-        self.sources().map(of).collect()
+        self.placeholders().map(of).collect()
     }
 
     /// The text that the template begins with, before its first reference; the whole where there is none.
@@ -190,7 +190,7 @@ impl Template {
 
     /// Whether the template has no reference.
     pub fn is_fixed(&self) -> bool {
-        self.sources().next().is_none()
+        self.placeholders().next().is_none()
     }
 
     /// The template's own text, references left out.
@@ -208,9 +208,9 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => filled.push_str(text),
-                Part::Reference { source, default } => {
-                    let value = values.value(source).or(default.as_deref().map(Cow::Borrowed))?;
-                    encode(&mut filled, &value, place, source);
+                Part::Reference { placeholder, default } => {
+                    let value = values.value(placeholder).or(default.as_deref().map(Cow::Borrowed))?;
+                    encode(&mut filled, &value, place, placeholder);
                 }
             }
         }
@@ -227,9 +227,9 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => filled.push_str(text),
-                Part::Reference { source, default } => {
-                    match values.value(source).or(default.as_deref().map(Cow::Borrowed)) {
-                        Some(value) => encode(&mut filled, &value, place, source),
+                Part::Reference { placeholder, default } => {
+                    match values.value(placeholder).or(default.as_deref().map(Cow::Borrowed)) {
+                        Some(value) => encode(&mut filled, &value, place, placeholder),
                         None => absent = true,
                     }
                 }
@@ -239,11 +239,11 @@ impl Template {
     }
 }
 
-fn encode(out: &mut String, value: &str, place: Place, source: &Source) {
+fn encode(out: &mut String, value: &str, place: Place, placeholder: &Placeholder) {
     // Writing to a String can't fail.
     let _ = match place {
         // The rest of a path is encoded already, as the visitor's own path was.
-        Place::Path if *source == Source::PathRest => out.write_str(value),
+        Place::Path if *placeholder == Placeholder::PathRest => out.write_str(value),
         Place::Path | Place::Query => write!(out, "{}", utf8_percent_encode(value, RESERVED)),
         Place::Header => write!(out, "{}", utf8_percent_encode(value, HEADER_UNSAFE)),
         Place::Text => out.write_str(value),
@@ -261,8 +261,8 @@ mod tests {
 
     struct Fixed(&'static str);
     impl Values for Fixed {
-        fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
-            (*source != Source::Country).then_some(Cow::Borrowed(self.0))
+        fn value(&self, placeholder: &Placeholder) -> Option<Cow<'_, str>> {
+            (*placeholder != Placeholder::Country).then_some(Cow::Borrowed(self.0))
         }
     }
 

@@ -22,6 +22,7 @@ use crate::rules::settings::Settings;
 use crate::session;
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs;
+use crate::wire::url::AbsoluteUrl;
 
 /// The secret that holds the bearer token.
 const SECRET: &str = "admin";
@@ -153,16 +154,11 @@ fn described<'a, P: Platform>(
 }
 
 fn set_url(request: &mut ClientRequest<()>, url: &str) -> Option<()> {
-    let (scheme, rest) = url.split_once("://")?;
-    let rest = rest.split('#').next().unwrap_or_default();
-    let (authority, target) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
-        None => (target, None),
-    };
-    scheme.clone_into(&mut request.scheme);
-    authority.clone_into(&mut request.authority);
-    if path.is_empty() { "/" } else { path }.clone_into(&mut request.path);
-    request.query = query;
-    (!authority.is_empty()).then_some(())
+    let url = AbsoluteUrl::split(url).filter(|url| !url.authority.is_empty())?;
+    let (path, query) = url.path_and_query();
+    url.scheme.clone_into(&mut request.scheme);
+    url.authority.clone_into(&mut request.authority);
+    path.clone_into(&mut request.path);
+    request.query = query.map(str::to_owned);
+    Some(())
 }

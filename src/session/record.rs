@@ -58,6 +58,19 @@ impl Record {
             && self.attributes.is_empty()
     }
 
+    /// The members of [`Self::to_attribute`].
+    pub const MEMBERS: [&str; 9] = [
+        "recent_views",
+        "cart",
+        "cart_skus",
+        "cart_quantity",
+        "cart_value",
+        "affinity",
+        "top_affinity",
+        "segments",
+        "attributes",
+    ];
+
     /// The attribute `session` of conditions and templates: `recent_views` as a list of SKUs, `cart` as a list of
     /// `{sku, quantity, price?}`, `cart_skus`, `cart_quantity` (pieces), `cart_value` (where every price is known),
     /// `affinity`, `top_affinity` (the heaviest category), `segments`, `attributes`.
@@ -164,6 +177,7 @@ mod tests {
         assert_eq!(session["cart_quantity"], json!(3));
         assert_eq!(session["cart_value"], json!(7.0));
         assert_eq!(session["top_affinity"], json!("shoes"));
+        assert_eq!(session.as_object().unwrap().keys().collect::<Vec<_>>(), Record::MEMBERS.each_ref());
         let unpriced = Record { cart: vec![CartItem { sku: "c".into(), quantity: 1, price: None }], ..record };
         assert!(unpriced.to_attribute().get("cart_value").is_none());
     }

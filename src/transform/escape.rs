@@ -197,8 +197,7 @@ fn percent_encode(text: &str, keep: impl Fn(u8) -> bool) -> String {
         if keep(b) {
             out.push(char::from(b));
         } else {
-            // Writing to a String can't fail.
-            let _ = write!(out, "%{b:02X}");
+            out.push_str(percent_encoding::percent_encode_byte(b));
         }
     }
     out

@@ -28,12 +28,12 @@ pub const MAX_RERANKED: usize = 1000;
 #[derive(Debug, Clone, Default)]
 pub struct JsonRules {
     rerank: Option<CompiledRerank>,
-    set: Vec<(Pointer, Source, String)>,
+    set: Vec<(Pointer, SetValue, String)>,
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone)]
-enum Source {
+enum SetValue {
     Template(Template),
     Fact {
         path: String,
@@ -92,7 +92,7 @@ impl JsonRules {
             }
             let compiled = JsonSet::deserialize(set).map_err(|error| ("", misread(&error))).and_then(|set| {
                 let place = Pointer::parse(&set.pointer).map_err(|message| ("/pointer", message))?;
-                Ok((place, Source::compile(set.value, templates).map_err(|message| ("/value", message))?))
+                Ok((place, SetValue::compile(set.value, templates).map_err(|message| ("/value", message))?))
             });
             match compiled {
                 Ok((place, source)) => rules.set.push((place, source, pointer)),
@@ -113,9 +113,9 @@ impl JsonRules {
         self.rerank.iter().for_each(|rerank| rerank.add_reads(&mut reads));
         for (_, source, _) in &self.set {
             match source {
-                Source::Template(template) => reads.extend(template.reads()),
-                Source::Fact { path, .. } => reads.add_dotted(path),
-                Source::Literal(_) => {}
+                SetValue::Template(template) => reads.extend(template.reads()),
+                SetValue::Fact { path, .. } => reads.add_dotted(path),
+                SetValue::Literal(_) => {}
             }
         }
         reads
@@ -186,7 +186,7 @@ impl JsonValues {
     }
 }
 
-impl Source {
+impl SetValue {
     fn compile(value: Value, templates: &mut Templates) -> Result<Self, String> {
         match value {
             Value::String(template) => templates.compile(&Content::Inline(template), Kind::Text).map(Self::Template),
@@ -205,11 +205,11 @@ impl Source {
     /// The value as JSON text; `None` where there is none to set.
     fn json(&self, templates: &Templates, facts: &Facts<'_>) -> Result<Option<String>, String> {
         match self {
-            Source::Template(template) => {
+            SetValue::Template(template) => {
                 Ok(Some(safe(&Value::String(templates.render(template, facts)?.into_owned()))))
             }
-            Source::Fact { path, default } => Ok(facts.get(path).map(safe).or_else(|| default.clone())),
-            Source::Literal(json) => Ok(Some(json.clone())),
+            SetValue::Fact { path, default } => Ok(facts.get(path).map(safe).or_else(|| default.clone())),
+            SetValue::Literal(json) => Ok(Some(json.clone())),
         }
     }
 }

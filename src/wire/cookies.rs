@@ -30,17 +30,11 @@ impl<'a> Cookies<'a> {
     /// Every pair in the order sent: name, value. Surrounding white space is gone, and so is one pair of double
     /// quotes around a value (RFC 6265, section 4.1.1).
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.0
-            .get_all(header::COOKIE)
-            .into_iter()
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| {
-                let equals = pair.iter().position(|byte| *byte == b'=')?;
-                let (name, value) = pair.split_at_checked(equals)?;
-                let name = name.trim_ascii();
-                let value = value.get(1..)?.trim_ascii();
-                (!name.is_empty()).then_some((name, unquoted(value)))
-            })
+        self.pairs().filter_map(|pair| {
+            let name = pair_name(pair);
+            let value = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')? + 1)?.1;
+            (!name.is_empty()).then_some((name, unquoted(value.trim_ascii())))
+        })
     }
 
     /// Every value of the cookie `name`, in the order sent: a client may send a name twice, set for two paths or domains.

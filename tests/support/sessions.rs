@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use edge_personalizer::context::identity::{UserId, sign};
 use edge_personalizer::mac::MacKey;
 use edge_personalizer::platform::memory::{Answer, Asked, Memory};
-use edge_personalizer::platform::{Endpoint, Kv, KvValue};
+use edge_personalizer::platform::{Endpoint, Kv};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -43,8 +43,7 @@ pub fn store(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
 
 /// Puts what the store holds at a key.
 pub fn put(host: &Memory, key: &str, bytes: impl Into<Vec<u8>>) {
-    let value = KvValue { bytes: bytes.into(), generation: 1 };
-    host.kv.borrow_mut().insert((Kv::Sessions, key.to_owned()), value);
+    host.put(Kv::Sessions, key, bytes);
 }
 
 /// A record that was right `age` seconds ago.
@@ -114,5 +113,5 @@ pub fn codes(host: &Memory) -> Vec<String> {
 
 /// How often a store was asked.
 pub fn lookups(host: &Memory, store: &str) -> u32 {
-    host.lookups.borrow().get(store).copied().unwrap_or_default()
+    host.looked_up(store)
 }

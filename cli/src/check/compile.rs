@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use edge_personalizer::condition;
 use edge_personalizer::growthbook::{lint_experiment, lint_feature};
+/// A key as a step of a JSON pointer.
+pub use edge_personalizer::json_place::token as escape;
 use edge_personalizer::rules::Fault;
 use edge_personalizer::rules::schema::{self, UnknownKey};
 use serde_json::Value;
@@ -163,11 +165,6 @@ fn is_linted(dictionary: &str, unknown: &UnknownKey) -> bool {
         "experiments" => unknown.pointer.split('/').count() - 1 == 3,
         _ => false,
     }
-}
-
-/// A key as a step of a JSON pointer (RFC 6901 section 3).
-pub fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// The most similar of the known names, if one is similar at all.

@@ -1,5 +1,6 @@
 //! `{…}` placeholders of routes: what they may not choose, and what they leave empty.
 
+use edge_personalizer::wire::url::AbsoluteUrl;
 use serde_json::Value;
 
 use super::Checked;
@@ -58,14 +59,11 @@ impl Checked<'_> {
 
 /// Whether what follows `before` still belongs to a URL's scheme or host.
 fn chooses_host(before: &str) -> bool {
-    let rest = match before.split_once("://") {
-        Some((_, rest)) => rest,
-        None => match before.strip_prefix("//").or_else(|| before.strip_prefix("/\\")) {
-            Some(rest) => rest,
-            // A path of its own, or a relative one; a name alone could still become a scheme.
-            None => return !before.contains(['/', '?', '#']),
-        },
-    };
+    if let Some(url) = AbsoluteUrl::split(before) {
+        return url.rest.is_empty();
+    }
+    // Without a scheme it is a path of its own, or a relative one; a name alone could still become a scheme.
+    let rest = before.strip_prefix("//").or_else(|| before.strip_prefix("/\\")).unwrap_or(before);
     !rest.contains(['/', '?', '#'])
 }
 
@@ -106,7 +104,7 @@ mod tests {
         for open in ["", "https://", "https://example.com", "//", "//example.com", "java", "/\\"] {
             assert!(chooses_host(open), "{open:?}");
         }
-        for closed in ["/", "/a/", "https://example.com/", "https://example.com?x=", "a/", "?to="] {
+        for closed in ["/", "/a/", "https://example.com/", "https://example.com?x=", "a/", "?to=", "/go?to=https://"] {
             assert!(!chooses_host(closed), "{closed:?}");
         }
     }

@@ -1,8 +1,9 @@
 //! Names that one dictionary takes from another, and times that leave nothing to hold.
 
+use edge_personalizer::growthbook::{Schedule, stored};
+use serde::Deserialize as _;
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Checked;
 use super::compile::nearest;
@@ -63,21 +64,15 @@ impl Checked<'_> {
             rules.push(("experiments", format!("/experiments/{index}"), experiment));
         }
         for (dictionary, pointer, rule) in rules {
-            let time = |name: &str| {
-                let text = rule.pointer(&format!("/schedule/{name}"))?.as_str()?;
-                OffsetDateTime::parse(text, &Rfc3339).ok()
-            };
+            // One that can't be read is a fault already.
+            let stored = rule.get("schedule").and_then(|stored| stored::Schedule::deserialize(stored).ok());
+            let Some(schedule) = stored.and_then(|stored| Schedule::compile(&stored).ok()) else { continue };
             let place = format!("{pointer}/schedule/until");
-            match (time("from"), time("until")) {
-                (Some(from), Some(until)) if until <= from => {
-                    self.fault(dictionary, place, "expected a time after 'from', but found an earlier one");
-                }
-                (_, Some(until)) if until <= now => {
-                    let message =
-                        "expected a time in the future, but found one in the past: this rule never applies again";
-                    self.warn(dictionary, place, message);
-                }
-                _ => {}
+            if schedule.never_holds() {
+                self.fault(dictionary, place, "expected a time after 'from', but found an earlier one");
+            } else if schedule.until().is_some_and(|until| until <= now) {
+                let message = "expected a time in the future, but found one in the past: this rule never applies again";
+                self.warn(dictionary, place, message);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use edge_personalizer::rules::Route;
 use edge_personalizer::rules::route::CompiledAction;
 use edge_personalizer::rules::stored::Downstream;
-use edge_personalizer::rules::template::Source;
+use edge_personalizer::rules::template::Placeholder;
 use time::OffsetDateTime;
 
 use super::Checked;
@@ -27,7 +27,7 @@ impl Checked<'_> {
         let routes = self.routes();
         let now = OffsetDateTime::now_utc();
         for (index, (route, pointer)) in routes.iter().enumerate() {
-            if route.schedule.until.is_some_and(|until| until <= now) {
+            if route.schedule.until().is_some_and(|until| until <= now) {
                 let message =
                     "expected a time in the future, but found one in the past: this route never matches again";
                 self.warn("routes", format!("{pointer}/schedule/until"), message);
@@ -55,13 +55,15 @@ impl Checked<'_> {
             let CompiledAction::Personalize(personalize) = &route.action else { continue };
             let Some(cache) = &personalize.cache else { continue };
             let personal =
-                route.templates().iter().flat_map(|template| template.sources()).find_map(|source| match source {
-                    Source::UserId => Some("user.id".to_owned()),
-                    Source::Session(path) => Some(format!("session.{path}")),
-                    Source::Own(name) if self.rules.own.find(name).is_some_and(|(_, own)| own.identifies) => {
-                        Some(name.clone())
+                route.templates().iter().flat_map(|template| template.placeholders()).find_map(|placeholder| {
+                    match placeholder {
+                        Placeholder::UserId => Some("user.id".to_owned()),
+                        Placeholder::Session(path) => Some(format!("session.{path}")),
+                        Placeholder::Own(name) if self.rules.own.find(name).is_some_and(|(_, own)| own.identifies) => {
+                            Some(name.clone())
+                        }
+                        _ => None,
                     }
-                    _ => None,
                 });
             let sent = route.session.as_ref().is_some_and(|session| session.is_sent());
             let personal = personal.or_else(|| sent.then(|| "session (query or header)".to_owned()));
@@ -116,7 +118,7 @@ fn goes_before(one: &Route, at: usize, other: &Route, other_at: usize) -> bool {
 /// Whether `one` matches whatever `other` matches.
 fn takes_all(one: &Route, other: &Route) -> bool {
     one.when.is_none()
-        && one.schedule == edge_personalizer::rules::route::Schedule::default()
+        && one.schedule == edge_personalizer::growthbook::Schedule::default()
         && (one.host.is_none() || one.host == other.host)
         && other.methods.iter().all(|method| one.methods.contains(method))
         && one.pattern.covers(&other.pattern)

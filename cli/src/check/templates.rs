@@ -2,40 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use edge_personalizer::plan::facts::{TEMPLATE_VALUES, TemplateValue};
 use edge_personalizer::rules::RuleSet;
 use edge_personalizer::transform::template::{Content, Variable};
 use serde_json::Value;
 
 use super::Checked;
 use super::compile::{escape, nearest};
-
-/// What a template may read beside declared attributes: a name, and the members that it has; none where they are the site's own.
-const NAMES: [(&str, &[&str]); 11] = [
-    ("region", &["id", "slug"]),
-    ("country", &[]),
-    ("language", &[]),
-    ("deviceType", &[]),
-    ("network", &[]),
-    ("host", &[]),
-    ("path", &[]),
-    ("loggedIn", &[]),
-    ("feature", &[]),
-    ("experiment", &[]),
-    (
-        "session",
-        &[
-            "recent_views",
-            "cart",
-            "cart_skus",
-            "cart_quantity",
-            "cart_value",
-            "affinity",
-            "top_affinity",
-            "segments",
-            "attributes",
-        ],
-    ),
-];
 
 impl Checked<'_> {
     /// Names what templates read in vain.
@@ -114,9 +87,9 @@ impl<'r> Known<'r> {
         if self.rules.own.find(root).is_some() {
             return self.compared(read);
         }
-        let Some((_, members)) = NAMES.iter().find(|(name, _)| name == root) else {
+        let Some(TemplateValue { members, .. }) = TEMPLATE_VALUES.iter().find(|value| value.name == root) else {
             let own = self.rules.own.iter().map(|own| own.name.as_str());
-            let hint = nearest(root, NAMES.iter().map(|(name, _)| *name).chain(own));
+            let hint = nearest(root, TEMPLATE_VALUES.iter().map(|value| value.name).chain(own));
             let hint = hint.map(|name| written.replacen(root.as_str(), name, 1));
             return self.has_settings.then(|| empty("a value that templates have", &written, hint));
         };

@@ -7,7 +7,7 @@ use edge_personalizer::plan::values::DEVICE_TYPE;
 use edge_personalizer::rules::Route;
 use edge_personalizer::rules::route::CompiledAction;
 use edge_personalizer::rules::settings::attributes::{OwnAttribute, OwnKind};
-use edge_personalizer::rules::template::Source;
+use edge_personalizer::rules::template::Placeholder;
 use edge_personalizer::transform::media::Adapt;
 use http::HeaderMap;
 use serde::Serialize;
@@ -89,19 +89,19 @@ impl Checked<'_> {
 
     fn factors(&self, route: &Route) -> Factors {
         let (mut factors, mut is_open) = (BTreeMap::new(), false);
-        for source in route.templates().iter().flat_map(|template| template.sources()) {
-            let (dimension, count) = match source {
-                Source::RegionId | Source::RegionSlug => {
+        for placeholder in route.templates().iter().flat_map(|template| template.placeholders()) {
+            let (dimension, count) = match placeholder {
+                Placeholder::RegionId | Placeholder::RegionSlug => {
                     let ids: BTreeSet<&str> = self.rules.regions.all().map(|region| region.id.as_str()).collect();
                     ("region", as_count(ids.len()))
                 }
-                Source::Country => ("country", COUNTRIES),
-                Source::Language => ("language", as_count(self.rules.settings.languages.len()).max(1)),
-                Source::DeviceType => (DEVICE_TYPE, values_of("deviceType")),
-                Source::Network => ("network", values_of("network")),
-                Source::Feature(key) => (key.as_str(), self.values_of_feature(key)),
-                Source::Experiment(key) => (key.as_str(), self.variations_of_experiment(key)),
-                Source::Own(name) => match self.rules.own.find(name) {
+                Placeholder::Country => ("country", COUNTRIES),
+                Placeholder::Language => ("language", as_count(self.rules.settings.languages.len()).max(1)),
+                Placeholder::DeviceType => (DEVICE_TYPE, values_of("deviceType")),
+                Placeholder::Network => ("network", values_of("network")),
+                Placeholder::Feature(key) => (key.as_str(), self.values_of_feature(key)),
+                Placeholder::Experiment(key) => (key.as_str(), self.variations_of_experiment(key)),
+                Placeholder::Own(name) => match self.rules.own.find(name) {
                     Some((_, own)) if !own.identifies => match values_of_own(own) {
                         Some(count) => (name.as_str(), count),
                         None => {
@@ -112,7 +112,10 @@ impl Checked<'_> {
                     // What is one visitor's own is no dimension.
                     _ => continue,
                 },
-                Source::PathParameter(_) | Source::PathRest | Source::UserId | Source::Session(_) => continue,
+                Placeholder::PathParameter(_)
+                | Placeholder::PathRest
+                | Placeholder::UserId
+                | Placeholder::Session(_) => continue,
             };
             factors.insert(dimension.to_owned(), count);
         }

@@ -139,7 +139,7 @@ fn normal(stored: &Value, route: &Route) -> Option<Value> {
     let time = |moment: Option<OffsetDateTime>| {
         moment.and_then(|moment| moment.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok())
     };
-    let schedule = json!({ "from": time(route.schedule.from), "until": time(route.schedule.until) });
+    let schedule = json!({ "from": time(route.schedule.from()), "until": time(route.schedule.until()) });
     members.insert("schedule".to_owned(), schedule);
     if route.is_personalized() {
         members.insert("backend".to_owned(), json!(read.backend.as_deref().unwrap_or(DEFAULT_BACKEND)));

@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::bail;
 use edge_personalizer::attributes;
 use edge_personalizer::decide::variations::as_text;
-use edge_personalizer::plan::split_target;
 use edge_personalizer::plan::surrogate;
 use edge_personalizer::plan::values::{DEVICE_TYPE, is_taken};
 use edge_personalizer::plan::variant::Variant;
 use edge_personalizer::rules::pointer::is_revision_name;
 use edge_personalizer::rules::route::{CompiledAction, Route};
-use edge_personalizer::rules::{RuleSet, template::Source};
+use edge_personalizer::rules::{RuleSet, template::Placeholder};
+use edge_personalizer::wire::url::AbsoluteUrl;
 
 use crate::check::nearest;
 use crate::explain::compile;
@@ -199,7 +199,9 @@ impl Names {
             let variations = experiment.variations().iter().enumerate();
             values.extend(variations.filter_map(|(index, variation)| match variation.get("urlRedirect") {
                 // A variation that leads to another URL is known by its path; one that stays leaves no trace.
-                target if experiment.redirects() => Some(split_target(target?.as_str()?)?.1.to_owned()),
+                target if experiment.redirects() => {
+                    Some(AbsoluteUrl::split(target?.as_str()?)?.path_and_query().0.to_owned())
+                }
                 _ => Some(experiment.variation_key(index).into_owned()),
             }));
         }
@@ -260,16 +262,16 @@ fn not_carried(dimension: &str) {
 
 /// Whether a template of the route adds the dimension.
 fn fills(route: &Route, dimension: &str) -> bool {
-    let fills = |source: &Source| match source {
-        Source::RegionId | Source::RegionSlug => dimension == "region",
-        Source::Country => dimension == "country",
-        Source::Language => dimension == "language",
-        Source::DeviceType => dimension == DEVICE_TYPE,
-        Source::Network => dimension == "network",
-        Source::Own(name) => dimension == name,
+    let fills = |placeholder: &Placeholder| match placeholder {
+        Placeholder::RegionId | Placeholder::RegionSlug => dimension == "region",
+        Placeholder::Country => dimension == "country",
+        Placeholder::Language => dimension == "language",
+        Placeholder::DeviceType => dimension == DEVICE_TYPE,
+        Placeholder::Network => dimension == "network",
+        Placeholder::Own(name) => dimension == name,
         _ => false,
     };
-    route.templates().iter().flat_map(|template| template.sources()).any(fills)
+    route.templates().iter().flat_map(|template| template.placeholders()).any(fills)
 }
 
 /// The key of one value of one dimension, as the edge makes it.

@@ -35,7 +35,7 @@ impl Fault {
     }
 
     pub(crate) fn add_step(&mut self, step: &dyn fmt::Display) {
-        let step = step.to_string().replace('~', "~0").replace('/', "~1");
+        let step = crate::json_place::token(&step.to_string());
         self.pointer.insert_str(0, &step);
         self.pointer.insert(0, '/');
     }
@@ -64,7 +64,7 @@ fn describe(json: &serde_json::Value) -> String {
             format!("the string {:?}…", text.chars().take(LONGEST).collect::<String>())
         }
         serde_json::Value::String(text) => format!("the string {text:?}"),
-        serde_json::Value::Array(_) => "an array".to_owned(),
+        serde_json::Value::Array(_) => "a list".to_owned(),
         serde_json::Value::Object(_) => "an object".to_owned(),
     }
 }

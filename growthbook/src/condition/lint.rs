@@ -75,7 +75,7 @@ impl Lint<'_> {
                     self.below(index, |lint| lint.condition(item));
                 }
             }
-            other => self.report(Fault::expected("an array of conditions", other)),
+            other => self.report(Fault::expected("a list of conditions", other)),
         }
     }
 
@@ -110,7 +110,7 @@ impl Lint<'_> {
             "$exists" if operand.is_boolean() => {}
             "$exists" => self.report(Fault::expected("true or false", operand)),
             "$in" | "$nin" | "$ini" | "$nini" if operand.is_array() => {}
-            "$in" | "$nin" | "$ini" | "$nini" => self.report(Fault::expected("an array of values", operand)),
+            "$in" | "$nin" | "$ini" | "$nini" => self.report(Fault::expected("a list of values", operand)),
             "$inGroup" | "$notInGroup" => self.group(operand),
             "$all" | "$alli" => match operand {
                 Json::Array(items) => {
@@ -118,7 +118,7 @@ impl Lint<'_> {
                         self.below(index, |lint| lint.test(item));
                     }
                 }
-                other => self.report(Fault::expected("an array of values", other)),
+                other => self.report(Fault::expected("a list of values", other)),
             },
             "$elemMatch" => match operand {
                 Json::Object(entries) if is_operators(entries) => self.test(operand),

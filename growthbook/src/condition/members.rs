@@ -103,7 +103,7 @@ impl Groups {
             };
             let values = values.as_array();
             if values.is_none() {
-                faults.push(Fault::expected("an array of values", group).under(name));
+                faults.push(Fault::expected("a list of values", group).under(name));
             }
             self.by_name.insert(name.as_str().into(), values.map(|values| Members::new(values)));
         }

@@ -109,7 +109,7 @@ fn a_fault_says_what_was_expected_where() {
     let fault = Condition::compile(&json!({ "a/b": { "$not": { "$elemMatch": null } } })).unwrap_err();
     assert_eq!(fault.to_string(), "/a~1b/$not/$elemMatch: expected a condition (an object), but found null");
     let fault = Condition::compile(&json!({ "$and": {} })).unwrap_err();
-    assert_eq!(fault.to_string(), "/$and: expected an array of conditions, but found an object");
+    assert_eq!(fault.to_string(), "/$and: expected a list of conditions, but found an object");
 }
 
 #[test]

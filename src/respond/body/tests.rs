@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::attributes::{DeviceClass, NetworkClass};
 use crate::condition::Groups;
-use crate::platform::memory::Memory;
+use crate::platform::memory::{BodyDamage, Memory};
 use crate::platform::{BackendRequest, Caching};
 use crate::transform::body::{BodyRequest, BodyRules, Way};
 use crate::transform::template::Templates;
@@ -100,7 +100,7 @@ fn a_page_with_nothing_left_to_do_is_handed_on() {
 #[test]
 fn a_body_that_breaks_is_noticed() {
     let host = host("text/html", page());
-    host.body_breaks_at.set(Some(50_000));
+    host.body_damage.set(BodyDamage { break_at: Some(50_000), ..BodyDamage::default() });
     assert_eq!(rewritten(&host, &|| true), Err(BodyFault::Broken));
     assert_eq!(pass_on(&host, answer(&host)), Err(BodyFault::Broken));
     assert!(host.received.borrow().is_empty(), "half a page never looks whole");
@@ -109,10 +109,10 @@ fn a_body_that_breaks_is_noticed() {
 #[test]
 fn a_body_to_be_edited_fails_before_anything_is_sent() {
     let host = host("application/json", b"{\"a\":1}".to_vec());
-    host.body_breaks_at.set(Some(3));
+    host.body_damage.set(BodyDamage { break_at: Some(3), ..BodyDamage::default() });
     assert_eq!(read_whole(answer(&host).body, 100).unwrap_err(), BodyFault::Broken);
     assert!(host.received.borrow().is_empty());
-    host.body_breaks_at.set(None);
+    host.body_damage.set(BodyDamage { break_at: None, ..BodyDamage::default() });
     let mut plan = plan(&json!([]), Some(&json!({"set": [{"pointer": "/a", "value": 2}]})));
     for (limit, fault, body) in [(100, Ok(()), "{\"a\":2}"), (3, Err(BodyFault::TooLarge), "{\"a\":1}")] {
         let mut answer = answer(&host);

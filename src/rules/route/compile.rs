@@ -3,20 +3,21 @@
 use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteFault, RouteReads, Schedule};
+use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteReads};
 use crate::attributes::FactSet;
 use crate::condition::{Condition, Fault, PatternBudget};
+use crate::growthbook::Schedule;
 use crate::rules::path::Pattern;
 use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::stored::{self, Action, SessionUse};
-use crate::rules::template::{Source, Template};
+use crate::rules::template::{Placeholder, Template};
 use crate::transform::body::BodyRules;
 use crate::transform::media::Adapt;
 use crate::transform::template::Templates;
+use crate::transform::{fault, pointer_token};
 use crate::wire::headers::is_reserved;
+use crate::wire::url::AbsoluteUrl;
 
 /// Statuses of a personalized request that count as failures where the route names none.
 pub const FALLBACK_STATUSES: [u16; 5] = [404, 500, 502, 503, 504];
@@ -41,35 +42,26 @@ impl Route {
     /// # Errors
     ///
     /// The first fault; the route can't be used.
-    pub fn compile(
-        stored: stored::Route,
-        place: &str,
-        beside: &mut Beside<'_>,
-    ) -> Result<(Self, Vec<RouteFault>), RouteFault> {
-        let at = |pointer: &'static str| move |message: String| (pointer.to_owned(), message);
+    pub fn compile(stored: stored::Route, place: &str, beside: &mut Beside<'_>) -> Result<(Self, Vec<Fault>), Fault> {
+        let at = |pointer: &'static str| move |message: String| fault(pointer, message);
         if !is_name(&stored.id) {
             let message = format!("expected 1 to {MAX_ID} of A-Z a-z 0-9 . _ -, but found '{}'", stored.id);
-            return Err(("/id".to_owned(), message));
+            return Err(fault("/id", message));
         }
         let pattern = Pattern::compile(&stored.path).map_err(at("/path"))?;
-        let at_when = |fault: Fault| (format!("/when{}", fault.pointer), fault.message);
         let when = stored.when.as_ref().map(|when| Condition::compile_within(when, beside.patterns));
-        let when = when.transpose().map_err(at_when)?;
+        let when = when.transpose().map_err(|fault| fault.under("when"))?;
         let methods = methods(stored.methods.as_deref())?;
         let host = stored.host.as_deref().map(host_pattern).transpose().map_err(at("/host"))?;
-        let schedule = Schedule {
-            from: moment(stored.schedule.from.as_deref()).map_err(at("/schedule/from"))?,
-            until: moment(stored.schedule.until.as_deref()).map_err(at("/schedule/until"))?,
-        };
-        if let (Some(from), Some(until)) = (schedule.from, schedule.until)
-            && until <= from
-        {
+        let schedule = Schedule::compile(&stored.schedule).map_err(|fault| fault.under("schedule"))?;
+        if schedule.never_holds() {
             let message = "expected a time after 'from', but found an earlier one";
-            return Err(("/schedule/until".to_owned(), message.to_owned()));
+            return Err(fault("/schedule/until", message));
         }
         let action = compile_action(&stored, &pattern, beside.own)?;
         let adapt = stored.adapt.as_ref().map(compile_adapt).transpose()?;
-        let (body, faults) = BodyRules::compile(&stored.html, stored.json.as_ref(), adapt.as_ref(), beside.templates);
+        let (body, mut faults) =
+            BodyRules::compile(&stored.html, stored.json.as_ref(), adapt.as_ref(), beside.templates);
         let mut route = Self {
             id: stored.id,
             place: place.to_owned(),
@@ -88,8 +80,7 @@ impl Route {
             body: Rc::new(body),
         };
         route.derive(beside.own);
-        let in_vain = route.when.iter().flat_map(Condition::faults).cloned().map(at_when);
-        let faults = faults.into_iter().map(|fault| (fault.pointer, fault.message)).chain(in_vain).collect();
+        faults.extend(route.when.iter().flat_map(Condition::faults).cloned().map(|fault| fault.under("when")));
         Ok((route, faults))
     }
 
@@ -99,10 +90,10 @@ impl Route {
         let mut reads = RouteReads::default();
         for template in self.templates() {
             reads.request = reads.request.and(template.facts(own));
-            for source in template.sources() {
-                match source {
-                    Source::Feature(key) => features.push(key.clone()),
-                    Source::Experiment(key) => experiments.push(key.clone()),
+            for placeholder in template.placeholders() {
+                match placeholder {
+                    Placeholder::Feature(key) => features.push(key.clone()),
+                    Placeholder::Experiment(key) => experiments.push(key.clone()),
                     _ => {}
                 }
             }
@@ -135,11 +126,11 @@ impl Route {
     }
 }
 
-fn methods(names: Option<&[String]>) -> Result<Vec<Method>, RouteFault> {
+fn methods(names: Option<&[String]>) -> Result<Vec<Method>, Fault> {
     let Some(names) = names else { return Ok(vec![Method::GET, Method::HEAD]) };
     let read = |(index, name): (usize, &String)| {
         let method = Method::from_bytes(name.as_bytes()).ok().filter(|_| !name.is_empty());
-        method.ok_or_else(|| (format!("/methods/{index}"), format!("expected an HTTP method, but found '{name}'")))
+        method.ok_or_else(|| fault(format!("/methods/{index}"), format!("expected an HTTP method, but found '{name}'")))
     };
     names.iter().enumerate().map(read).collect()
 }
@@ -148,11 +139,8 @@ fn methods(names: Option<&[String]>) -> Result<Vec<Method>, RouteFault> {
 fn location(template: Template) -> Result<Template, String> {
     let prefix = template.prefix();
     let own_page = prefix.starts_with(['/', '?', '#']) && !prefix.starts_with("//") && !prefix.starts_with("/\\");
-    let authority = prefix.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
-    let whole_host = authority.is_some_and(|(_, rest)| match rest.find(['/', '?', '#']) {
-        Some(end) => end > 0,
-        None => template.is_fixed() && !rest.is_empty(),
-    });
+    let url = AbsoluteUrl::split(prefix).filter(|url| matches!(url.scheme, "http" | "https"));
+    let whole_host = url.is_some_and(|url| !url.authority.is_empty() && (!url.rest.is_empty() || template.is_fixed()));
     if own_page || whole_host {
         return Ok(template);
     }
@@ -162,21 +150,17 @@ fn location(template: Template) -> Result<Template, String> {
     ))
 }
 
-fn compile_action(
-    stored: &stored::Route,
-    pattern: &Pattern,
-    own: &OwnAttributes,
-) -> Result<CompiledAction, RouteFault> {
-    let template = |pointer: String, text: &str| -> Result<Template, RouteFault> {
-        let template = Template::compile(text, own).map_err(|message| (pointer.clone(), message))?;
-        for source in template.sources() {
-            let unknown = match source {
-                Source::PathParameter(name) => !pattern.names().any(|known| known == name),
-                Source::PathRest => !pattern.names().any(|known| known == "rest"),
+fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes) -> Result<CompiledAction, Fault> {
+    let template = |pointer: String, text: &str| -> Result<Template, Fault> {
+        let template = Template::compile(text, own).map_err(|message| fault(pointer.clone(), message))?;
+        for placeholder in template.placeholders() {
+            let unknown = match placeholder {
+                Placeholder::PathParameter(name) => !pattern.names().any(|known| known == name),
+                Placeholder::PathRest => !pattern.names().any(|known| known == "rest"),
                 _ => false,
             };
             if unknown {
-                return Err((pointer, unknown_name(pattern, text)));
+                return Err(fault(pointer, unknown_name(pattern, text)));
             }
         }
         Ok(template)
@@ -185,20 +169,20 @@ fn compile_action(
         StatusCode::from_u16(code)
             .ok()
             .filter(|status| allowed(*status))
-            .ok_or_else(|| (pointer.to_owned(), format!("expected {expected}, but found {code}")))
+            .ok_or_else(|| fault(pointer, format!("expected {expected}, but found {code}")))
     };
     match stored.action {
         Action::Passthrough => Ok(CompiledAction::Passthrough),
         Action::Respond => {
-            let respond = stored
-                .respond
-                .as_ref()
-                .ok_or_else(|| ("/respond".to_owned(), "expected an answer, but found none".to_owned()))?;
+            let respond =
+                stored.respond.as_ref().ok_or_else(|| fault("/respond", "expected an answer, but found none"))?;
             let mut headers = Vec::new();
             for (name, text) in &respond.headers {
                 let pointer = format!("/respond/headers/{name}");
-                headers
-                    .push((header_name(name).map_err(|message| (pointer.clone(), message))?, template(pointer, text)?));
+                headers.push((
+                    header_name(name).map_err(|message| fault(pointer.clone(), message))?,
+                    template(pointer, text)?,
+                ));
             }
             Ok(CompiledAction::Respond {
                 status: status(
@@ -212,10 +196,8 @@ fn compile_action(
             })
         }
         Action::Redirect => {
-            let redirect = stored
-                .redirect
-                .as_ref()
-                .ok_or_else(|| ("/redirect".to_owned(), "expected a location, but found none".to_owned()))?;
+            let redirect =
+                stored.redirect.as_ref().ok_or_else(|| fault("/redirect", "expected a location, but found none"))?;
             Ok(CompiledAction::Redirect {
                 status: status(
                     "/redirect/status",
@@ -223,9 +205,8 @@ fn compile_action(
                     &|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308),
                     "301, 302, 303, 307 or 308",
                 )?,
-                location: template("/redirect/location".to_owned(), &redirect.location).and_then(|template| {
-                    location(template).map_err(|message| ("/redirect/location".to_owned(), message))
-                })?,
+                location: template("/redirect/location".to_owned(), &redirect.location)
+                    .and_then(|template| location(template).map_err(|message| fault("/redirect/location", message)))?,
             })
         }
         Action::Personalize => {
@@ -235,27 +216,30 @@ fn compile_action(
                     template("/rewrite/path".to_owned(), text)
                 } else {
                     let message = format!("expected a path that starts with '/', without query, but found '{text}'");
-                    Err(("/rewrite/path".to_owned(), message))
+                    Err(fault("/rewrite/path", message))
                 }
             });
             let mut set_query = Vec::new();
             for (name, text) in &rewrite.set_query {
-                set_query.push((name.clone(), template(format!("/rewrite/set_query/{name}"), text)?));
+                set_query.push((name.clone(), template(format!("/rewrite/set_query/{}", pointer_token(name)), text)?));
             }
             let mut set_headers = Vec::new();
             for (name, text) in &stored.request_headers.set {
                 let pointer = format!("/request_headers/set/{name}");
-                let header = header_name(name).map_err(|message| (pointer.clone(), message))?;
+                let header = header_name(name).map_err(|message| fault(pointer.clone(), message))?;
                 let compiled = template(pointer.clone(), text)?;
                 if compiled.literals().any(|literal| HeaderValue::from_str(literal).is_err()) {
-                    return Err((pointer, format!("expected a header value without line breaks, but found '{text}'")));
+                    return Err(fault(
+                        pointer,
+                        format!("expected a header value without line breaks, but found '{text}'"),
+                    ));
                 }
                 set_headers.push((header, compiled));
             }
             let mut remove_headers = Vec::new();
             for (index, name) in stored.request_headers.remove.iter().enumerate() {
                 let pointer = format!("/request_headers/remove/{index}");
-                remove_headers.push(header_name(name).map_err(|message| (pointer, message))?);
+                remove_headers.push(header_name(name).map_err(|message| fault(pointer, message))?);
             }
             Ok(CompiledAction::Personalize(Box::new(Personalize {
                 backend: stored.backend.clone().unwrap_or_else(|| DEFAULT_BACKEND.to_owned()),
@@ -283,20 +267,20 @@ fn unknown_name(pattern: &Pattern, text: &str) -> String {
     format!("expected one of the path's names ({}), but found another in '{text}'", names.join(", "))
 }
 
-fn compile_adapt(stored: &serde_json::Value) -> Result<Adapt, RouteFault> {
+fn compile_adapt(stored: &serde_json::Value) -> Result<Adapt, Fault> {
     let mut faults = Vec::new();
     let adapt = Adapt::compile(stored, "/adapt", &mut faults);
     match faults.into_iter().next() {
-        Some(fault) => Err((fault.pointer, fault.message)),
+        Some(fault) => Err(fault),
         None => Ok(adapt),
     }
 }
 
-fn compile_cache(stored: stored::Cache) -> Result<Cache, RouteFault> {
+fn compile_cache(stored: stored::Cache) -> Result<Cache, Fault> {
     let mut key_headers = Vec::new();
     for (index, name) in stored.key_headers.iter().enumerate() {
         let pointer = format!("/cache/key_headers/{index}");
-        key_headers.push(header_name(name).map_err(|message| (pointer, message))?);
+        key_headers.push(header_name(name).map_err(|message| fault(pointer, message))?);
     }
     key_headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     key_headers.dedup();
@@ -306,18 +290,18 @@ fn compile_cache(stored: stored::Cache) -> Result<Cache, RouteFault> {
     for (index, key) in stored.surrogate_keys.iter().enumerate() {
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let message = format!("expected visible ASCII without spaces, but found '{key}'");
-            return Err((format!("/cache/surrogate_keys/{index}"), message));
+            return Err(fault(format!("/cache/surrogate_keys/{index}"), message));
         }
     }
     Ok(Cache { stored, key_headers, key_cookies })
 }
 
-fn compile_fallback(stored: stored::Fallback) -> Result<Fallback, RouteFault> {
+fn compile_fallback(stored: stored::Fallback) -> Result<Fallback, Fault> {
     if let Some(path) = stored.path.as_deref()
         && !(path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'))
     {
         let message = format!("expected an encoded path that starts with '/', but found '{path}'");
-        return Err(("/fallback/path".to_owned(), message));
+        return Err(fault("/fallback/path", message));
     }
     let codes = stored.statuses.unwrap_or_else(|| FALLBACK_STATUSES.to_vec());
     let mut statuses = Vec::with_capacity(codes.len());
@@ -325,7 +309,8 @@ fn compile_fallback(stored: stored::Fallback) -> Result<Fallback, RouteFault> {
         let status =
             StatusCode::from_u16(code).ok().filter(|status| status.is_client_error() || status.is_server_error());
         statuses.push(status.ok_or_else(|| {
-            (format!("/fallback/statuses/{index}"), format!("expected a status from 400 to 599, but found {code}"))
+            let message = format!("expected a status from 400 to 599, but found {code}");
+            fault(format!("/fallback/statuses/{index}"), message)
         })?);
     }
     Ok(Fallback { path: stored.path, backend: stored.backend.unwrap_or_else(|| DEFAULT_BACKEND.to_owned()), statuses })
@@ -355,20 +340,12 @@ fn host_pattern(host: &str) -> Result<String, String> {
     Ok(pattern)
 }
 
-fn moment(text: Option<&str>) -> Result<Option<OffsetDateTime>, String> {
-    text.map(|text| {
-        OffsetDateTime::parse(text, &Rfc3339)
-            .map_err(|_| format!("expected a time as 2026-11-27T00:00:00Z (RFC 3339), but found '{text}'"))
-    })
-    .transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use time::macros::datetime;
 
-    fn compile(json: serde_json::Value) -> Result<Route, RouteFault> {
+    fn compile(json: serde_json::Value) -> Result<Route, Fault> {
         let mut templates = Templates::new([]);
         let mut patterns = PatternBudget::default();
         let own = OwnAttributes::default();
@@ -377,8 +354,7 @@ mod tests {
     }
 
     fn fault(json: serde_json::Value) -> String {
-        let (pointer, message) = compile(json).unwrap_err();
-        format!("{pointer}: {message}")
+        compile(json).unwrap_err().to_string()
     }
 
     #[test]
@@ -414,6 +390,10 @@ mod tests {
         assert!(fault(serde_json::json!({ "id": "a", "path": "/a", "action": "redirect", "redirect": { "location": "/b", "status": 200 } }))
             .starts_with("/redirect/status"));
         assert!(fault(serde_json::json!({ "id": "a b", "path": "/a" })).starts_with("/id"));
+        assert_eq!(
+            fault(serde_json::json!({ "id": "a", "path": "/a", "schedule": { "until": "2026-11-27" } })),
+            "/schedule/until: expected a time as 2026-11-27T00:00:00Z (RFC 3339), but found '2026-11-27'"
+        );
     }
 
     #[test]
@@ -439,9 +419,9 @@ mod tests {
             "https:///x",
             "//example.com/x",
         ] {
-            let (pointer, message) = redirect("/go/*", location).unwrap_err();
-            assert_eq!(pointer, "/redirect/location", "{location}");
-            assert!(message.contains("no value chooses the scheme or the host"), "{location}");
+            let fault = redirect("/go/*", location).unwrap_err();
+            assert_eq!(fault.pointer, "/redirect/location", "{location}");
+            assert!(fault.message.contains("no value chooses the scheme or the host"), "{location}");
         }
     }
 

@@ -118,7 +118,7 @@ impl OwnAttributes {
     pub fn compile(stored: &Map<String, Value>, faults: &mut Vec<Fault>) -> Self {
         let mut own = Vec::new();
         for (name, value) in stored {
-            let pointer = format!("/attributes/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/attributes/{}", fault::escape(name));
             let compiled = fault::read::<StoredAttribute>(&value.to_string()).and_then(|(stored, unknown)| {
                 for below in unknown {
                     let message = "expected a known key, but found one that is ignored";
