@@ -121,8 +121,8 @@ pub struct Memory {
     pub age: Cell<Duration>,
     /// Deployment.
     pub runtime: Runtime,
-    /// vCPU used, in milliseconds.
-    pub vcpu: Cell<u64>,
+    /// vCPU used, in milliseconds; a backend may add to it.
+    pub vcpu: Rc<Cell<u64>>,
     /// What backends were asked, in order.
     pub asked: RefCell<Vec<Asked>>,
     /// Look-ups made, by store.
