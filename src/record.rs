@@ -1,5 +1,6 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+pub mod path;
 mod visit;
 
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ pub struct DecisionLine<'a> {
     pub route: Option<&'a str>,
     /// The method.
     pub method: &'a str,
-    /// The path without query.
+    /// The path without query, as [`path::shown`] leaves it.
     pub path: &'a str,
     /// The answer's status.
     pub status: u16,
@@ -183,6 +184,7 @@ pub fn allowed_attributes(
     let mut attributes = serde_json::Map::new();
     for name in allowed.iter().filter(|name| !tells_who(own, name)) {
         let value = match context.attribute(name) {
+            Some(Value::String(text)) if name == "path" => bounded(&path::shown(&text)).into(),
             Some(Value::String(text)) => bounded(&text).into(),
             Some(Value::Bool(truth)) => truth.into(),
             Some(Value::Number(number)) => serde_json::json!(number),

@@ -11,7 +11,7 @@ use edge_personalizer::platform::memory::Asked;
 use edge_personalizer::platform::{Caching, Endpoint, Geo};
 use edge_personalizer::service::Sandbox;
 use support::at_random::{Random, dictionaries};
-use support::{NEW_YORK, PARIS, echo, header, shop, text, visit};
+use support::{NEW_YORK, PARIS, echo, header, ok, shop, text, visit};
 
 /// What is sent, trace headers aside: the promise doesn't speak of them.
 fn bytes(asked: &Asked) -> String {
@@ -45,9 +45,9 @@ fn equal_keys_send_equal_bytes_and_different_bytes_have_different_keys() {
         let mut by_key: HashMap<[u8; 32], String> = HashMap::new();
         let mut by_bytes: HashMap<String, [u8; 32]> = HashMap::new();
         for _ in 0..40 {
-            let address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, u8::try_from(random.next() % 6).unwrap()));
+            let address = IpAddr::V4(Ipv4Addr::new(198, 51, 100, u8::try_from(random.bits() % 6).unwrap()));
             let query = random.of(&["", "?a=1", "?b=2&a=1", "?utm_x=1", "?a=1&utm_x=2", "?a=%31"]);
-            let target = format!("/r{}/{}{query}", random.next() % 4, random.of(&odd));
+            let target = format!("/r{}/{}{query}", random.bits() % 4, random.of(&odd));
             let mut request = visit(address, &target).by(random.of(&["GET", "GET", "HEAD"]));
             for (name, values) in [
                 ("Accept-Language", &["fr", "de, en;q=0.5", "ja"][..]),
@@ -193,4 +193,33 @@ fn logs_carry_no_personal_data() {
     for (_, line) in lines.iter() {
         assert!(!line.contains("canary") && !line.contains("192.0.2.1"), "{line}");
     }
+}
+
+#[test]
+fn options_with_a_body_is_never_shared() {
+    for route in [
+        serde_json::json!({ "id": "a", "path": "/a", "cache": { "ttl": 60 }, "methods": ["GET", "HEAD", "OPTIONS"], "rewrite": { "path": "/{region.slug}" } }),
+        serde_json::json!({ "id": "a", "path": "/a", "action": "passthrough", "methods": ["OPTIONS"] }),
+        serde_json::json!({ "id": "a", "path": "/elsewhere" }),
+    ] {
+        let host = shop(|asked| ok(&String::from_utf8_lossy(&asked.body)));
+        host.set("routes", &serde_json::json!({ "routes": [route] }));
+        for body in ["one", "two"] {
+            let answer = visit(PARIS, "/a").by("OPTIONS").body(body).send(&host);
+            assert_eq!(text(&answer), body);
+        }
+        let asked = host.asked.borrow();
+        assert!(asked.iter().all(|asked| asked.caching == Caching::Pass), "{route}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_body_on_a_shared_get_goes_nowhere() {
+    let host = shop(echo);
+    for body in ["one", "two"] {
+        visit(PARIS, "/api/products/all").body(body).send(&host);
+    }
+    let asked = host.asked.borrow();
+    assert!(asked.iter().all(|asked| asked.body.is_empty() && matches!(asked.caching, Caching::Keyed { .. })));
+    assert_eq!(bytes(&asked[0]), bytes(&asked[1]));
 }

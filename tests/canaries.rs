@@ -21,7 +21,7 @@ const VISITOR: &str = "ca9a51e500000000000000000000beef";
 const WEBHOOK: &str = "whsec_bG9jYWwtcmVwbGljYXRpb24tc2VjcmV0LW9mLTMyLWI=";
 const ADMIN: &str = "canary-admin-token-12";
 /// What is looked for: whose it is, and how it is written.
-const CANARIES: [(&str, &str); 14] = [
+const CANARIES: [(&str, &str); 18] = [
     ("user id", USER),
     ("visitor id", VISITOR),
     ("cookie", "canary-cookie-2"),
@@ -36,6 +36,18 @@ const CANARIES: [(&str, &str); 14] = [
     ("request body", "canary-body-9"),
     ("signature", "canary-signature-10"),
     ("admin token", ADMIN),
+    ("path parameter", "canary-path-11"),
+    ("path with an address", "canary-mail-12"),
+    ("path with a token", "ca9a51e500000000000000000000feed"),
+    ("path with a telephone number", "00491701234567"),
+];
+/// What clients put into paths, on routes and off them.
+const IN_PATHS: [&str; 5] = [
+    ";jsessionid=canary-path-11",
+    "%3Bsid=canary-path-11",
+    "/canary-mail-12@shop.example",
+    "/canary-mail-12%40shop.example;v=canary-path-11/reset/ca9a51e500000000000000000000feed",
+    "/call/00491701234567/x",
 ];
 
 fn record(mark: &str) -> Value {
@@ -59,6 +71,9 @@ fn routes(prefix: &str) -> Value {
         { "id": "page", "path": "/page", "session": {}, "html": [{ "select": "h1", "inner": "{{ session.attributes.name }}" }, { "json": {} }] },
         { "id": "list", "path": "/list", "session": {}, "json": { "set": [{ "pointer": "/a", "value": { "from": "session.attributes.name" } }] } },
         { "id": "lost", "path": "/lost", "backend": "nowhere", "rewrite": { "path": "/{user.id|x}" }, "fallback": { "path": "/shared" } },
+        { "id": "rest", "path": "/rest/*", "features": ["hero"], "rewrite": { "path": format!("{prefix}/r/{{path.rest}}") } },
+        { "id": "segment", "path": "/segment/{name}", "features": ["hero"], "rewrite": { "path": format!("{prefix}/s/{{path.name}}/x") } },
+        { "id": "away-with-it", "path": "/off/*", "action": "redirect", "redirect": { "location": "/to/{path.rest}" } },
         { "id": "through", "path": "/through", "action": "passthrough" } ] })
 }
 
@@ -74,7 +89,7 @@ fn shop(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
     let settings = json!({
         "session": { "path": "/sessions/{kind}/{id}", "which": "merged", "max_age": 10_000 },
         "log": { "server_timing": true, "exposure_attributes":
-            ["id", "userId", "visitorId", "url", "query", "session", "segments", "country", "loggedIn", "deviceType"] } });
+            ["id", "userId", "visitorId", "url", "path", "query", "session", "segments", "country", "loggedIn", "deviceType"] } });
     let features = json!({ "features": { "hero": { "defaultValue": "old", "rules": [
         { "condition": { "session.attributes.name": "canary-session-7" }, "force": "known" },
         { "key": "by-user", "hashAttribute": "userId", "variations": ["old", "new"], "coverage": 0.5, "hashVersion": 2 },
@@ -203,6 +218,7 @@ fn no_log_line_no_shared_header_and_no_error_page_names_anybody() {
             }
         }
     }
+    in_paths(&mut search);
     reserved_and_refused(&mut search);
     println!(
         "searched for {} canaries: log lines {:?}, headers of answers that others may get {}, error pages {}; hits {}",
@@ -215,6 +231,26 @@ fn no_log_line_no_shared_header_and_no_error_page_names_anybody() {
     assert!(search.lines.len() == 3 && search.lines.values().all(|count| *count > 5), "{:?}", search.lines);
     assert!(search.shared_headers > 100 && search.error_pages > 20);
     assert!(search.hits.is_empty(), "{:#?}", &search.hits[..search.hits.len().min(20)]);
+}
+
+/// What is in a path that is one visitor's own; a redirect and a header may carry it back to that visitor, a log and an error page not.
+fn in_paths(search: &mut Search) {
+    for (origin, answer_of) in ORIGINS {
+        for base in ["/rest/a", "/segment/a", "/off/a", "/no-route", "/own", "/.edge/health"] {
+            for own in IN_PATHS {
+                for who in [known as fn(&str) -> Visit, forged] {
+                    let host = shop(answer_of);
+                    let answer = who(&format!("{base}{own}?q=canary-query-3")).send(&host);
+                    let what = format!("{base}{own}, origin {origin}");
+                    search.logs(&what, &host);
+                    if origin == "down" && answer.status.is_server_error() {
+                        search.error_pages += 1;
+                        search.look(&format!("an error page, {what}"), &String::from_utf8_lossy(&answer.body));
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn throttled(host: &Memory) {
@@ -302,6 +338,11 @@ fn what_is_searched_for_would_be_found() {
         assert!(asked.contains(canary), "{canary}");
     }
     assert!(!asked.contains("198.51.100.99"), "a client's own X-Forwarded-For goes nowhere");
+    // A path's own marks reach the origin, and its log line would hold them.
+    known(&format!("/rest/a{}", IN_PATHS[0])).send(&host);
+    assert!(format!("{:?}", host.asked.borrow().last()).contains("canary-path-11"));
+    let line = &host.lines_of(edge_personalizer::platform::Endpoint::Decisions)[2];
+    assert_eq!(line["path"], "/rest/a;redacted", "{line:#}");
     let line = &host.lines_of(edge_personalizer::platform::Endpoint::Decisions)[0];
     assert!(line["backend_path"].as_str().unwrap().ends_with("/u/redacted/redacted"), "{line:#}");
 }

@@ -290,3 +290,37 @@ fn a_sandbox_that_served_well_keeps_its_rules_through_every_fault_of_the_config_
         assert!(text(&answer).starts_with("GET /east/"), "{part} {fault}: {}", text(&answer));
     }
 }
+
+/// The SDK has no time-out for a look-up, and none can be taken back: what can be bounded is how many of them a visitor waits for.
+#[test]
+fn a_visitor_waits_for_few_look_ups_of_a_store_that_is_slow() {
+    type Slow = fn(&Memory, Duration);
+    let stores: [(&str, Slow, [u64; 2]); 4] = [
+        // As many as there may be in all; then the one that says whether the rules have changed, and those that have.
+        ("config", |host, takes| host.config_takes.set(takes), [16, 8]),
+        ("secrets", |host, takes| host.secrets_take.set(takes), [2, 2]),
+        // Both records are asked for at once: on the platform that is one wait.
+        ("KV", |host, takes| host.kv_takes.set(takes), [2, 2]),
+        ("geolocation", |host, takes| host.geo_takes.set(takes), [1, 1]),
+    ];
+    println!("{:<12} {:>16} {:>16}", "slow", "waits, cold", "waits, warm");
+    for (store, make, most) in stores {
+        let host = shop();
+        make(&host, Duration::from_secs(1));
+        let mut sandbox = Sandbox::default();
+        let mut waits = [0; 2];
+        for waited in &mut waits {
+            let before = host.age.get();
+            let answer = by_user("alice", "/page").send_in(&host, &mut sandbox);
+            assert_eq!(answer.status, 200, "{store}");
+            *waited = host.answered.get().saturating_sub(before).as_secs();
+            host.age.set(host.age.get() + Duration::from_secs(2));
+        }
+        println!("{store:<12} {:>16} {:>16}", waits[0], waits[1]);
+        assert!(waits[0] > 0, "{store} was never waited for");
+        assert!(
+            waits.iter().zip(most).all(|(waited, most)| *waited <= most),
+            "{store}: {waits:?}, expected at most {most:?}"
+        );
+    }
+}

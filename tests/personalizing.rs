@@ -97,6 +97,33 @@ fn an_artificial_budget_ends_the_rewriting_and_not_the_page() {
 }
 
 #[test]
+fn the_budget_counts_from_the_requests_start_and_the_host_hands_on_the_rest() {
+    let large = "<h1>x</h1>".repeat(20_000);
+    for (before_the_body, edited) in [(0, true), (29, true), (31, false)] {
+        let vcpu = std::rc::Rc::new(std::cell::Cell::new(0));
+        let (used, body) = (std::rc::Rc::clone(&vcpu), large.clone());
+        let mut host = page("", "text/html");
+        host.vcpu = std::rc::Rc::clone(&vcpu);
+        let origin = move |_: &edge_personalizer::platform::memory::Asked| {
+            used.set(used.get() + before_the_body);
+            let mut headers = http::HeaderMap::new();
+            headers.insert("content-type", http::HeaderValue::from_static("text/html"));
+            Ok((http::StatusCode::OK, headers, body.clone().into_bytes()))
+        };
+        host.backends.borrow_mut().insert("origin".to_owned(), Box::new(origin));
+        host.set("settings", &json!({ "limits": { "vcpu_ms": 30 } }));
+        host.set(
+            "routes",
+            &json!({ "routes": [{ "id": "a", "path": "/", "html": [{ "select": "h1", "inner": "y" }] }] }),
+        );
+        let answer = visit(NEW_YORK, "/").send(&host);
+        assert_eq!(text(&answer).contains('y'), edited, "{before_the_body} ms before the body");
+        assert_eq!(text(&answer).len(), large.len());
+        assert!(edited || answer.appended > large.len() / 2, "{} bytes never went through the guest", answer.appended);
+    }
+}
+
+#[test]
 fn json_is_edited_in_place_up_to_the_limit() {
     let host = page("{\"b\": 1.0, \"a\": 12345678901234567890}", "application/json");
     let routes = json!({ "routes": [{ "id": "a", "path": "/", "json": { "set": [{ "pointer": "/b", "value": "{{ region.id }}" }] } }] });

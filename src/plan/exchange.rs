@@ -71,7 +71,9 @@ pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str
     let headers = client_headers(head, settings);
     // A visitor's credentials make an answer the visitor's own, whatever the origin forgot to say.
     let credentials = headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION);
-    let shareable = head.is_safe() && !credentials;
+    // Nor does a body belong to a cache's key: OPTIONS may come with one (RFC 9110 section 9.3.7).
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    let shareable = is_read && !credentials;
     Exchange {
         backend: backend.to_owned(),
         method: head.method.clone(),

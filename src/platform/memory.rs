@@ -67,8 +67,8 @@ pub struct Memory {
     pub age: Rc<Cell<Duration>>,
     /// Deployment.
     pub runtime: Runtime,
-    /// vCPU used, in milliseconds.
-    pub vcpu: Cell<u64>,
+    /// vCPU used, in milliseconds; a backend may add to it.
+    pub vcpu: Rc<Cell<u64>>,
     /// What backends were asked, in order.
     pub asked: RefCell<Vec<Asked>>,
     /// Look-ups made, by store (`config`, `secret`, `kv`, `geo`), and writes (`kv_write`).

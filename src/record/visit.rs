@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap};
+use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap, path};
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
@@ -88,6 +88,7 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let runtime = platform.runtime();
     let session = context.map(|context| &context.session).filter(|session| session.state != State::None);
     let exchange = answered.exchange.as_ref();
+    let asked = exchange.map(|exchange| path::shown(&exchange.path));
     super::decision(
         platform,
         &DecisionLine {
@@ -102,14 +103,14 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             shadow: visit.shadow,
             route: answered.route.as_deref(),
             method: head.method.as_str(),
-            path: super::bounded(&head.path),
+            path: super::bounded(&path::shown(&head.path)),
             status: answered.status.as_u16(),
             region: context.map(|context| context.region.id.as_str()),
             country: context.and_then(Context::country).map(super::bounded),
             variant: VariantMap(answered.variant()),
             cache_key: exchange.and_then(fetch::key_hex),
             backend: exchange.map(|exchange| exchange.backend.as_str()),
-            backend_path: exchange.map(|exchange| super::bounded(&exchange.path)),
+            backend_path: asked.as_deref().map(super::bounded),
             fallback: answered.fallback.as_ref().map(|reason| reason.code()),
             session: session.map(|session| session.state.as_str()),
             session_age: session.and_then(|session| session.age),

@@ -11,6 +11,7 @@ use local_server::visitors::{self, Visitor};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::lint::Expectation;
 use crate::patience::{WIDE_TIMEOUT, patient};
 use crate::{Edge, programs};
 
@@ -24,6 +25,7 @@ pub struct Builder {
     manifest: Manifest,
     own_config_store: bool,
     origin: DemoOrigin,
+    expected: Expectation,
 }
 
 impl Builder {
@@ -37,7 +39,7 @@ impl Builder {
             manifest.backend(backend, &origin.url());
             time_out(&mut manifest, backend, WIDE_TIMEOUT);
         }
-        Self { rules, manifest, own_config_store: true, origin }
+        Self { rules, manifest, own_config_store: true, origin, expected: Expectation::default() }
     }
 
     pub(crate) fn demo_rules() -> Rules {
@@ -91,7 +93,11 @@ impl Builder {
 
     /// Puts a value in KV store `sessions` or `rules`.
     #[must_use]
-    pub fn kv(self, store: &str, key: &str, value: &str) -> Self {
+    pub fn kv(mut self, store: &str, key: &str, value: &str) -> Self {
+        if store == "sessions" {
+            let record = serde_json::from_str(value).unwrap_or_default();
+            self.expected = self.expected.of_record(&record);
+        }
         self.manifest(|manifest| manifest.kv(store, key, value))
     }
 
@@ -153,7 +159,7 @@ impl Builder {
         let manifest = folder.path().join("fastly.toml");
         self.manifest.write(&manifest).unwrap();
         let server = start_somewhere(&wasm, &viceroy, &manifest, folder.path());
-        let edge = Edge::new(server, self.origin, self.rules, store, folder);
+        let edge = Edge::new(server, self.origin, self.rules, store, folder).expecting(self.expected);
         edge.wait_until_healthy();
         edge
     }

@@ -33,6 +33,8 @@ pub struct Edge {
     store: PathBuf,
     decisions_read: Cell<usize>,
     errors_read: Cell<usize>,
+    /// What is somebody's own in its stores.
+    expected: Expectation,
     _folder: TempDir,
 }
 
@@ -51,8 +53,13 @@ impl Edge {
     }
 
     pub(crate) fn new(server: LocalServer, origin: DemoOrigin, rules: Rules, store: PathBuf, folder: TempDir) -> Self {
-        let cell = || Cell::new(0);
-        Self { server, origin, rules, store, decisions_read: cell(), errors_read: cell(), _folder: folder }
+        let (decisions_read, errors_read, expected) = (Cell::new(0), Cell::new(0), Expectation::default());
+        Self { server, origin, rules, store, decisions_read, errors_read, expected, _folder: folder }
+    }
+
+    /// Answers that carry one of these marks are private.
+    pub(crate) fn expecting(self, expected: Expectation) -> Self {
+        Self { expected, ..self }
     }
 
     /// Waits for `/.edge/health`, forgets what the shop saw and skips what was logged on the way.
@@ -142,7 +149,7 @@ impl Edge {
     /// Somebody, somewhere.
     #[must_use]
     pub fn visitor(&self, visitor: Visitor) -> Visit<'_> {
-        Visit { edge: self, visitor, expected: Expectation::default() }
+        Visit { edge: self, visitor, expected: self.expected.clone() }
     }
 
     /// `GET` by somebody nowhere.
@@ -178,6 +185,13 @@ impl Visit<'_> {
     #[must_use]
     pub fn transparent(mut self) -> Self {
         self.expected.transparent = true;
+        self
+    }
+
+    /// The answers are the same for everybody, by a route that says `downstream: "origin"`.
+    #[must_use]
+    pub fn same_for_all(mut self) -> Self {
+        self.expected.same_for_all = true;
         self
     }
 
@@ -219,7 +233,8 @@ impl Visit<'_> {
     ///
     /// The connection ended before an answer's head came.
     pub fn try_send(&self, request: &Request) -> io::Result<Answer> {
-        Ok(self.linted(client::send(self.visitor.address, self.edge.address(), request)?))
+        let answer = client::send(self.visitor.address, self.edge.address(), request)?;
+        Ok(Self::looked_over(answer, &self.expected.clone().of(request)))
     }
 
     /// Any bytes, on a connection of its own; reads one answer.
@@ -230,7 +245,8 @@ impl Visit<'_> {
     pub fn send_bytes(&self, bytes: &[u8]) -> io::Result<Answer> {
         let mut connection = self.connect();
         connection.write(bytes)?;
-        Ok(self.linted(connection.read(bytes.starts_with(b"HEAD "))?))
+        let answer = connection.read(bytes.starts_with(b"HEAD "))?;
+        Ok(Self::looked_over(answer, &self.expected.clone().of_bytes(bytes)))
     }
 
     /// A connection, to send by hand: half a body, two requests at once. Pass its answers to [`linted`](Self::linted).
@@ -246,7 +262,11 @@ impl Visit<'_> {
     /// It breaks promise 3.
     #[must_use]
     pub fn linted(&self, answer: Answer) -> Answer {
-        let violations = lint::violations(&answer, &self.expected);
+        Self::looked_over(answer, &self.expected)
+    }
+
+    fn looked_over(answer: Answer, expected: &Expectation) -> Answer {
+        let violations = lint::violations(&answer, expected);
         assert!(violations.is_empty(), "promise 3 is broken: {violations:#?}\nby {answer:#?}");
         answer
     }

@@ -16,16 +16,20 @@
     reason = "support of tests: a surprise ends the test, with the reason in the message"
 )]
 
+#[path = "../../../tests/support/at_random.rs"]
+pub mod at_random;
 mod builder;
 mod clock;
 pub mod crowd;
 mod dice;
 mod edge;
+pub mod leak;
 pub mod lint;
 pub mod load;
 mod patience;
 pub mod programs;
 mod relay;
+pub mod varnish;
 
 pub use builder::Builder;
 pub use clock::now;

@@ -111,7 +111,7 @@ fn visit(
     });
     let ended = Instant::now();
     let answer = answer.map_err(|error| error.to_string()).and_then(|answer| {
-        let violations = lint::violations(&answer, &Expectation::default());
+        let violations = lint::violations(&answer, &Expectation::default().of(request));
         if violations.is_empty() { Ok(answer) } else { Err(format!("promise 3 is broken: {violations:?}")) }
     });
     Sample { number, begun, ended, answer }

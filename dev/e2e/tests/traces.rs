@@ -236,7 +236,6 @@ fn worst_figures(edge: &Edge) {
         let seen = most(name);
         println!("{name:<28} {:>8} {limit:>8}", seen.map_or("unknown".to_owned(), |seen| seen.to_string()));
         // How much vCPU a request takes depends on how busy this machine is: it is printed.
-        assert!(name == "vcpu_ms" || seen.is_none_or(|seen| seen <= limit), "{name}");
+        assert!(seen.is_some_and(|seen| name == "vcpu_ms" || seen <= limit), "{name}");
     }
-    assert!(most("lookups").is_some());
 }

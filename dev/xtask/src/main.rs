@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod fastly_cli;
 mod fuzz;
+mod leak;
 mod npm;
 mod pictures;
 mod project;
@@ -30,6 +31,7 @@ enum Task {
     Test(test::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
+    Leak(leak::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
     /// Take the README's pictures of the demo shop anew. Needs Chromium.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Leak(options) => leak::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS

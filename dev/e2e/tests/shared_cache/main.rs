@@ -10,12 +10,11 @@
 
 mod people;
 mod shop;
-mod varnish;
 
+use e2e::varnish::{Varnish, is_hit};
 use e2e::{Answer, Edge};
 
 use people::Person;
-use varnish::{Varnish, is_hit};
 
 /// What is asked for by every visitor in turn, so often that what was stored for one is there for the next.
 const ROUNDS: usize = 2;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::programs::{Running, installed};
-use e2e::visitors::NOWHERE;
-use e2e::{Answer, Request};
-use local_server::client;
+use local_server::client::{self, Answer, Request};
+use local_server::visitors::NOWHERE;
 use tempfile::TempDir;
+
+use crate::programs::{Running, installed};
 
 /// How long it may take to compile its configuration and to listen; a busy machine needs many seconds.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -24,7 +24,7 @@ sub vcl_recv {
     return (hash);
 }
 sub vcl_backend_response {
-    if (beresp.http.Cache-Control ~ "(?i)(private|no-store|no-cache)" || beresp.http.Set-Cookie || beresp.http.Vary == "*") {
+    if (UNSHAREABLE) {
         set beresp.ttl = 0s;
         set beresp.grace = 0s;
         set beresp.uncacheable = true;
@@ -36,7 +36,11 @@ sub vcl_deliver {
 }
 "#;
 
+/// What a plain cache keeps for nobody.
+const UNSHAREABLE: &str = r#"beresp.http.Cache-Control ~ "(?i)(private|no-store|no-cache)" || beresp.http.Set-Cookie || beresp.http.Vary == "*""#;
+
 /// A running Varnish; dropping it kills it.
+#[derive(Debug)]
 pub struct Varnish {
     address: SocketAddr,
     _running: Running,
@@ -45,12 +49,24 @@ pub struct Varnish {
 
 impl Varnish {
     /// Starts one in front of an edge; `None` where it is not installed.
+    #[must_use]
     pub fn before(edge: SocketAddr) -> Option<Self> {
+        Self::start(edge, UNSHAREABLE)
+    }
+
+    /// Starts one that keeps everything for everybody, whatever the edge says: what a search for leaks must find.
+    #[must_use]
+    pub fn careless(edge: SocketAddr) -> Option<Self> {
+        Self::start(edge, "false")
+    }
+
+    fn start(edge: SocketAddr, unshareable: &str) -> Option<Self> {
         let program = installed("varnishd", "varnish")?;
         let folder = TempDir::new().unwrap();
         open_to_all(folder.path());
         let configuration = folder.path().join("shared.vcl");
         let text = CONFIGURATION.replace("HOST", &edge.ip().to_string()).replace("PORT", &edge.port().to_string());
+        let text = text.replace("UNSHAREABLE", unshareable);
         fs::write(&configuration, text).unwrap();
         let address = local_server::free_address().unwrap();
         let said = fs::File::create(folder.path().join("said")).unwrap();
@@ -68,13 +84,25 @@ impl Varnish {
         Some(Self { address, _running: running, _folder: folder })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Asks through it.
+    ///
+    /// # Panics
+    ///
+    /// There is no answer.
+    #[must_use]
     pub fn send(&self, request: &Request) -> Answer {
         client::send(NOWHERE.address, self.address, request).unwrap()
     }
 }
 
 /// Whether an answer came out of the cache.
+#[must_use]
 pub fn is_hit(answer: &Answer) -> bool {
     answer.header("x-hits").is_some_and(|hits| hits != "0")
 }
