@@ -10,6 +10,7 @@ use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, Personalize, Route};
+use crate::rules::settings::Settings;
 
 /// The request that follows a failed one. It doesn't depend on the variant.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl FallbackPlan {
         head: &RequestHead,
         route: &Rc<Route>,
         personalize: &Personalize,
+        settings: &Settings,
         is_shared: bool,
     ) -> Option<Self> {
         let planned = &personalize.fallback;
@@ -38,7 +40,8 @@ impl FallbackPlan {
             },
             None => (head.path.as_str(), head.query.as_deref()),
         };
-        let differs = planned.backend != primary.backend || url(head, path, query) != primary.url;
+        let differs =
+            planned.backend != primary.backend || url(head, settings, &planned.backend, path, query) != primary.url;
         (differs && head.is_safe()).then(|| Self {
             route: Rc::clone(route),
             is_shared,
@@ -67,7 +70,7 @@ impl FallbackPlan {
         let target =
             Target { backend: &personalize.fallback.backend, path: self.path.clone(), query: self.query.clone() };
         let mut exchange = sharing.exchange(target, sharing.headers(), Variant::default());
-        exchange.compare_versions(head);
+        exchange.compare_versions();
         Some(exchange)
     }
 }

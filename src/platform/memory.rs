@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::{
     BackendRequest, Caching, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response,
-    Runtime, SendError, StoreError,
+    Runtime, SendError, Shield, StoreError,
 };
 
 /// A body in memory.
@@ -107,6 +107,8 @@ pub struct Memory {
     pub devices: RefCell<HashMap<String, Device>>,
     /// Backends; one that isn't here is unknown.
     pub backends: RefCell<HashMap<String, Backend>>,
+    /// Shields by their codes.
+    pub shields: RefCell<HashMap<String, Shield>>,
     /// How long a backend takes.
     pub backend_takes: Cell<Duration>,
     /// Where bodies of backends break off, if they do.
@@ -338,6 +340,11 @@ impl Platform for Memory {
             let body = MemoryBody { bytes: Cursor::new(bytes), breaks_at, read };
             Response { status, headers, body }.final_one()
         })
+    }
+
+    fn shield(&self, code: &str) -> Option<Shield> {
+        self.count("shield");
+        self.shields.borrow().get(code).cloned()
     }
 
     fn respond(&self, response: Response<MemoryBody>) {
