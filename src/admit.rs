@@ -51,6 +51,35 @@ pub struct Claims {
     pub user_id: Option<String>,
     /// `X-User-Signature`.
     pub user_signature: Option<String>,
+    /// What the hop in front says.
+    pub hop: HopClaims,
+}
+
+/// `Edge-…` headers and `Fastly-Client-IP`: they count where the hop in front proves itself. One of them is a secret, so they don't
+/// print.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HopClaims(Vec<(HeaderName, HeaderValue)>);
+
+impl HopClaims {
+    fn of(headers: &HeaderMap) -> Self {
+        let counts = |name: &str| name.starts_with("edge-") || name == "fastly-client-ip";
+        let lines = headers.iter().filter(|(name, _)| counts(name.as_str()));
+        Self(lines.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// The value of a header (in lower case) that came once; two of a kind prove nothing.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.0.iter().filter(|(known, _)| known.as_str() == name);
+        let (_, value) = lines.next()?;
+        lines.next().is_none().then(|| value.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for HopClaims {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HopClaims({} lines)", self.0.len())
+    }
 }
 
 impl Claims {
@@ -63,7 +92,12 @@ impl Claims {
             let only = first.filter(|_| lines.next().is_none());
             Some(only.unwrap_or_default().trim().to_owned())
         };
-        Self { region: claim(X_GEO_REGION), user_id: claim(X_USER_ID), user_signature: claim(X_USER_SIGNATURE) }
+        Self {
+            region: claim(X_GEO_REGION),
+            user_id: claim(X_USER_ID),
+            user_signature: claim(X_USER_SIGNATURE),
+            hop: HopClaims::of(headers),
+        }
     }
 }
 
@@ -97,7 +131,7 @@ pub struct RequestHead {
     pub query: Option<String>,
     /// Hop-by-hop and spoofable ones are gone.
     pub headers: HeaderMap,
-    /// From the platform alone.
+    /// The peer's, as the platform says; the visitor's, where the hop in front has proven itself and said so.
     pub address: Option<IpAddr>,
     /// What the client says of itself.
     pub claims: Claims,

@@ -46,6 +46,18 @@ codes! {
     ConfigStore = "config-store",
     /// The secret store didn't answer.
     SecretStore = "secret-store",
+    /// `settings.front` is there, and the request came by another way.
+    FrontUnproven = "front-unproven",
+    /// There is no secret that the hop in front could prove itself by.
+    FrontNoSecret = "front-no-secret",
+    /// The hop in front proved itself, and named no address.
+    FrontAddress = "front-address",
+    /// The platform knows no shield of this code.
+    ShieldUnknown = "shield-unknown",
+    /// There is no key to prove a request to the shield with.
+    ShieldNoSecret = "shield-no-secret",
+    /// The shield gave no answer, or refused.
+    ShieldFailed = "shield-failed",
     /// The GrowthBook payload can't be read.
     GrowthBookPayload = "growthbook-payload",
     /// A placeholder has no value.

@@ -3,6 +3,7 @@
 
 pub mod consent;
 pub mod device;
+pub mod front;
 pub mod identity;
 pub mod keys;
 pub mod language;

@@ -1,13 +1,17 @@
 //! Fetch: the planned request, or the planned fallback. An unsafe request is never made twice.
 
+pub mod pass;
+
 use std::time::Duration;
 
 use base16ct::lower::encode_string as hex;
+use http::{HeaderMap, StatusCode};
 
+use crate::admit::{Arrival, RequestHead};
 use crate::code::Code;
-use crate::plan::Exchange;
 use crate::plan::fallback::FallbackPlan;
-use crate::platform::{BackendRequest, Caching, Platform, Response, SendError};
+use crate::plan::{Exchange, Passing};
+use crate::platform::{BackendRequest, Caching, Platform, Response, SendError, Shield};
 
 /// Why the fallback was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,26 +64,41 @@ pub struct Fetched<B> {
     pub reason: Option<FallbackReason>,
     /// From the first request to the head of the answer.
     pub first_byte: Duration,
+    /// The shield that was asked last, by its code.
+    pub shield: Option<String>,
+    /// Codes of what went wrong at shields.
+    pub codes: Vec<Code>,
     /// The fallback, where it wasn't asked for.
     fallback: Option<FallbackPlan>,
     started: Duration,
 }
 
-/// Writes a planned fallback out.
-pub type WriteOut<'a> = dyn Fn(&FallbackPlan) -> Option<Exchange> + 'a;
+/// What requests to backends are made for.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The client's request.
+    pub head: &'a RequestHead,
+    /// When it came.
+    pub arrival: &'a Arrival,
+    /// What it is proven by to a shield.
+    pub passing: &'a Passing,
+    /// Writes a planned fallback out.
+    pub written_out: &'a dyn Fn(&FallbackPlan) -> Option<Exchange>,
+}
 
-/// Sends the planned request; where that fails, the fallback, as `written_out`. `body` goes with the first request alone. An answer
+/// Sends the planned request; where that fails, the fallback, as it is written out. `body` goes with the first request alone. An answer
 /// that will be rewritten has to be decoded first: `decode`.
 pub fn fetch<P: Platform>(
     platform: &P,
+    asking: Asking<'_>,
     mut primary: Exchange,
     fallback: Option<FallbackPlan>,
-    written_out: &WriteOut<'_>,
     body: Option<P::Body>,
     decode: bool,
 ) -> Fetched<P::Body> {
     let started = platform.uptime();
-    let response = send(platform, &mut primary, body, decode);
+    let mut codes = Vec::new();
+    let (response, shield) = asking.send(platform, &mut primary, body, decode, &mut codes);
     let reason = fallback.as_ref().and_then(|fallback| match &response {
         Err(error) => Some(FallbackReason::Send(*error)),
         Ok(response) if fallback.statuses().contains(&response.status) => {
@@ -88,9 +107,9 @@ pub fn fetch<P: Platform>(
         Ok(_) => None,
     });
     let first_byte = platform.uptime().saturating_sub(started);
-    let fetched = Fetched { response, exchange: primary, reason: None, first_byte, fallback, started };
+    let fetched = Fetched { response, exchange: primary, reason: None, first_byte, shield, codes, fallback, started };
     match reason {
-        Some(reason) => fetched.fall_back(platform, reason, written_out),
+        Some(reason) => fetched.fall_back(platform, asking, reason),
         None => fetched,
     }
 }
@@ -101,14 +120,17 @@ impl<B: std::io::Read + From<Vec<u8>>> Fetched<B> {
     pub fn fall_back<P: Platform<Body = B>>(
         mut self,
         platform: &P,
+        asking: Asking<'_>,
         reason: FallbackReason,
-        written_out: &WriteOut<'_>,
     ) -> Self {
         if reason == FallbackReason::Body {
             self.response = Err(SendError::Failed);
         }
-        let Some(mut second) = self.fallback.take().and_then(|fallback| written_out(&fallback)) else { return self };
-        let response = send(platform, &mut second, None, false);
+        let Some(mut second) = self.fallback.take().and_then(|fallback| (asking.written_out)(&fallback)) else {
+            return self;
+        };
+        let (response, shield) = asking.send(platform, &mut second, None, false, &mut self.codes);
+        self.shield = shield;
         self.first_byte = platform.uptime().saturating_sub(self.started);
         if response.is_ok() || self.response.is_err() {
             Self { response, exchange: second, reason: Some(reason), ..self }
@@ -118,28 +140,76 @@ impl<B: std::io::Read + From<Vec<u8>>> Fetched<B> {
     }
 }
 
-/// The headers go with the request; the rest is for the record as well.
-fn send<P: Platform>(
-    platform: &P,
-    exchange: &mut Exchange,
-    body: Option<P::Body>,
+impl Asking<'_> {
+    /// Sends a request: through its shield, where it has one, that is elsewhere and answers; else to the backend itself. Gives the code of
+    /// the shield that answered, too. The headers go with the request; the rest is for the record as well.
+    fn send<P: Platform>(
+        self,
+        platform: &P,
+        exchange: &mut Exchange,
+        body: Option<P::Body>,
+        decompress_gzip: bool,
+        codes: &mut Vec<Code>,
+    ) -> (Result<Response<P::Body>, SendError>, Option<String>) {
+        if let Some(code) = exchange.shield.take().filter(|_| body.is_none()) {
+            match self.through_shield(platform, exchange, &code, decompress_gzip) {
+                Ok(Some(response)) => return (Ok(response), Some(code)),
+                Ok(None) => {}
+                Err(failed) => codes.push(failed),
+            }
+        }
+        let headers = std::mem::take(&mut exchange.headers);
+        let (backend, url) = (exchange.backend.clone(), exchange.url.clone());
+        (platform.send(request(exchange, backend, url, headers, body, decompress_gzip)), None)
+    }
+
+    /// The shield's answer; `None` where this is the shield.
+    ///
+    /// # Errors
+    ///
+    /// Why the shield was of no use: the origin can be asked all the same.
+    fn through_shield<P: Platform>(
+        self,
+        platform: &P,
+        exchange: &Exchange,
+        code: &str,
+        decompress_gzip: bool,
+    ) -> Result<Option<Response<P::Body>>, Code> {
+        let backend = match platform.shield(code).ok_or(Code::ShieldUnknown)? {
+            Shield::Here => return Ok(None),
+            Shield::There(backend) => backend,
+        };
+        let Passing { keys, is_logged } = self.passing;
+        let key = keys.first().ok_or(Code::ShieldNoSecret)?;
+        let sealed = pass::seal(exchange, self.head, key, self.arrival.now, *is_logged);
+        let (url, proof) = sealed.ok_or(Code::ShieldFailed)?;
+        let mut headers = exchange.headers.clone();
+        headers.insert(pass::EDGE_PASS, proof);
+        match platform.send(request(exchange, backend, url, headers, None, decompress_gzip)) {
+            // Its second pass was taken for a loop: the proof didn't count. A true loop is one at the backend, too.
+            Ok(response) if response.status == StatusCode::LOOP_DETECTED => Err(Code::ShieldFailed),
+            Ok(response) => Ok(Some(response)),
+            Err(_) => Err(Code::ShieldFailed),
+        }
+    }
+}
+
+fn request<B>(
+    exchange: &Exchange,
+    backend: String,
+    url: String,
+    headers: HeaderMap,
+    body: Option<B>,
     decompress_gzip: bool,
-) -> Result<Response<P::Body>, SendError> {
-    platform.send(BackendRequest {
-        backend: exchange.backend.clone(),
-        method: exchange.method.clone(),
-        url: exchange.url.clone(),
-        headers: std::mem::take(&mut exchange.headers),
-        body,
-        caching: exchange.caching.clone(),
-        decompress_gzip,
-    })
+) -> BackendRequest<B> {
+    let (method, caching) = (exchange.method.clone(), exchange.caching.clone());
+    BackendRequest { backend, method, url, headers, body, caching, decompress_gzip }
 }
 
 /// The cache key in hexadecimal, where the exchange has one.
 pub fn key_hex(exchange: &Exchange) -> Option<String> {
     match &exchange.caching {
         Caching::Keyed { key, .. } => Some(hex(key)),
-        Caching::Pass | Caching::Origin => None,
+        Caching::Pass | Caching::Origin { .. } => None,
     }
 }

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{
     BackendRequest, Caching, ClientRequest, ClientStream, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten,
-    Platform, Response, Runtime, SendError, StoreError,
+    Platform, Response, Runtime, SendError, Shield, StoreError,
 };
 use edge_personalizer::respond::storing::{Storing, storing};
 
@@ -111,7 +111,11 @@ fn to_request(request: BackendRequest<Body>, has_cache: bool) -> Result<(Request
     }
     sent.set_auto_decompress_gzip(request.decompress_gzip);
     match request.caching {
-        Caching::Origin => {}
+        Caching::Origin { key } => {
+            if let Some(key) = key {
+                sent.set_cache_key(key);
+            }
+        }
         Caching::Pass => sent.set_pass(true),
         Caching::Keyed { key, ttl, stale_while_revalidate, stale_if_error, surrogate_keys } => {
             sent.set_cache_key(key);
@@ -347,6 +351,14 @@ impl Platform for Fastly<'_> {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    fn shield(&self, code: &str) -> Option<Shield> {
+        let shield = fastly::shielding::Shield::new(code).ok()?;
+        if shield.running_on() {
+            return Some(Shield::Here);
+        }
+        Some(Shield::There(shield.encrypted_backend().ok()?.into_string()))
     }
 
     fn respond(&self, response: Response<Body>) {

@@ -3,6 +3,7 @@
 pub mod exchange;
 pub mod facts;
 pub mod fallback;
+mod forwarded;
 pub mod key;
 pub mod personal;
 mod personalized;
@@ -11,6 +12,8 @@ pub mod surrogate;
 pub mod values;
 pub mod variant;
 
+use std::rc::Rc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::admit::RequestHead;
@@ -18,6 +21,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::context::preview::Preview;
 use crate::decide::{Considered, Decision};
+use crate::mac::MacKey;
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Route};
 use crate::rules::settings::{RedirectMode, Settings};
@@ -56,6 +60,17 @@ pub struct Terms {
     pub is_preview: bool,
     /// The revision of the rules.
     pub revision: Option<String>,
+    /// What a request through a shield is proven by.
+    pub passing: Passing,
+}
+
+/// What makes a request to a shield one that was decided here.
+#[derive(Debug, Clone, Default)]
+pub struct Passing {
+    /// The keys of the secret `shield`: the first one signs. None where no backend has a shield.
+    pub keys: Rc<Vec<MacKey>>,
+    /// Whether there is a line about the request in `decisions`.
+    pub is_logged: bool,
 }
 
 /// What is asked or answered.
@@ -111,7 +126,15 @@ pub enum Privacy {
 impl Plan {
     fn new(route: Option<&Route>, action: Action, privacy: Privacy) -> Self {
         let route = route.map(|route| route.id.clone());
-        let terms = Terms { route, privacy, cookies: Vec::new(), remembered: None, is_preview: false, revision: None };
+        let terms = Terms {
+            route,
+            privacy,
+            cookies: Vec::new(),
+            remembered: None,
+            is_preview: false,
+            revision: None,
+            passing: Passing::default(),
+        };
         Self { action, terms, codes: Vec::new() }
     }
 

@@ -135,8 +135,12 @@ pub struct Runtime {
 pub enum Caching {
     /// Neither looked up nor stored.
     Pass,
-    /// As the origin's own headers say, under the platform's own key.
-    Origin,
+    /// As the origin's own headers say.
+    Origin {
+        /// Under this key: SHA-256 over the URL that the visitor asked for, where the backend is asked by another host. Without it, under the
+        /// platform's own.
+        key: Option<[u8; 32]>,
+    },
     /// Under our key, for our times.
     Keyed {
         /// SHA-256 over the canonical request.
@@ -150,6 +154,15 @@ pub enum Caching {
         /// Space-separated, visible ASCII.
         surrogate_keys: String,
     },
+}
+
+/// Where a shield is: the data centre through which an origin is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shield {
+    /// Here.
+    Here,
+    /// Elsewhere: this backend leads there, encrypted.
+    There(String),
 }
 
 /// A request as the client sent it.
@@ -315,6 +328,10 @@ pub trait Platform {
     ///
     /// There is no answer, or none within the budget ([`SendError::TimedOut`]).
     fn send_wait(&self, pending: Self::PendingSend, budget: Duration) -> Result<Response<Self::Body>, SendError>;
+    /// Where the shield of a code (`iad-va-us`) is; `None` where the platform knows none.
+    fn shield(&self, _code: &str) -> Option<Shield> {
+        None
+    }
     /// Sends a whole answer to the client; the body streams.
     fn respond(&self, response: Response<Self::Body>);
     /// Sends the head of an answer to the client, and gives the stream for its body.

@@ -67,6 +67,10 @@ pub struct DecisionLine<'a> {
     pub backend: Option<&'a str>,
     /// The path that it was asked for.
     pub backend_path: Option<&'a str>,
+    /// The shield that was asked, by its code; `null` where the backend was.
+    pub shield: Option<&'a str>,
+    /// 1; 2 where this is the shield, which decides nothing.
+    pub pass: u8,
     /// Why the fallback was taken.
     pub fallback: Option<String>,
     /// How good the session was; `null` where nobody looked.

@@ -4,12 +4,18 @@
 mod explain;
 mod reserved;
 mod shadow;
+mod shield;
+
+use std::net::IpAddr;
+use std::rc::Rc;
 
 use crate::admit::{self, Arrival, RequestHead};
+use crate::context::front::Client;
 use crate::context::preview::Preview;
 use crate::context::{Kept, Live};
 use crate::decide::{self, Considered, Decision};
-use crate::plan;
+use crate::fetch::pass::{self, EDGE_PASS};
+use crate::plan::{self, Passing};
 use crate::platform::{ClientRequest, Kv, Platform, StoreError};
 use crate::record::{self, Visit};
 use crate::respond;
@@ -29,19 +35,40 @@ pub struct Sandbox {
 pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: ClientRequest<P::Body>) {
     let arrival = Arrival::now(platform, sandbox.served == 0);
     sandbox.served += 1;
-    let head = match admit::admit(&mut request, platform.random()) {
+    // The first pass decided: this one is for the shield. What proves nothing goes the way of all headers that a client can't have.
+    if request.headers.contains_key(EDGE_PASS) {
+        let keys = sandbox.kept.keys.shield(platform);
+        if let Some(passage) = pass::open(&mut request, &keys, arrival.now) {
+            return shield::forward(platform, &arrival, passage);
+        }
+    }
+    let mut head = match admit::admit(&mut request, platform.random()) {
         Ok(head) => head,
         Err(refusal) => return reserved::refuse(platform, &arrival, &refusal),
     };
     if let Some(path) = head.reserved {
         return reserved::answer(platform, &arrival, sandbox, &head, request.body, path);
     }
-    let unit = |settings: &Settings| canary_unit(&head, settings);
-    let (rules, notes) = resolve(platform, &mut sandbox.rules, &arrival, unit);
+    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let unit = |settings: &Settings| {
+        let client = Client::of(&head, settings, || kept.keys.front(platform));
+        canary_unit(&head, client.address, settings)
+    };
+    let (rules, mut notes) = resolve(platform, cache, &arrival, unit);
+    let settings = match &rules {
+        Rules::Set(served) => Rc::clone(&served.set.settings),
+        Rules::Off => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
+        Rules::Unusable => Rc::default(),
+    };
+    let client = Client::of(&head, &settings, || kept.keys.front(platform));
+    head.address = client.address;
+    notes.codes.extend(client.code);
     let resolved = Resolved { notes, took: arrival.elapsed(platform) };
     match rules {
-        Rules::Set(served) => personalize(platform, &arrival, &mut sandbox.kept, head, served, resolved, request.body),
-        Rules::Off | Rules::Unusable => pass_through(platform, &arrival, &head, resolved, request.body),
+        Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),
+        Rules::Off | Rules::Unusable => {
+            pass_through(platform, &arrival, kept, &head, &settings, resolved, request.body)
+        }
     }
 }
 
@@ -81,9 +108,17 @@ impl<P: Platform> RuleStores for FromPlatform<'_, P> {
 }
 
 /// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it.
-fn canary_unit(head: &RequestHead, settings: &Settings) -> Option<String> {
+fn canary_unit(head: &RequestHead, address: Option<IpAddr>, settings: &Settings) -> Option<String> {
     let visitor = settings.visitor.read(&Cookies::of(&head.headers));
-    visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
+    visitor.map(|id| id.to_string()).or_else(|| address.map(|address| address.to_string()))
+}
+
+/// What a request through a shield is proven by, where settings name one.
+fn passing<P: Platform>(platform: &P, kept: &mut Kept, settings: &Settings, head: &RequestHead) -> Passing {
+    if !settings.backends.values().any(|backend| backend.shield.is_some()) {
+        return Passing::default();
+    }
+    Passing { keys: kept.keys.shield(platform), is_logged: record::is_sampled(&head.request_id, settings.log.sample) }
 }
 
 /// From the facts to the answer, and to its record.
@@ -100,7 +135,8 @@ fn personalize<P: Platform>(
     let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
     let mut facts = Live::new(platform, kept);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
-    let plan = plan::plan(&head, rules, &considered, &preview);
+    let mut plan = plan::plan(&head, rules, &considered, &preview);
+    plan.terms.passing = passing(platform, facts.kept, &rules.settings, &head);
     let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);
     // The visitor has been answered: what follows delays nobody.
     let shadow = served.shadow.as_deref();
@@ -127,8 +163,18 @@ fn personalize<P: Platform>(
 }
 
 /// Nothing is personalized: the kill switch is on, or no rules are usable.
-fn pass_through<P: Platform>(platform: &P, arrival: &Arrival, head: &RequestHead, resolved: Resolved, body: P::Body) {
-    let plan = plan::passthrough(head, &Settings::default());
+fn pass_through<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    kept: &mut Kept,
+    head: &RequestHead,
+    settings: &Settings,
+    resolved: Resolved,
+    body: P::Body,
+) {
+    let mut plan = plan::passthrough(head, settings);
+    // Without rules, every request has its line.
+    plan.terms.passing = Passing { is_logged: true, ..passing(platform, kept, settings, head) };
     let answered = respond::respond(platform, arrival, head, None, plan, resolved.took, body);
     record::record(
         platform,
@@ -144,7 +190,7 @@ fn pass_through<P: Platform>(platform: &P, arrival: &Arrival, head: &RequestHead
             shadow: None,
             preview: &Preview::default(),
             writes: Vec::new(),
-            keys: &mut crate::context::keys::Keys::default(),
+            keys: &mut kept.keys,
         },
     );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::identity::IdentityKeys;
 use super::preview;
 use crate::code::Code;
-use crate::mac::MacKey;
+use crate::mac::{self, MacKey, Passwords};
 use crate::platform::Platform;
 
 /// How long a secret is kept by a sandbox.
@@ -18,6 +18,8 @@ const RETRY: Duration = Duration::from_secs(2);
 pub struct Keys {
     identity: Slot<IdentityKeys>,
     preview: Slot<Vec<MacKey>>,
+    front: Slot<Passwords>,
+    shield: Slot<Vec<MacKey>>,
     failed: bool,
 }
 
@@ -36,6 +38,17 @@ impl Keys {
     /// The keys that sign previews; none where there is no secret. Where the store can't answer, those of before.
     pub fn preview<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
         self.preview.get(platform, "preview", preview::keys, &mut self.failed)
+    }
+
+    /// What the hop in front proves itself by; none where there is no secret. Where the store can't answer, those of before.
+    pub fn front<P: Platform>(&mut self, platform: &P) -> Rc<Passwords> {
+        self.front.get(platform, "front", Passwords::parse, &mut self.failed)
+    }
+
+    /// The keys by which one pass of the service proves itself to the next; none where there is no secret. Where the store can't answer,
+    /// those of before.
+    pub fn shield<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
+        self.shield.get(platform, "shield", mac::keys, &mut self.failed)
     }
 
     /// [`Code::SecretStore`] where the store failed since this was asked last: for the log of the request that met the failure.

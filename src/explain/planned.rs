@@ -129,7 +129,7 @@ fn map(variant: &Variant) -> BTreeMap<String, String> {
 fn asked(exchange: &Exchange) -> Asked {
     let cache = match &exchange.caching {
         Caching::Pass => Sent::Pass,
-        Caching::Origin => Sent::Origin,
+        Caching::Origin { .. } => Sent::Origin,
         Caching::Keyed { ttl, surrogate_keys, .. } => Sent::Shared {
             key: fetch::key_hex(exchange).unwrap_or_default(),
             ttl: *ttl,

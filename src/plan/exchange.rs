@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::key::Canonical;
+use super::key::{Canonical, digest};
 use super::variant::{EDGE_VARIANT, Variant};
-use super::{personal, surrogate, values};
+use super::{forwarded, personal, surrogate, values};
 use crate::admit::{RequestHead, add_hop_headers};
 use crate::context::{Context, preview};
 use crate::platform::Caching;
@@ -27,7 +27,7 @@ pub struct Exchange {
     pub backend: String,
     /// Method.
     pub method: Method,
-    /// Scheme, host, path and query.
+    /// Scheme, host, path and query as the backend is asked: the host is the backend's own where settings name one.
     pub url: String,
     /// The path alone, for the log: what is one visitor's own is redacted.
     pub path: String,
@@ -37,22 +37,26 @@ pub struct Exchange {
     pub caching: Caching,
     /// What shaped it.
     pub variant: Variant,
+    /// Whether it asks for the client's own page at the default backend.
+    pub is_own_page: bool,
+    /// The code of the shield that it is asked through. What no cache keeps needs none.
+    pub shield: Option<String>,
 }
 
 impl Exchange {
     /// What tells this answer from others at the client's URL: an origin may give two of its pages the same `ETag`, and the client can't
     /// know that they are two. `None` where the client's own page is asked for, as it is.
-    pub fn version(&self, head: &RequestHead) -> Option<Version> {
-        let own = self.variant.is_empty() && self.backend == DEFAULT_BACKEND && self.url == head.url();
+    pub fn version(&self) -> Option<Version> {
+        let own = self.variant.is_empty() && self.is_own_page;
         (!own).then(|| Version::new([self.backend.as_bytes(), self.url.as_bytes(), self.variant.header().as_bytes()]))
     }
 
     /// Makes a conditional request one about this version. A shared request has no conditions, and is in the key as it is.
-    pub(super) fn compare_versions(&mut self, head: &RequestHead) {
+    pub(super) fn compare_versions(&mut self) {
         let conditional = CONDITIONS.iter().any(|name| self.headers.contains_key(name));
         if conditional
             && self.caching == Caching::Pass
-            && let Some(version) = self.version(head)
+            && let Some(version) = self.version()
         {
             prepare_conditions(&mut self.headers, &version);
         }
@@ -74,15 +78,24 @@ pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str
     // Nor does a body belong to a cache's key: OPTIONS may come with one (RFC 9110 section 9.3.7).
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     let shareable = is_read && !credentials;
+    // Two of the site's hosts may be one host to the backend, and have two pages.
+    let key = || settings.host_of(backend).map(|_| digest([backend.as_bytes(), head.url().as_bytes()]));
     Exchange {
         backend: backend.to_owned(),
         method: head.method.clone(),
-        url: head.url(),
+        url: url(head, settings, backend, &head.path, head.query.as_deref()),
         path: head.path.clone(),
         headers: with_origin_of(head, headers),
-        caching: if shareable { Caching::Origin } else { Caching::Pass },
+        caching: if shareable { Caching::Origin { key: key() } } else { Caching::Pass },
         variant: Variant::default(),
+        is_own_page: backend == DEFAULT_BACKEND,
+        shield: shield_of(settings, backend, shareable),
     }
+}
+
+/// The shield of a backend, for a request that can be cached. Unsafe ones are made once, and a shield may refuse.
+fn shield_of(settings: &Settings, backend: &str, is_cached: bool) -> Option<String> {
+    settings.shield_of(backend).filter(|_| is_cached).map(str::to_owned)
 }
 
 /// How the requests of a route are made: alike for all who share them, or for one visitor.
@@ -111,14 +124,17 @@ impl Sharing<'_> {
     pub(super) fn exchange(&self, target: Target<'_>, mut headers: HeaderMap, variant: Variant) -> Exchange {
         add_variant_headers(&mut headers, &variant);
         let Target { backend, path, query } = target;
-        let url = self.head.url_of(&path, query.as_deref());
+        let settings = &*self.rules.settings;
+        let url = url(self.head, settings, backend, &path, query.as_deref());
+        let is_own_page = backend == DEFAULT_BACKEND && path == self.head.path && query == self.head.query;
         let (headers, caching) = match self.cache {
             Some(cache) if !self.wants_part() => self.shared(backend, &url, headers, cache, &variant),
             Some(_) => (self.part(headers), Caching::Pass),
             None => (self.private(headers), Caching::Pass),
         };
+        let shield = shield_of(settings, backend, caching != Caching::Pass);
         let (backend, method) = (backend.to_owned(), self.head.method.clone());
-        Exchange { backend, method, url, path, headers, caching, variant }
+        Exchange { backend, method, url, path, headers, caching, variant, is_own_page, shield }
     }
 
     /// Whether the client asks for a part of what is shared.
@@ -129,6 +145,7 @@ impl Sharing<'_> {
     /// The canonical request for a part (RFC 9110 section 14.2): a cache keeps wholes, so it passes. Parts of an encoded body would be
     /// parts of something else.
     fn part(&self, mut headers: HeaderMap) -> HeaderMap {
+        forwarded::add(self.head, None, &mut headers);
         headers.remove(header::ACCEPT_ENCODING);
         for name in [header::RANGE, header::IF_RANGE] {
             if let Some(value) = self.head.headers.get(&name) {
@@ -154,6 +171,8 @@ impl Sharing<'_> {
         cache: &Cache,
         variant: &Variant,
     ) -> (HeaderMap, Caching) {
+        // The visitor's address would make each visitor's request another one, or one visitor's answer everybody's.
+        forwarded::add(self.head, None, &mut headers);
         let canonical = Canonical { backend, method: self.head.method.as_str(), url, headers: &headers };
         let caching = Caching::Keyed {
             key: canonical.key(),
@@ -219,9 +238,7 @@ fn set_cookie_pairs(headers: &mut HeaderMap, pairs: Vec<&[u8]>) {
 
 /// What a request that nobody shares carries on top: where it came from.
 fn with_origin_of(head: &RequestHead, mut headers: HeaderMap) -> HeaderMap {
-    if let Some(address) = head.address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
-        headers.insert(const { HeaderName::from_static("x-forwarded-for") }, address);
-    }
+    forwarded::add(head, head.address, &mut headers);
     add_hop_headers(head, &mut headers);
     headers
 }
@@ -244,5 +261,13 @@ fn add_variant_headers(headers: &mut HeaderMap, variant: &Variant) {
     }
     if let Ok(value) = HeaderValue::from_str(&variant.header()) {
         headers.insert(EDGE_VARIANT, value);
+    }
+}
+
+/// The URL of a path and query at a backend: on its own host where settings name one, else on the one that was asked for.
+pub(super) fn url(head: &RequestHead, settings: &Settings, backend: &str, path: &str, query: Option<&str>) -> String {
+    match settings.host_of(backend) {
+        Some(host) => crate::wire::url::join(&head.scheme, host, path, query),
+        None => head.url_of(path, query),
     }
 }

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use http::StatusCode;
 
-use super::exchange::{Exchange, Sharing, Target};
+use super::exchange::{Exchange, Sharing, Target, url};
 use super::variant::Variant;
 use crate::admit::RequestHead;
 use crate::context::Context;
 use crate::rules::RuleSet;
 use crate::rules::route::{CompiledAction, Personalize, Route};
+use crate::rules::settings::Settings;
 use crate::wire::url::path_and_query;
 
 /// The request that follows a failed one. It doesn't depend on the variant.
@@ -29,6 +30,7 @@ impl FallbackPlan {
         head: &RequestHead,
         route: &Rc<Route>,
         personalize: &Personalize,
+        settings: &Settings,
         is_shared: bool,
     ) -> Option<Self> {
         let planned = &personalize.fallback;
@@ -36,7 +38,8 @@ impl FallbackPlan {
             Some(target) => path_and_query(target),
             None => (head.path.as_str(), head.query.as_deref()),
         };
-        let differs = planned.backend != primary.backend || head.url_of(path, query) != primary.url;
+        let differs =
+            planned.backend != primary.backend || url(head, settings, &planned.backend, path, query) != primary.url;
         (differs && head.is_safe()).then(|| Self {
             route: Rc::clone(route),
             is_shared,
@@ -65,7 +68,7 @@ impl FallbackPlan {
         let target =
             Target { backend: &personalize.fallback.backend, path: self.path.clone(), query: self.query.clone() };
         let mut exchange = sharing.exchange(target, sharing.headers(), Variant::default());
-        exchange.compare_versions(head);
+        exchange.compare_versions();
         Some(exchange)
     }
 }

@@ -65,7 +65,7 @@ impl PersonalizedRequest<'_> {
         }
         let mut primary = sharing.exchange(Target { backend: &personalize.backend, path, query }, headers, variant);
         if body.is_none() {
-            primary.compare_versions(head);
+            primary.compare_versions();
         }
         // The request names the visitor in its path; the log must not.
         if let Some(template) = personalize
@@ -77,7 +77,14 @@ impl PersonalizedRequest<'_> {
         }
         let privacy = self.privacy(&primary, shared, &shown);
         let plan = FetchPlan {
-            fallback: FallbackPlan::after(&primary, head, &self.candidate.route, personalize, shared.is_some()),
+            fallback: FallbackPlan::after(
+                &primary,
+                head,
+                &self.candidate.route,
+                personalize,
+                &rules.settings,
+                shared.is_some(),
+            ),
             primary,
             body,
             vary: shared.map(vary).unwrap_or_default(),
@@ -151,7 +158,7 @@ impl PersonalizedRequest<'_> {
     /// Without its path the personalized answer can't be asked for: the client's own is, untouched.
     fn without_path(&self) -> Plan {
         let mut primary = exchange::transparent(self.head, &self.rules.settings, &self.personalize.fallback.backend);
-        primary.caching = Caching::Pass;
+        (primary.caching, primary.shield) = (Caching::Pass, None);
         Plan::fetch(Some(&self.candidate.route), primary, Privacy::Private).coded(Code::TemplateAbsent)
     }
 
@@ -172,7 +179,8 @@ impl PersonalizedRequest<'_> {
             set.extend(parameters.into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
         let mut removed = personalize.remove_query.clone();
-        let mut length = head.scheme.len() + 3 + head.authority.len() + path.len() + 1;
+        let host = self.rules.settings.host_of(&personalize.backend).unwrap_or(&head.authority);
+        let mut length = head.scheme.len() + 3 + host.len() + path.len() + 1;
         length += client_query.map_or(0, str::len);
         length += set.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
         // A list that would make the URL longer than the platform takes is left out; what the client sent in its place goes too.

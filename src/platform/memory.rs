@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::{
     BackendRequest, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response, Runtime, SendError,
-    StoreError,
+    Shield, StoreError,
 };
 use wire::Backend;
 pub use wire::{Answer, Asked, BodyDamage, MemoryBody, MemoryStream, Received};
@@ -53,6 +53,8 @@ pub struct Memory {
     pub devices: RefCell<HashMap<String, Device>>,
     /// Backends; one that isn't here is unknown.
     pub backends: RefCell<HashMap<String, Backend>>,
+    /// Shields by their codes.
+    pub shields: RefCell<HashMap<String, Shield>>,
     /// How long a backend takes.
     pub backend_takes: Cell<Duration>,
     /// What is wrong with backends' bodies.
@@ -270,6 +272,11 @@ impl Platform for Memory {
             };
             Response { status, headers, body }.final_one()
         })
+    }
+
+    fn shield(&self, code: &str) -> Option<Shield> {
+        self.count("shield");
+        self.shields.borrow().get(code).cloned()
     }
 
     fn respond(&self, response: Response<MemoryBody>) {

@@ -111,6 +111,8 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             cache_key: exchange.and_then(fetch::key_hex),
             backend: exchange.map(|exchange| exchange.backend.as_str()),
             backend_path: asked.as_deref().map(super::bounded),
+            shield: answered.shield.as_deref(),
+            pass: 1,
             fallback: answered.fallback.as_ref().map(|reason| reason.code()),
             session: session.map(|session| session.state.as_str()),
             session_age: session.and_then(|session| session.age),

@@ -9,7 +9,7 @@ use super::{ask_for_hints, conditional, error_page, finish_head};
 use crate::admit::{Arrival, RequestHead, microseconds};
 use crate::code::Code;
 use crate::decide::Considered;
-use crate::fetch::{self, FallbackReason, Fetched};
+use crate::fetch::{self, Asking, FallbackReason, Fetched};
 use crate::plan::fallback::FallbackPlan;
 use crate::plan::variant::Variant;
 use crate::plan::{Action, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, Terms};
@@ -36,6 +36,8 @@ pub struct Answered {
     pub fallback: Option<FallbackReason>,
     /// Why the visitor didn't get the answer as it was decided, if so.
     pub not_shown: Option<String>,
+    /// The shield that answered, by its code.
+    pub shield: Option<String>,
     /// From the first request to a backend to the head of its answer.
     pub origin: Option<Duration>,
     /// From the request to the answer's head.
@@ -110,6 +112,7 @@ impl<P: Platform> Responding<'_, P> {
             variant: Some(variant),
             fallback: None,
             not_shown: None,
+            shield: None,
             origin: None,
             head_after,
             codes,
@@ -126,7 +129,9 @@ impl<P: Platform> Responding<'_, P> {
             fallback.exchange(self.head, rules, considered.context.as_ref()?)
         };
         let decode = body_plan.is_some();
-        let mut fetched = fetch::fetch(self.platform, primary, fallback, &written_out, body, decode);
+        let (head, arrival, passing) = (self.head, self.arrival, &self.terms.passing);
+        let asking = Asking { head, arrival, passing, written_out: &written_out };
+        let mut fetched = fetch::fetch(self.platform, asking, primary, fallback, body, decode);
         let mut whole = None;
         if let (Ok(response), None, Some(body_plan)) = (&mut fetched.response, &fetched.reason, body_plan.as_ref())
             && let Some(read) = self.read_whole(response, body_plan)
@@ -136,12 +141,13 @@ impl<P: Platform> Responding<'_, P> {
                 Ok(read) => whole = Some(read),
                 Err(fault) => {
                     codes.push(fault.code());
-                    fetched = fetched.fall_back(self.platform, FallbackReason::Body, &written_out);
+                    fetched = fetched.fall_back(self.platform, asking, FallbackReason::Body);
                 }
             }
         }
         codes.extend(fetched.reason.map(FallbackReason::code_of));
-        let Fetched { response, exchange, reason, first_byte, .. } = fetched;
+        let Fetched { response, exchange, reason, first_byte, shield, codes: of_shields, .. } = fetched;
+        codes.extend(of_shields);
         let mut not_shown = reason.map(FallbackReason::code);
         let mut response = match response {
             Ok(response) => response,
@@ -187,6 +193,7 @@ impl<P: Platform> Responding<'_, P> {
             variant: None,
             fallback: reason,
             not_shown,
+            shield,
             origin: Some(first_byte),
             head_after,
             codes,
@@ -222,7 +229,7 @@ impl<P: Platform> Responding<'_, P> {
             (mode, fault) = body::treat(plan, &head.method, &head.headers, response);
         } else if self.terms.privacy != Privacy::Transparent
             && response.headers.contains_key(header::ETAG)
-            && let Some(version) = exchange.version(head)
+            && let Some(version) = exchange.version()
         {
             fit_version(&mut response.headers, &version);
         }

@@ -16,7 +16,7 @@ use super::canary::Share;
 use super::dictionary::{MAX_LOOKUPS, ReadError};
 use super::fault::Fault;
 use super::payload::Payloads;
-use super::pointer::{Pointer, is_revision_name};
+use super::pointer::{Pointer, RuleStore, is_revision_name};
 use super::revision::Revision;
 use super::set::RuleSet;
 use super::settings::Settings;
@@ -64,6 +64,8 @@ pub struct RuleCache {
     revisions: BTreeMap<String, Revision>,
     last: Option<Rc<RuleSet>>,
     payloads: Payloads,
+    /// The entry `settings` alone, with the moment at which it was read: for a kill switch over entries at bare names.
+    off: Option<(Duration, Option<String>, Rc<Settings>)>,
 }
 
 impl RuleCache {
@@ -89,6 +91,34 @@ impl RuleCache {
         };
         pass.notes.lookups = MAX_LOOKUPS - pass.reader.left;
         (rules, pass.notes)
+    }
+
+    /// The settings of the rules that don't serve, where they can be read: the kill switch stops what is personalized, and not how
+    /// backends are asked. Defaults where nothing can be read, and for a revision in the KV store that hasn't served here. Nothing is named.
+    pub fn settings_unserved(&mut self, stores: &mut dyn RuleStores, uptime: Duration) -> Rc<Settings> {
+        let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
+        let pointer = self.pointer.clone().unwrap_or_default();
+        let settings = match pointer.revision.as_deref() {
+            None => self.bare_settings(&mut pass),
+            Some(name) if pointer.store == RuleStore::Config => self.known(name).settings(&pointer, &mut pass),
+            Some(name) => self.known(name).kept_settings(),
+        };
+        settings.unwrap_or_default()
+    }
+
+    fn bare_settings(&mut self, pass: &mut Pass<'_>) -> Option<Rc<Settings>> {
+        let is_due =
+            |(read_at, ..): &(Duration, _, _)| pass.uptime.saturating_sub(*read_at) >= super::revision::RECHECK;
+        if self.off.as_ref().is_none_or(is_due)
+            && let Ok(text) = pass.reader.entry("settings")
+        {
+            let same = self.off.take().filter(|(_, known, _)| *known == text).map(|(.., settings)| settings);
+            let read =
+                || Rc::new(text.as_deref().map(|text| Settings::read(text, &mut Vec::new())).unwrap_or_default());
+            let settings = same.unwrap_or_else(read);
+            self.off = Some((pass.uptime, text, settings));
+        }
+        self.off.as_ref().map(|(.., settings)| Rc::clone(settings))
     }
 
     /// The rules of one revision, whatever the pointer says of it; `None` where it can't serve (yet). A revision that the pointer doesn't

@@ -141,6 +141,12 @@ impl Pointer {
             }
         }
         if !read.enabled {
+            // Which rules don't serve: their settings say how backends are asked. Nothing else counts, and nothing is complained of.
+            let name = fields.get("revision").and_then(Value::as_str).filter(|name| is_revision_name(name));
+            read.revision = name.map(str::to_owned);
+            let store = fields.get("store").and_then(|store| serde_json::from_value(store.clone()).ok());
+            read.store = store.unwrap_or_default();
+            read.manifest = fields.get("manifest") == Some(&Value::Bool(true));
             return Some(read);
         }
         let mut revision = |key: &str| {

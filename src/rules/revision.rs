@@ -201,6 +201,14 @@ impl Revision {
         Some(settings)
     }
 
+    /// Its settings, where all of it has been seen.
+    pub(super) fn kept_settings(&self) -> Option<Rc<Settings>> {
+        match &self.state {
+            State::Kept(set) => Some(Rc::clone(&set.settings)),
+            _ => None,
+        }
+    }
+
     fn read_settings(&mut self, pointer: &Pointer, pass: &mut Pass<'_>) -> Result<Option<Rc<Settings>>, Missed> {
         const SETTINGS: &str = "settings";
         let name = self.name.clone();

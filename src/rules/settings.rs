@@ -1,18 +1,24 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
 pub mod attributes;
+pub mod backends;
 pub mod consent;
+pub mod front;
 pub mod identity;
 pub mod replication;
 pub mod session;
 pub mod sticky;
 pub mod visitor;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
+use backends::BackendSettings;
 use consent::ConsentSettings;
+use front::FrontSettings;
 use identity::IdentitySettings;
 use replication::ReplicationSettings;
 use session::SessionSettings;
@@ -143,6 +149,10 @@ pub struct Settings {
     pub attributes: Map<String, Value>,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
+    /// The hop in front: whose word for the visitor's address counts; `{}` is enough. Nobody's without it.
+    pub front: Option<FrontSettings>,
+    /// How backends want to be asked, by their names.
+    pub backends: BTreeMap<String, BackendSettings>,
 }
 
 impl Settings {
@@ -206,15 +216,29 @@ impl Settings {
             );
             faults.push(Fault::new("settings", "/sticky/cookie", message));
         }
+        FrontSettings::within_bounds(&mut self.front, faults);
+        BackendSettings::within_bounds(&mut self.backends, faults);
         self
+    }
+
+    /// The code of the shield in front of a backend.
+    #[must_use]
+    pub fn shield_of(&self, backend: &str) -> Option<&str> {
+        self.backends.get(backend)?.shield.as_deref()
+    }
+
+    /// The host that a backend wants to be asked by; `None`: the one that the visitor asked for.
+    #[must_use]
+    pub fn host_of(&self, backend: &str) -> Option<&str> {
+        self.backends.get(backend)?.host.as_deref()
     }
 }
 
 /// Members of a wrong type that get another value than the default: who may be known, and who may see what isn't theirs.
 const STRICT: [(&str, &str); 3] =
     [("/preview", r#""off""#), ("/identity", r#"{"header":false}"#), ("/identity/header", "false")];
-/// Members that are left out as a whole: half a check of a token is none, and half a place names nothing.
-const WHOLE: [&str; 2] = ["/identity/jwt", "/growthbook"];
+/// Members that are left out as a whole: half a check of a token or of a hop is none, and half a place names nothing.
+const WHOLE: [&str; 3] = ["/identity/jwt", "/growthbook", "/front"];
 
 /// Takes out what holds the fault at `pointer`: the innermost member of an object, or the strict value in its place. Whether there was
 /// one.
@@ -355,6 +379,53 @@ mod tests {
         assert_eq!(named, ["/visitor/cookie", "/sticky/cookie"]);
         assert!(settings.visitor.unusable && settings.sticky.is_none());
         assert!(read(r#"{"sticky":{}}"#).0.sticky.is_some() && read("{}").0.sticky.is_none());
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_named_and_the_visitors_own_is_sent() {
+        let (settings, named) = read(
+            r#"{"backends":{"a":{"host":"Shop.Internal:8443"},"b":{"host":"https://shop.internal/"},"c":{"host":7,"hosts":1},"d":"x","e/f":{"host":""}}}"#,
+        );
+        assert_eq!(settings.host_of("a"), Some("shop.internal:8443"));
+        assert!(["b", "c", "d", "e/f", "g"].iter().all(|name| settings.host_of(name).is_none()));
+        let mut named = named;
+        named.sort();
+        assert_eq!(
+            named,
+            ["/backends/b/host", "/backends/c/host", "/backends/c/hosts", "/backends/d", "/backends/e~1f/host"]
+        );
+    }
+
+    #[test]
+    fn a_shields_code_that_is_none_is_named_and_the_backend_is_asked_directly() {
+        let (settings, named) = read(
+            r#"{"backends":{"a":{"shield":"iad-va-us"},"b":{"shield":"IAD"},"c":{"shield":"a--b","host":"c.internal"},"d":{"shield":["x"]}}}"#,
+        );
+        assert_eq!(settings.shield_of("a"), Some("iad-va-us"));
+        assert!(["b", "c", "d", "e"].iter().all(|name| settings.shield_of(name).is_none()));
+        assert_eq!(settings.host_of("c"), Some("c.internal"));
+        assert_eq!(named, ["/backends/d/shield", "/backends/b/shield", "/backends/c/shield"]);
+    }
+
+    #[test]
+    fn a_front_that_cannot_be_read_is_nobodys() {
+        for (front, pointer) in [
+            ("true", "/front"),
+            (r#"{"header":7}"#, "/front/header"),
+            (r#"{"header":"X-Front"}"#, "/front/header"),
+            (r#"{"header":"Edge Front"}"#, "/front/header"),
+            (r#"{"header":"Edge-"}"#, "/front/header"),
+            (r#"{"header":"Edge_Front"}"#, "/front/header"),
+            (r#"{"header":"Edge-Pass"}"#, "/front/header"),
+            (r#"{"header":""}"#, "/front/header"),
+        ] {
+            let (settings, named) = read(&format!(r#"{{"front":{front},"languages":["de"]}}"#));
+            assert_eq!(named, [pointer], "{front}");
+            assert_eq!((settings.front, settings.languages.len()), (None, 1), "{front}");
+        }
+        assert_eq!(read(r#"{"front":{}}"#).0.front.unwrap().header, "edge-front");
+        assert_eq!(read(r#"{"front":{"header":"EDGE-Door"}}"#).0.front.unwrap().header, "edge-door");
+        assert!(read("{}").0.front.is_none());
     }
 
     #[test]

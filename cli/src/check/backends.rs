@@ -10,6 +10,7 @@ use serde_json::Value;
 use toml::Table;
 
 use super::Checked;
+use super::compile::escape;
 
 impl Checked<'_> {
     /// Names backends that `fastly.toml` doesn't have. Without a manifest nothing can be said.
@@ -36,6 +37,11 @@ impl Checked<'_> {
         if let Some(name) = sessions.filter(|name| !known.contains(*name)) {
             let message = format!("expected a backend of {} ({listed}), but found '{name}'", file.display());
             self.fault("settings", "/session/backend", message);
+        }
+        let named = self.json("settings").and_then(|json| json.get("backends")?.as_object());
+        for name in named.into_iter().flat_map(|backends| backends.keys()).filter(|name| !known.contains(*name)) {
+            let message = format!("expected a backend of {} ({listed}), but found '{name}'", file.display());
+            self.fault("settings", format!("/backends/{}", escape(name)), message);
         }
         Ok(())
     }

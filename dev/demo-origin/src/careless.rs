@@ -11,7 +11,7 @@ use crate::answer::Answer;
 /// What it says of every answer.
 const DIRECTIVES: &str = "public, max-age=300, s-maxage=600";
 /// Headers that differ from request to request, and those of the connection: the rest is what a visitor is known by.
-const PASSING: [&str; 11] = [
+const PASSING: [&str; 12] = [
     "accept-encoding",
     "traceparent",
     "tracestate",
@@ -22,6 +22,7 @@ const PASSING: [&str; 11] = [
     "content-length",
     "connection",
     "x-forwarded-for",
+    "forwarded",
     // The local server's own: it differs where only what is passed over here does.
     "fastly-xqd-cache-key",
 ];

@@ -127,3 +127,26 @@ fn a_declaration_that_does_nothing_is_named() {
     let warnings: Vec<_> = findings(&all).into_iter().filter(|(level, _)| *level == Level::Warning).collect();
     assert_eq!(warnings.len(), 5, "{warnings:#?}");
 }
+
+#[test]
+fn how_backends_are_asked_is_checked() {
+    for (settings, expected) in [
+        (
+            r#"{"front":{"header":"X-Front"}}"#,
+            "/front/header: expected a header's name that begins with Edge-, such as 'Edge-Front', but found 'X-Front'",
+        ),
+        (r#"{"front":true}"#, "/front: expected"),
+        (r#"{"front":{"secret":"x"}}"#, "/front/secret: expected a known key"),
+        (r#"{"backends":{"origin":{"host":"https://a"}}}"#, "/backends/origin/host: expected a host such as"),
+        (
+            r#"{"backends":{"origin":{"shield":"IAD"}}}"#,
+            "/backends/origin/shield: expected a shield's code such as 'iad-va-us', but found 'IAD'",
+        ),
+        (r#"{"backends":{"origin":{"sheild":"iad-va-us"}}}"#, "is it 'shield'?"),
+        (r#"{"backends":{"orgin":{}}}"#, "/backends/orgin: expected a backend of"),
+    ] {
+        found(Level::Fault, &[("settings", settings)], expected);
+    }
+    let right = r#"{"front":{},"backends":{"origin":{"host":"shop.internal:8443","shield":"iad-va-us"}}}"#;
+    assert!(findings(&[("settings", right)]).is_empty(), "{:#?}", findings(&[("settings", right)]));
+}
