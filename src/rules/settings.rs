@@ -1,6 +1,7 @@
 //! The dictionary `settings`: each with a safe default, so that an absent one serves a site correctly.
 
 pub mod attributes;
+pub mod bots;
 pub mod consent;
 pub mod identity;
 pub mod replication;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
+use bots::BotSettings;
 use consent::ConsentSettings;
 use identity::IdentitySettings;
 use replication::ReplicationSettings;
@@ -124,6 +126,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// How consent is learnt.
     pub consent: ConsentSettings,
+    /// Who is a bot beside those that are known, and who is none.
+    pub bots: BotSettings,
     /// The cookie of a visitor who isn't logged in.
     pub visitor: VisitorSettings,
     /// Remembers the variations that a visitor was given, in a cookie; `{}` is enough. Off without it.
@@ -164,6 +168,7 @@ impl Settings {
             }
         };
         let consent = fields.remove("consent").map(|consent| ConsentSettings::read(consent, faults));
+        let bots = fields.remove("bots").map(|bots| BotSettings::read(bots, faults)).unwrap_or_default();
         // Each round leaves one member out, or makes one strict, so the loop ends when the members do.
         loop {
             match fault::read::<Self>(&Value::Object(fields.clone()).to_string()) {
@@ -172,7 +177,7 @@ impl Settings {
                         Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
                     }));
                     let consent = consent.unwrap_or_default();
-                    return Self { consent, ..settings }.within_bounds(faults);
+                    return Self { consent, bots, ..settings }.within_bounds(faults);
                 }
                 Err((pointer, message)) => {
                     let left_out = leave_out(&mut fields, &pointer);

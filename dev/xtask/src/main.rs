@@ -1,6 +1,7 @@
 //! `cargo xtask`: serves, tests, fuzzes and measures the service. Each command does its own set-up.
 
 mod bench;
+mod bots;
 mod command;
 mod fastly_cli;
 mod fuzz;
@@ -28,6 +29,7 @@ enum Task {
     Test(test::Options),
     Bench(bench::Options),
     Fuzz(fuzz::Options),
+    Bots(bots::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
     /// Take the README's pictures of the demo shop anew. Needs Chromium.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bots(options) => bots::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS

@@ -40,6 +40,8 @@ enum Step {
     Docs,
     /// clippy of the native bench, a workspace of its own
     NativeBench,
+    /// how many real crawlers are known, and real browsers mistaken
+    Bots,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -55,6 +57,7 @@ impl Step {
             Self::E2e => "end-to-end tests",
             Self::Docs => "documentation",
             Self::NativeBench => "native bench's clippy",
+            Self::Bots => "crawlers, browsers",
             Self::FastlyCli => "Fastly's CLI",
         }
     }
