@@ -127,7 +127,8 @@ impl Context {
         let geo = source.geo(head.address);
         let device = needs.device.then(|| {
             let agent = head.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-            device::detect(&head.headers, agent.and_then(|agent| source.device(agent)).as_ref())
+            let record = agent.and_then(|agent| source.device(agent));
+            device::detect(&head.headers, record.as_ref(), &settings.bots)
         });
         let mut context = Self {
             now,

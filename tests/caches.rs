@@ -185,7 +185,7 @@ fn logs_carry_no_personal_data() {
     let host = shop(echo);
     let request = visit(PARIS, "/search/x?email=canary-query")
         .with("Cookie", "sid=canary-cookie")
-        .with("User-Agent", "canary-agent");
+        .with("User-Agent", "Mozilla/5.0 (canary-client) Firefox/145.0");
     let answer = request.with("X-User-ID", "canary-user").with("Authorization", "Bearer canary-token").send(&host);
     assert_eq!(answer.status, 200);
     let lines = host.lines.borrow();

@@ -26,7 +26,7 @@ const CANARIES: [(&str, &str); 18] = [
     ("visitor id", VISITOR),
     ("cookie", "canary-cookie-2"),
     ("query", "canary-query-3"),
-    ("User-Agent", "canary-agent-4"),
+    ("User-Agent", "canary-client-4"),
     ("Referer", "canary-referer-5"),
     ("Authorization", "canary-bearer-6"),
     ("address", "203.0.113.77"),
@@ -109,7 +109,7 @@ fn shop(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
 /// Somebody with everything that a client can say of itself.
 fn somebody(request: Visit) -> Visit {
     request
-        .with("user-agent", "Mozilla/5.0 (canary-agent-4; Linux x86_64) Gecko/20100101 Firefox/140.0")
+        .with("user-agent", "Mozilla/5.0 (canary-client-4; Linux x86_64) Gecko/20100101 Firefox/140.0")
         .with("cookie", format!("theme=canary-cookie-2; ep_vid={VISITOR}; lang=canary-cookie-2"))
         .with("referer", "https://shop.example/canary-referer-5")
         .with("authorization", "Bearer canary-bearer-6")
@@ -334,7 +334,7 @@ fn what_is_searched_for_would_be_found() {
     known("/by-path?q=canary-query-3").send(&host);
     known("/lists?q=canary-query-3").send(&host);
     let asked = format!("{:?}", host.asked.borrow());
-    for canary in [USER, "canary-session-7", "canary-query-3", "canary-cookie-2", "canary-agent-4", "203.0.113.77"] {
+    for canary in [USER, "canary-session-7", "canary-query-3", "canary-cookie-2", "canary-client-4", "203.0.113.77"] {
         assert!(asked.contains(canary), "{canary}");
     }
     assert!(!asked.contains("198.51.100.99"), "a client's own X-Forwarded-For goes nowhere");

@@ -188,7 +188,7 @@ fn the_record_of_the_guide_is_one_that_explain_takes() {
         "--country",
         "US",
         "--header",
-        "User-Agent: Mozilla/5.0",
+        "User-Agent: Mozilla/5.0 Firefox/145.0",
         "--cookie",
         "ep_vid=00000000000000000000000000000001",
         "--session",

@@ -445,7 +445,7 @@ fn a_session_decides_what_is_explained_with_it() {
         "--country",
         "US",
         "--header",
-        "User-Agent: Mozilla/5.0",
+        "User-Agent: Mozilla/5.0 Firefox/145.0",
     ];
     let without = shop.well(&person);
     assert!(without.contains("Route: plain") && without.contains("session: not asked"), "{without}");

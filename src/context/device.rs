@@ -4,8 +4,10 @@ use http::{HeaderMap, HeaderName, header};
 
 pub use crate::attributes::DeviceClass;
 use crate::platform::Device;
+use crate::rules::settings::bots::BotSettings;
 use crate::wire::hints;
 
+mod bots;
 mod user_agent;
 
 use user_agent::Agent;
@@ -23,21 +25,34 @@ pub struct DeviceFacts {
 
 /// Gathers the facts about a device.
 ///
-/// A bot is one whoever says so; for the rest the platform's record outranks hints, and hints the User-Agent.
-pub fn detect(headers: &HeaderMap, record: Option<&Device>) -> DeviceFacts {
-    let agent = headers
-        .get(header::USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-        .unwrap_or_default();
-    let agent = Agent::read(&agent);
+/// Who is a bot is asked first, as [`is_bot`] has it, but after the platform's record; for the rest the record outranks hints, and hints the
+/// User-Agent.
+pub fn detect(headers: &HeaderMap, record: Option<&Device>, bots: &BotSettings) -> DeviceFacts {
+    let text = headers.get(header::USER_AGENT).map(|value| lower(value.as_bytes())).unwrap_or_default();
+    let agent = Agent::read(&text);
     let (browser, os) = (browser(headers, record, agent), os(headers, record, agent));
-    DeviceFacts { class: class(headers, record, agent, os), browser, os }
+    let said = record.is_some_and(|record| record.is_bot == Some(true));
+    let bot = if said { !bots.excepts(&text) } else { is_lower_bot(&text, bots) };
+    let class = if bot { DeviceClass::Bot } else { class(headers, record, agent, os) };
+    DeviceFacts { class, browser, os }
+}
+
+/// Whether a `User-Agent` is a bot's: a crawler's, a link preview's, a monitor's, a program's. An empty one is, for a browser always names
+/// itself. `bots` adds some, and excepts some from all that says so.
+#[must_use]
+pub fn is_bot(agent: &str, bots: &BotSettings) -> bool {
+    is_lower_bot(&lower(agent.as_bytes()), bots)
+}
+
+fn is_lower_bot(agent: &str, bots: &BotSettings) -> bool {
+    agent.is_empty() || (!bots.excepts(agent) && (bots.adds(agent) || bots::is_bot(agent)))
+}
+
+fn lower(agent: &[u8]) -> String {
+    String::from_utf8_lossy(agent).to_ascii_lowercase()
 }
 
 fn class(headers: &HeaderMap, record: Option<&Device>, agent: Agent, os: &str) -> DeviceClass {
-    if record.is_some_and(|record| record.is_bot == Some(true)) || agent.is_bot() {
-        return DeviceClass::Bot;
-    }
     record
         .and_then(recorded)
         .or_else(|| match hints::boolean(headers, const { HeaderName::from_static("sec-ch-ua-mobile") }) {

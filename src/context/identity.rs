@@ -6,6 +6,7 @@ mod header;
 mod jws;
 mod jwt;
 mod keys;
+mod rsa;
 
 use http::{HeaderMap, header as names};
 use serde_json::{Map, Value};

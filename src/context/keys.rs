@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::identity::IdentityKeys;
+use super::identity::{IdentityKeys, KeyFault};
 use super::preview;
 use crate::code::Code;
 use crate::mac::{self, MacKey, Passwords};
 use crate::platform::Platform;
+use crate::rules::Fault;
 
 /// How long a secret is kept by a sandbox.
 const RECHECK: Duration = Duration::from_secs(60);
@@ -21,6 +22,10 @@ pub struct Keys {
     front: Slot<Passwords>,
     shield: Slot<Vec<MacKey>>,
     failed: bool,
+    /// Keys of `identity` that were left out when it was read last.
+    left_out: Vec<KeyFault>,
+    /// Whether a log line has to name them.
+    to_name: bool,
 }
 
 impl std::fmt::Debug for Keys {
@@ -32,7 +37,15 @@ impl std::fmt::Debug for Keys {
 impl Keys {
     /// The keys that prove a user; none where there is no secret. Where the store can't answer, those of before.
     pub fn identity<P: Platform>(&mut self, platform: &P) -> Rc<IdentityKeys> {
-        self.identity.get(platform, "identity", |secret| IdentityKeys::parse(secret).0, &mut self.failed)
+        let (left_out, to_name) = (&mut self.left_out, &mut self.to_name);
+        let parse = |secret: &[u8]| {
+            let (keys, faults) = IdentityKeys::parse(secret);
+            // The same secret is read every minute: its faults are news once.
+            *to_name |= faults != *left_out;
+            *left_out = faults;
+            keys
+        };
+        self.identity.get(platform, "identity", parse, &mut self.failed)
     }
 
     /// The keys that sign previews; none where there is no secret. Where the store can't answer, those of before.
@@ -49,6 +62,12 @@ impl Keys {
     /// those of before.
     pub fn shield<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
         self.shield.get(platform, "shield", mac::keys, &mut self.failed)
+    }
+
+    /// The keys of `identity` that were left out, once for each sandbox and change: for the log of the request that read them.
+    pub fn take_faults(&mut self) -> Vec<Fault> {
+        let named = std::mem::take(&mut self.to_name);
+        self.left_out.iter().filter(|_| named).map(KeyFault::to_fault).collect()
     }
 
     /// [`Code::SecretStore`] where the store failed since this was asked last: for the log of the request that met the failure.

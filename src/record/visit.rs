@@ -59,6 +59,7 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
         if considered.decision.exposures.is_empty() { None } else { visit.keys.identity(platform).log_key().cloned() };
     let mut codes = codes_of(context, answered, visit.preview, &notes);
     codes.extend(visit.keys.take_code());
+    notes.faults.extend(visit.keys.take_faults());
     if !considered.decision.exposures.is_empty() && log_key.is_none() {
         // Ids go into logs as pseudonyms, or not at all.
         codes.push(Code::ExposureNoKey);

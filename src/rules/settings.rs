@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod backends;
+pub mod bots;
 pub mod consent;
 pub mod front;
 pub mod identity;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
 use backends::BackendSettings;
+use bots::BotSettings;
 use consent::ConsentSettings;
 use front::FrontSettings;
 use identity::IdentitySettings;
@@ -130,6 +132,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// How consent is learnt.
     pub consent: ConsentSettings,
+    /// Who is a bot beside those that are known, and who is none.
+    pub bots: BotSettings,
     /// The cookie of a visitor who isn't logged in.
     pub visitor: VisitorSettings,
     /// Remembers the variations that a visitor was given, in a cookie; `{}` is enough. Off without it.
@@ -174,6 +178,7 @@ impl Settings {
             }
         };
         let consent = fields.remove("consent").map(|consent| ConsentSettings::read(consent, faults));
+        let bots = fields.remove("bots").map(|bots| BotSettings::read(bots, faults)).unwrap_or_default();
         // Each round leaves one member out, or makes one strict, so the loop ends when the members do.
         loop {
             match fault::read::<Self>(&Value::Object(fields.clone()).to_string()) {
@@ -182,7 +187,7 @@ impl Settings {
                         Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
                     }));
                     let consent = consent.unwrap_or_default();
-                    return Self { consent, ..settings }.within_bounds(faults);
+                    return Self { consent, bots, ..settings }.within_bounds(faults);
                 }
                 Err((pointer, message)) => {
                     let left_out = leave_out(&mut fields, &pointer);

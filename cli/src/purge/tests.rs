@@ -130,7 +130,7 @@ fn every_key_of_a_stored_answer_is_one_that_purge_names() {
     nameable.extend(names.variant("language", "fr").unwrap());
     let mut met = BTreeSet::new();
     for (country, continent) in [("JP", "AS"), ("FR", "EU"), ("US", "NA")] {
-        for agent in ["Mozilla/5.0", "curl/8", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile Safari"] {
+        for agent in ["Mozilla/5.0 Firefox/145.0", "curl/8", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile Safari"] {
             met.extend((0..40).flat_map(|user: u128| rules.stored(country, continent, agent, user << 64 | 7)));
         }
     }

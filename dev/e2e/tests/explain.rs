@@ -29,7 +29,7 @@ const OWN: [&str; 6] =
     ["x-request-id", "traceparent", "host", "content-length", "transfer-encoding", "fastly-xqd-cache-key"];
 const HOSTS: [&str; 3] = ["shop.example", "SHOP.example:8080", "de.shop.example"];
 /// The platform's device detection knows this one, and nothing of the others.
-const KNOWN_AGENT: &str = "Mystery/1.0";
+const KNOWN_AGENT: &str = "Mozilla/5.0 (Mystery 1) Gecko/1";
 const PATHS: [&str; 22] = [
     "/p/42",
     "/p/a%2Fb",

@@ -10,7 +10,7 @@ use edge_personalizer::context::identity::{UserId, sign};
 use edge_personalizer::mac::MacKey;
 use serde_json::{Value, json};
 
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0; canary-agent) Gecko/20100101 Firefox/145.0";
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0; canary-client) Gecko/20100101 Firefox/145.0";
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 const LOCAL_SECRET: &[u8] = b"local-identity-key-of-32-bytes-or-more";
 const ADMIN: &str = "local-admin-token-for-explain";

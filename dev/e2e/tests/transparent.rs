@@ -121,7 +121,7 @@ fn switched_off_the_edge_changes_nothing() {
             let asked = request
                 .clone()
                 .header("Cookie", cookie)
-                .header("User-Agent", "Mozilla/5.0")
+                .header("User-Agent", "Mozilla/5.0 Firefox/145.0")
                 .header("X-Geo-Region", "APAC");
             let through = told(&edge.visitor(visitor).transparent().send(&asked));
             if through != own {

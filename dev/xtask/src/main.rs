@@ -1,6 +1,7 @@
 //! `cargo xtask`: serves, tests, fuzzes and measures the service. Each command does its own set-up.
 
 mod bench;
+mod bots;
 mod command;
 mod fastly_cli;
 mod fuzz;
@@ -32,6 +33,7 @@ enum Task {
     Bench(bench::Options),
     Fuzz(fuzz::Options),
     Leak(leak::Options),
+    Bots(bots::Options),
     /// Put the rules of rules/ where the local server reads them, for `fastly compute serve`.
     Rules,
     /// Take the README's pictures of the demo shop anew. Needs Chromium.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Leak(options) => leak::run(&options),
+        Task::Bots(options) => bots::run(&options),
         Task::Rules => serve::write_rules().map(|store| {
             println!("The rules are in {}", store.display());
             ExitCode::SUCCESS

@@ -42,6 +42,8 @@ enum Step {
     NativeBench,
     /// actionlint on GitHub's workflows
     Workflows,
+    /// how many real crawlers are known, and real browsers mistaken
+    Bots,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -58,6 +60,7 @@ impl Step {
             Self::Docs => "documentation",
             Self::NativeBench => "native bench's clippy",
             Self::Workflows => "workflows",
+            Self::Bots => "crawlers, browsers",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

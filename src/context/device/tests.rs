@@ -10,7 +10,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn from_agent(agent: &str) -> (&'static str, &'static str, &'static str) {
-    let facts = detect(&headers(&[("user-agent", agent)]), None);
+    let facts = detect(&headers(&[("user-agent", agent)]), None, &BotSettings::default());
     (facts.class.as_str(), facts.browser, facts.os)
 }
 
@@ -77,10 +77,63 @@ fn user_agents_are_told_apart() {
         ),
         ("Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko", ("desktop", "ie", "windows")),
         ("", ("bot", "other", "other")),
-        ("something new", ("desktop", "other", "other")),
+        ("something new", ("bot", "other", "other")),
+        ("Mozilla/5.0 (Something New) AppleWebKit/537.36", ("desktop", "other", "other")),
     ];
     for (agent, expected) in cases {
         assert_eq!(from_agent(agent), expected, "{agent}");
+    }
+}
+
+#[test]
+fn crawlers_and_programs_are_bots_and_browsers_that_look_alike_are_not() {
+    for bot in [
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_10_1) AppleWebKit/600.2.5 (KHTML, like Gecko) Version/8.0.2 Safari/600.2.5 (Applebot/0.1)",
+        "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; ClaudeBot/1.0; +claudebot@anthropic.com)",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/124.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (compatible; Yahoo! Slurp; http://help.yahoo.com/help/us/ysearch/slurp)",
+        "okhttp/4.12.0",
+        "python-requests/2.32.0",
+        "Mozilla/5.0",
+        "ShopApp/5.1",
+        "",
+    ] {
+        assert!(is_bot(bot, &BotSettings::default()), "{bot}");
+    }
+    for browser in [
+        "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) AppleWebKit/537.36 Chrome/124.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0 Mobile Safari/537.36 GoogleApp/15",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ] {
+        assert!(!is_bot(browser, &BotSettings::default()), "{browser}");
+    }
+}
+
+#[test]
+fn a_site_adds_bots_and_excepts_its_own_app_whatever_the_platform_says() {
+    let mut faults = Vec::new();
+    let own = serde_json::json!({ "add": ["LoadTest"], "except": ["OkHttp"] });
+    let own = BotSettings::read(own, &mut faults);
+    let class = |agent: &str, is_bot| {
+        let record = Device { is_bot, ..Device::default() };
+        detect(&headers(&[("user-agent", agent)]), Some(&record), &own).class
+    };
+    let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    assert_eq!(class("okhttp/4.12.0", None), DeviceClass::Desktop);
+    assert_eq!(class("okhttp/4.12.0", Some(true)), DeviceClass::Desktop, "an exception is one from the platform too");
+    assert_eq!(class(&format!("{firefox} loadtest"), Some(false)), DeviceClass::Bot);
+    assert_eq!(class(firefox, Some(true)), DeviceClass::Bot, "what the platform knows counts");
+    assert_eq!(class("curl/8.5.0", Some(false)), DeviceClass::Bot, "and what it doesn't know is asked for here");
+    assert_eq!(class(firefox, None), DeviceClass::Desktop);
+}
+
+#[test]
+fn no_user_agent_costs_more_than_its_share() {
+    for agent in
+        ["a/1.".repeat(2000), "bot ".repeat(2000), "1.1".repeat(5000), "@a".repeat(5000), "\u{e9}".repeat(4000)]
+    {
+        // What counts is that this ends: whether it is a bot's is no matter.
+        let _ = is_bot(&agent, &BotSettings::default());
     }
 }
 
@@ -95,7 +148,7 @@ fn hints_outrank_the_user_agent() {
                 "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/124.0.0.0 Safari/537.36",
             ),
         );
-        detect(&headers, None)
+        detect(&headers, None, &BotSettings::default())
     };
     assert_eq!(from_agent(chrome).0, "tablet");
     assert_eq!(with(&[("sec-ch-ua-mobile", "?1")]).class, DeviceClass::Mobile);
@@ -121,14 +174,14 @@ fn the_platforms_record_outranks_both() {
         ..Device::default()
     };
     assert_eq!(
-        detect(&headers, Some(&record)),
+        detect(&headers, Some(&record), &BotSettings::default()),
         DeviceFacts { class: DeviceClass::Tablet, browser: "safari", os: "ios" }
     );
     let bot = Device { is_bot: Some(true), is_desktop: Some(true), ..Device::default() };
-    assert_eq!(detect(&headers, Some(&bot)).class, DeviceClass::Bot);
+    assert_eq!(detect(&headers, Some(&bot), &BotSettings::default()).class, DeviceClass::Bot);
     let empty = Device { is_mobile: Some(false), os: Some("Unheard OS".into()), ..Device::default() };
     assert_eq!(
-        detect(&headers, Some(&empty)),
+        detect(&headers, Some(&empty), &BotSettings::default()),
         DeviceFacts { class: DeviceClass::Desktop, browser: "firefox", os: "linux" }
     );
 }
@@ -150,6 +203,7 @@ fn whatever_a_client_says_the_facts_are_few() {
                 ("sec-ch-ua-platform", "\"x\""),
             ]),
             None,
+            &BotSettings::default(),
         );
         seen.insert((facts.class, facts.browser, facts.os));
     }

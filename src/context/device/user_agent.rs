@@ -4,49 +4,6 @@ use std::sync::LazyLock;
 
 use super::DeviceClass;
 
-/// Tokens of crawlers, link previews, monitors and command-line clients. `bot`, `crawler` and `spider` cover most.
-const BOTS: [&str; 36] = [
-    "bot",
-    "crawl",
-    "spider",
-    "slurp",
-    "bingpreview",
-    "facebookexternalhit",
-    "meta-externalagent",
-    "mediapartners-google",
-    "google-inspectiontool",
-    "googleother",
-    "google-read-aloud",
-    "storebot",
-    "apis-google",
-    "feedfetcher",
-    "lighthouse",
-    "pagespeed",
-    "headlesschrome",
-    "phantomjs",
-    "pingdom",
-    "uptimerobot",
-    "statuscake",
-    "datadog",
-    "whatsapp/",
-    "embedly",
-    "quora link preview",
-    "ia_archiver",
-    "archive.org",
-    "gptbot",
-    "chatgpt-user",
-    "claude-",
-    "perplexity",
-    "bytespider",
-    "curl/",
-    "wget/",
-    "python-",
-    "go-http-client",
-];
-
-/// Devices and browsers whose name holds a bot's token.
-const NOT_BOTS: [&str; 1] = ["cubot"];
-
 /// Amazon's televisions call themselves `AFT` and a model.
 const TVS: [&str; 13] = [
     "smart-tv",
@@ -126,23 +83,21 @@ const SYSTEM_NAMES: [(&str, &str); 10] = [
 ];
 
 /// The lists in one row, a bit for each token. Here a list begins, there the next.
-const NOT_BOTS_AT: usize = BOTS.len();
-const TVS_AT: usize = NOT_BOTS_AT + NOT_BOTS.len();
-const TABLETS_AT: usize = TVS_AT + TVS.len();
+const TABLETS_AT: usize = TVS.len();
 const PHONES_AT: usize = TABLETS_AT + TABLETS.len();
 const BROWSERS_AT: usize = PHONES_AT + PHONES.len();
 const SYSTEMS_AT: usize = BROWSERS_AT + BROWSERS.len();
 const TOKENS: usize = SYSTEMS_AT + SYSTEMS.len();
-const _: () = assert!(TOKENS <= u128::BITS as usize, "a token without a bit");
+const _: () = assert!(TOKENS <= u64::BITS as usize, "a token without a bit");
 
 /// The row, and by byte the tokens that begin with it.
 struct Index {
     tokens: Vec<&'static str>,
-    beginning: [u128; 256],
+    beginning: [u64; 256],
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let classes = BOTS.iter().chain(&NOT_BOTS).chain(&TVS).chain(&TABLETS).chain(&PHONES).copied();
+    let classes = TVS.iter().chain(&TABLETS).chain(&PHONES).copied();
     let tokens: Vec<_> = classes.chain(BROWSERS.iter().chain(&SYSTEMS).map(|(token, _)| *token)).collect();
     let mut beginning = [0; 256];
     for (bit, token) in tokens.iter().enumerate() {
@@ -157,8 +112,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
 /// What a User-Agent holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agent {
-    found: u128,
-    is_empty: bool,
+    found: u64,
 }
 
 impl Agent {
@@ -178,21 +132,16 @@ impl Agent {
             }
             rest = after;
         }
-        Self { found, is_empty: agent.is_empty() }
+        Self { found }
     }
 
     /// The tokens of one list that were found.
-    fn of(self, at: usize, next: usize) -> u128 {
+    fn of(self, at: usize, next: usize) -> u64 {
         (self.found >> at) & ((1 << (next - at)) - 1)
     }
 
-    pub fn is_bot(self) -> bool {
-        // A browser always names itself.
-        self.is_empty || (self.of(0, NOT_BOTS_AT) != 0 && self.of(NOT_BOTS_AT, TVS_AT) == 0)
-    }
-
     pub fn is_tv(self) -> bool {
-        self.of(TVS_AT, TABLETS_AT) != 0
+        self.of(0, TABLETS_AT) != 0
     }
 
     pub fn class(self) -> DeviceClass {
@@ -221,7 +170,7 @@ impl Agent {
 }
 
 /// The name of the first token that was found.
-fn named(tokens: &[(&str, &'static str)], found: u128) -> &'static str {
+fn named(tokens: &[(&str, &'static str)], found: u64) -> &'static str {
     tokens.get(found.trailing_zeros() as usize).map_or("other", |(_, name)| name)
 }
 

@@ -6,7 +6,8 @@
 //! ```json
 //! { "keys": [ { "kid": "2026-11", "alg": "HS256", "secret": "<base64>" },
 //!             { "kid": "auth", "alg": "ES256", "public": "-----BEGIN PUBLIC KEY-----…" },
-//!             { "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "<base64url>" } ],
+//!             { "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "<base64url>" },
+//!             { "kty": "RSA", "kid": "idp", "n": "<base64url>", "e": "AQAB" } ],
 //!   "log": "<base64>" }
 //! ```
 
@@ -18,11 +19,17 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use p256::ecdsa::signature::Verifier as _;
 use serde_json::{Map, Value};
 
+use super::rsa::RsaKey;
 use crate::mac::MacKey;
+use crate::rules::Fault;
 use crate::rules::settings::identity::Algorithm;
 
-/// Keys that are read; each one may be tried on every request.
-const MOST_KEYS: usize = 8;
+/// Keys that are read: identity providers publish two to ten.
+const MOST_KEYS: usize = 16;
+/// RSA keys that are tried on a token without a `kid`: a forged one costs the vCPU time of each.
+const MOST_RSA_TRIED: usize = 4;
+/// Members of a JWK that only a private key has (RFC 7518, sections 6.2.2 and 6.3.2).
+const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
 /// Bytes of the shortest HS256 key (RFC 7518, section 3.2).
 const SHORTEST_HS256: usize = 32;
 /// DER before the 65 bytes of an uncompressed P-256 point in a `SubjectPublicKeyInfo` (RFC 5480, section 2).
@@ -46,6 +53,7 @@ enum Material {
     },
     P256(Box<p256::ecdsa::VerifyingKey>),
     Ed25519(Box<ed25519_dalek::VerifyingKey>),
+    Rsa(Box<RsaKey>),
 }
 
 /// One key: its kind decides the algorithm, nothing in a token does.
@@ -60,6 +68,7 @@ impl Key {
             Material::Hmac { signs_jwt, .. } => signs_jwt && algorithm == Algorithm::Hs256,
             Material::P256(_) => algorithm == Algorithm::Es256,
             Material::Ed25519(_) => algorithm == Algorithm::EdDsa,
+            Material::Rsa(_) => algorithm == Algorithm::Rs256,
         }
     }
 
@@ -73,6 +82,7 @@ impl Key {
             // Strict: no point of small order, one spelling a signature.
             Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            Material::Rsa(key) => key.verifies(message, signature),
         }
     }
 }
@@ -89,6 +99,13 @@ pub struct KeyFault {
 impl KeyFault {
     fn of_document(reason: &'static str) -> Self {
         Self { index: None, reason }
+    }
+
+    /// The same as a fault for the log `errors`.
+    #[must_use]
+    pub fn to_fault(&self) -> Fault {
+        let pointer = self.index.map(|index| format!("/keys/{index}")).unwrap_or_default();
+        Fault::new("secret identity", pointer, self.reason)
     }
 }
 
@@ -146,12 +163,12 @@ impl IdentityKeys {
             return (Self::default(), vec![KeyFault::of_document(reason)]);
         };
         if entries.len() > MOST_KEYS {
-            faults.push(KeyFault::of_document("expected at most 8 keys, but found more; the first 8 count"));
+            faults.push(KeyFault::of_document("expected at most 16 keys, but found more; the first 16 count"));
         }
         let mut keys = Vec::new();
         for (index, entry) in entries.iter().take(MOST_KEYS).enumerate() {
             match read_key(entry) {
-                Ok(key) => keys.push(key),
+                Ok(key) => keys.extend(key),
                 Err(reason) => faults.push(KeyFault { index: Some(index), reason }),
             }
         }
@@ -165,7 +182,7 @@ impl IdentityKeys {
         let derived = || {
             keys.iter().find_map(|key| match &key.material {
                 Material::Hmac { key, .. } => Some(derived(key)),
-                Material::P256(_) | Material::Ed25519(_) => None,
+                _ => None,
             })
         };
         let log = log.or_else(derived);
@@ -183,15 +200,15 @@ impl IdentityKeys {
     pub(super) fn hmac(&self) -> impl Iterator<Item = &MacKey> {
         self.keys.iter().filter_map(|key| match &key.material {
             Material::Hmac { key, .. } => Some(key),
-            Material::P256(_) | Material::Ed25519(_) => None,
+            _ => None,
         })
     }
 
     /// Keys that may have signed a token: of this algorithm, and with this id if both have one.
     pub(super) fn candidates(&self, algorithm: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(move |key| {
-            key.serves(algorithm) && (kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid)
-        })
+        let most = if algorithm == Algorithm::Rs256 { MOST_RSA_TRIED } else { MOST_KEYS };
+        let may_have = move |key: &&Key| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;
+        self.keys.iter().filter(move |key| key.serves(algorithm)).filter(may_have).take(most)
     }
 }
 
@@ -202,26 +219,54 @@ fn derived(key: &MacKey) -> MacKey {
     MacKey::new(&tag).unwrap_or_else(|| key.clone())
 }
 
-fn read_key(entry: &Value) -> Result<Key, &'static str> {
+/// One key; `None` for one that is published for another purpose than checking signatures.
+fn read_key(entry: &Value) -> Result<Option<Key>, &'static str> {
     let entry = entry.as_object().ok_or("expected an object, but found something else")?;
-    let text = |name: &str| entry.get(name).and_then(Value::as_str);
-    if entry.contains_key("d") {
+    if PRIVATE.iter().any(|name| entry.contains_key(*name)) {
         return Err("expected a public key, but found a private one (`d`); keep that one at home");
     }
-    if text("use").is_some_and(|purpose| purpose != "sig") {
-        return Err("expected a key for signatures, but found another `use`");
+    if !is_for_signatures(entry)? {
+        return Ok(None);
     }
-    let algorithm = match text("alg") {
-        Some(name) => Some(Algorithm::named(name).ok_or("expected alg `HS256`, `ES256` or `EdDSA`")?),
+    let algorithm = match entry.get("alg") {
+        Some(name) => {
+            let known = name.as_str().and_then(Algorithm::named);
+            Some(known.ok_or("expected alg `HS256`, `ES256`, `EdDSA` or `RS256`")?)
+        }
+        None => None,
+    };
+    let kid = match entry.get("kid") {
+        Some(kid) => Some(kid.as_str().ok_or("expected a text under `kid`")?.to_owned()),
         None => None,
     };
     let material = if entry.contains_key("kty") { jwk(entry)? } else { plain(entry, algorithm)? };
-    let key = Key { kid: text("kid").map(str::to_owned), material };
+    let key = Key { kid, material };
     match (algorithm, &key.material) {
-        (None, _) | (Some(Algorithm::Hs256), Material::Hmac { .. }) => Ok(key),
-        (Some(algorithm), _) if key.serves(algorithm) => Ok(key),
+        (None, _) | (Some(Algorithm::Hs256), Material::Hmac { .. }) => Ok(Some(key)),
+        (Some(algorithm), _) if key.serves(algorithm) => Ok(Some(key)),
         _ => Err("expected a key of the kind that `alg` names, but found another kind"),
     }
+}
+
+/// Whether a key is for checking signatures, as far as it says (RFC 7517, sections 4.2 and 4.3). Sets hold keys for encryption too.
+fn is_for_signatures(entry: &Map<String, Value>) -> Result<bool, &'static str> {
+    let purpose = match entry.get("use") {
+        None => true,
+        Some(purpose) => match purpose.as_str() {
+            Some("sig") => true,
+            Some("enc") => false,
+            _ => return Err("expected `sig` or `enc` under `use`, but found something else"),
+        },
+    };
+    let operation = match entry.get("key_ops") {
+        None => true,
+        Some(operations) => {
+            let operations =
+                operations.as_array().ok_or("expected a list under `key_ops`, but found something else")?;
+            operations.iter().any(|operation| operation == "verify")
+        }
+    };
+    Ok(purpose && operation)
 }
 
 /// A JSON Web Key (RFC 7517; RFC 7518, section 6; RFC 8037, section 2).
@@ -238,7 +283,8 @@ fn jwk(entry: &Map<String, Value>) -> Result<Material, &'static str> {
             p256(&[&[4], x.as_slice(), y.as_slice()].concat())
         }
         (Some("OKP"), Some("Ed25519")) => ed25519(&bytes("x")?),
-        _ => Err("expected kty `oct`, `EC` with crv `P-256`, or `OKP` with crv `Ed25519`"),
+        (Some("RSA"), _) => RsaKey::new(&bytes("n")?, &bytes("e")?).map(|key| Material::Rsa(Box::new(key))),
+        _ => Err("expected kty `oct`, `RSA`, `EC` with crv `P-256`, or `OKP` with crv `Ed25519`"),
     }
 }
 
@@ -255,6 +301,7 @@ fn plain(entry: &Map<String, Value>, algorithm: Option<Algorithm>) -> Result<Mat
             let der = public_bytes(public)?;
             ed25519(der.strip_prefix(ED25519_SPKI).unwrap_or(&der))
         }
+        (Some(Algorithm::Rs256), ..) => Err("expected an RSA key as a JWK, with `kty`, `n` and `e`"),
         (None, ..) => Err("expected `alg`, or a JWK with `kty`"),
         _ => Err("expected `secret` for HS256, `public` for ES256 and EdDSA, and not the other one"),
     }

