@@ -97,6 +97,8 @@ pub struct Memory {
     pub kv: RefCell<HashMap<(Kv, String), KvValue>>,
     /// How a KV store fails, if so.
     pub kv_fails: RefCell<HashMap<Kv, StoreError>>,
+    /// Keys that were to be deleted, each with how many answers had been sent by then.
+    pub kv_deletes: RefCell<Vec<(usize, String)>>,
     /// How long a KV look-up takes.
     pub kv_takes: Cell<Duration>,
     /// How long geolocation takes.
@@ -307,6 +309,15 @@ impl Platform for Memory {
         }
         values.insert(key, KvValue { bytes: value, generation: known.unwrap_or(0) + 1 });
         Ok(KvWritten::Stored)
+    }
+
+    fn kv_delete(&self, store: Kv, key: &str) -> Result<(), StoreError> {
+        self.kv_deletes.borrow_mut().push((self.received.borrow().len(), key.to_owned()));
+        if let Some(error) = self.kv_fails.borrow().get(&store) {
+            return Err(*error);
+        }
+        self.kv.borrow_mut().remove(&(store, key.to_owned()));
+        Ok(())
     }
 
     fn send(&self, request: BackendRequest<MemoryBody>) -> Result<Response<MemoryBody>, SendError> {

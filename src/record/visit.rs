@@ -6,16 +6,17 @@ use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap};
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
+use crate::context::consent::Consent;
 use crate::context::identity::{Identity, pseudonym};
 use crate::context::keys::Keys;
 use crate::context::preview::Preview;
 use crate::decide::Considered;
 use crate::fetch;
 use crate::mac::MacKey;
-use crate::platform::Platform;
+use crate::platform::{Kv, Platform};
 use crate::respond::Answered;
 use crate::rules::{Notes, Role, RuleSet};
-use crate::session::{State, WriteBack};
+use crate::session::{State, Subject, WriteBack};
 
 /// Share of sandboxes that look rules over: a hundred sandboxes find a mistake, and none pays much for it.
 const CHECKING: f64 = 1.0 / 16.0;
@@ -65,6 +66,7 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     }
     if let Some(rules) = rules {
         look_over(rules, arrival, head, &mut notes);
+        codes.extend(context.and_then(|context| erase(platform, context)));
         for write in visit.writes {
             if write.perform(platform, &rules.settings.session).is_err() {
                 codes.push(Code::SessionWriteBack);
@@ -129,6 +131,13 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     );
 }
 
+/// Deletes the session record of a visitor who wants none: one delete at most, and none where no id came. The code where it failed: the
+/// record then lives until its time is over, and nobody can ask for it, for the cookie is gone.
+fn erase<P: Platform>(platform: &P, context: &Context) -> Option<Code> {
+    let key = Subject::Visitor(context.person.erase?).kv_key();
+    platform.kv_delete(Kv::Sessions, &key).err().map(|_| Code::SessionErase)
+}
+
 /// Every code that the steps gave.
 fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, notes: &Notes) -> Vec<Code> {
     let mut codes = answered.codes.clone();
@@ -136,6 +145,7 @@ fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, n
     codes.extend(preview.error.map(|error| error.code()));
     codes.extend(notes.store_error.map(|_| Code::ConfigStore));
     if let Some(context) = context {
+        codes.extend((context.person.inputs.consent == Consent::Unreadable).then_some(Code::ConsentUnreadable));
         if let Identity::Rejected(fault) = &context.person.identity {
             codes.push(fault.code());
         }

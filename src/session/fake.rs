@@ -226,6 +226,10 @@ impl Platform for Fake {
         self.ttls.borrow_mut().insert(key.to_owned(), ttl);
         Ok(KvWritten::Stored)
     }
+    fn kv_delete(&self, _: Kv, key: &str) -> Result<(), StoreError> {
+        self.kv.borrow_mut().remove(key);
+        self.kv_write_error.get().map_or(Ok(()), Err)
+    }
     fn send(&self, _: BackendRequest<Body>) -> Result<Response<Body>, SendError> {
         Err(SendError::NoBackend)
     }
