@@ -80,7 +80,8 @@ impl<P: Platform> RuleStores for FromPlatform<'_, P> {
     }
 }
 
-/// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it.
+/// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it. An id
+/// that is made later lies on the address's side ([`Side`](crate::rules::canary::Side)).
 fn canary_unit(head: &RequestHead, settings: &Settings) -> Option<String> {
     let visitor = settings.visitor.read(&Cookies::of(&head.headers));
     visitor.map(|id| id.to_string()).or_else(|| head.address.map(|address| address.to_string()))
@@ -98,7 +99,7 @@ fn personalize<P: Platform>(
 ) {
     let rules = &*served.set;
     let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
-    let mut facts = Live::new(platform, kept);
+    let mut facts = Live::new(platform, kept, served.side);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
     let plan = plan::plan(&head, rules, &considered, &preview);
     let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);

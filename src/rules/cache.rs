@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::by_hand::ByHand;
-use super::canary::Share;
+use super::canary::{Share, Side};
 use super::dictionary::{MAX_LOOKUPS, ReadError};
 use super::fault::Fault;
 use super::payload::Payloads;
@@ -123,7 +123,7 @@ impl RuleCache {
     /// What served last, where nothing else can.
     fn last(&mut self, pass: &mut Pass<'_>) -> Rules {
         let Some(set) = self.last.clone() else { return Rules::Unusable };
-        Rules::Set(Served { set: self.with_payload(set, pass), role: Role::Last, shadow: None })
+        Rules::Set(Served { set: self.with_payload(set, pass), role: Role::Last, shadow: None, side: None })
     }
 
     /// The pointer as it is now, or as it was where it can't be read.
@@ -168,6 +168,7 @@ impl RuleCache {
         pass: &mut Pass<'_>,
     ) -> Rules {
         let share = pointer.canary.as_ref().map_or(Share::NONE, super::pointer::Canary::share);
+        let mut side = None;
         if let Some(canary) = pointer.canary.as_ref().filter(|_| share != Share::NONE) {
             // Who the visitor is follows from the rules that everybody else gets: from their settings alone, so that the look-ups of a cold
             // request are left to the revision that serves it.
@@ -175,14 +176,17 @@ impl RuleCache {
                 let unit = self.stable_settings(pointer, pass).and_then(|settings| unit(&settings));
                 unit.is_some_and(|unit| share.has(&canary.revision, &unit))
             };
+            if share != Share::ALL {
+                side = Some(Side { revision: canary.revision.clone(), share, is_within });
+            }
             if is_within && let Some(set) = self.revision(&canary.revision, pointer, pass) {
-                return self.served(set, Role::Canary, pointer, pass);
+                return self.served(set, Role::Canary, side, pointer, pass);
             }
         }
         match self.stable(pointer, pass) {
             Some((set, role)) => {
                 self.last = Some(Rc::clone(&set));
-                self.served(set, role, pointer, pass)
+                self.served(set, role, side, pointer, pass)
             }
             None => self.last(pass),
         }
@@ -224,11 +228,18 @@ impl RuleCache {
     }
 
     /// What serves, with the shadow beside it where it is there and is another set.
-    fn served(&mut self, set: Rc<RuleSet>, role: Role, pointer: &Pointer, pass: &mut Pass<'_>) -> Rules {
+    fn served(
+        &mut self,
+        set: Rc<RuleSet>,
+        role: Role,
+        side: Option<Side>,
+        pointer: &Pointer,
+        pass: &mut Pass<'_>,
+    ) -> Rules {
         let shadow = pointer.shadow.as_deref().filter(|name| set.revision.as_deref() != Some(name));
         let shadow = shadow.and_then(|name| self.revision(name, pointer, pass));
         let set = self.with_payload(set, pass);
         let shadow = shadow.map(|shadow| self.with_payload(shadow, pass));
-        Rules::Set(Served { set, role, shadow })
+        Rules::Set(Served { set, role, shadow, side })
     }
 }
