@@ -13,6 +13,7 @@ use crate::condition::{Attributes, Value};
 use crate::plan::variant::Variant;
 use crate::platform::{Endpoint, Platform};
 use crate::rules::Fault;
+use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
 pub use visit::{Visit, record};
@@ -50,7 +51,7 @@ pub struct DecisionLine<'a> {
     pub route: Option<&'a str>,
     /// The method.
     pub method: &'a str,
-    /// The path without query.
+    /// The path without query; what `settings.log.redact` names is taken out.
     pub path: &'a str,
     /// The answer's status.
     pub status: u16,
@@ -65,7 +66,7 @@ pub struct DecisionLine<'a> {
     /// The backend that answered.
     pub backend: Option<&'a str>,
     /// The path that it was asked for.
-    pub backend_path: Option<&'a str>,
+    pub backend_path: Option<String>,
     /// Why the fallback was taken.
     pub fallback: Option<String>,
     /// How good the session was; `null` where nobody looked.
@@ -174,15 +175,16 @@ pub struct ExposureLine<'a> {
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The attributes among `allowed` that are scalars. Ids are never among them.
+/// The attributes that `log` allows and that are scalars. Ids are never among them.
 pub fn allowed_attributes(
     context: &dyn Attributes,
     own: &OwnAttributes,
-    allowed: &[String],
+    log: &LogSettings,
 ) -> serde_json::Map<String, serde_json::Value> {
     let mut attributes = serde_json::Map::new();
-    for name in allowed.iter().filter(|name| !tells_who(own, name)) {
+    for name in log.exposure_attributes.iter().filter(|name| !tells_who(own, name)) {
         let value = match context.attribute(name) {
+            Some(Value::String(text)) if name == "path" => bounded(&log.redaction.of(&text).path).into(),
             Some(Value::String(text)) => bounded(&text).into(),
             Some(Value::Bool(truth)) => truth.into(),
             Some(Value::Number(number)) => serde_json::json!(number),

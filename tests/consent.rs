@@ -39,11 +39,8 @@ const TCF: [Said<&str>; 4] = [
     ("broken", "euconsent-v2=COvFyGBOvFyG", Some(false)),
 ];
 /// Sale and sharing opted out in California; a string cut short.
-const GPP: [Said<&str>; 3] = [
-    ("-", "", None),
-    ("out", "__gpp=DBABBg~BVWSSSVY.QA", Some(false)),
-    ("broken", "__gpp=DBABBg", Some(false)),
-];
+const GPP: [Said<&str>; 3] =
+    [("-", "", None), ("out", "__gpp=DBABBg~BVWSSSVY.QA", Some(false)), ("broken", "__gpp=DBABBg", Some(false))];
 const GPC: [Said<Option<&str>>; 2] = [("-", None, None), ("1", Some("1"), Some(false))];
 const AGENTS: [(&str, &str, bool); 2] = [("person", FIREFOX, false), ("bot", GOOGLEBOT, true)];
 

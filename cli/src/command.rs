@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, pointer, preview, prune, purge, push, reweight, schema, sessions, status,
+    check, conformance, diff, explain, pointer, preview, privacy, prune, purge, push, reweight, schema, sessions,
+    status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -48,6 +49,7 @@ enum Command {
     Reweight(reweight::Options),
     Prune(prune::Options),
     Sessions(sessions::Options),
+    Privacy(privacy::Options),
     Purge(purge::Options),
     Schema(schema::Options),
     Conformance(conformance::Arguments),
@@ -71,6 +73,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Reweight(options) => reweight::run(options),
         Command::Prune(options) => prune::run(options),
         Command::Sessions(options) => sessions::run(options),
+        Command::Privacy(options) => privacy::run(options),
         Command::Purge(options) => purge::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),

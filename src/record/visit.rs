@@ -15,6 +15,7 @@ use crate::fetch;
 use crate::mac::MacKey;
 use crate::platform::{Kv, Platform};
 use crate::respond::Answered;
+use crate::rules::settings::LogSettings;
 use crate::rules::{Notes, Role, RuleSet};
 use crate::session::{State, Subject, WriteBack};
 
@@ -79,6 +80,9 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
 
     let time = super::timestamp(arrival.now);
     let id = head.request_id.as_str();
+    let strictest = LogSettings::strictest();
+    // Without rules nobody knows what is to be redacted.
+    let redaction = rules.map_or(&strictest.redaction, |rules| &rules.settings.log.redaction);
     let revision = rules.and_then(|rules| rules.revision.as_deref());
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
     if let (Some(rules), Some(context), Some(key)) = (rules, context, &log_key) {
@@ -87,6 +91,8 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     if !super::is_sampled(id, rules.map_or(1.0, |rules| rules.settings.log.sample)) {
         return;
     }
+    let client = redaction.of(&head.path);
+    let made = |path: &str| super::bounded(&redaction.of_made(path, &client)).to_owned();
     let runtime = platform.runtime();
     let session = context.map(|context| &context.session).filter(|session| session.state != State::None);
     let exchange = answered.exchange.as_ref();
@@ -101,17 +107,17 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             service_version: runtime.service_version,
             revision,
             role: visit.role,
-            shadow: visit.shadow,
+            shadow: visit.shadow.map(|shadow| ShadowDifference { path: shadow.path.as_deref().map(made), ..shadow }),
             route: answered.route.as_deref(),
             method: head.method.as_str(),
-            path: super::bounded(&head.path),
+            path: super::bounded(&client.path),
             status: answered.status.as_u16(),
             region: context.map(|context| context.region.id.as_str()),
             country: context.and_then(Context::country).map(super::bounded),
             variant: VariantMap(answered.variant()),
             cache_key: exchange.and_then(fetch::key_hex),
             backend: exchange.map(|exchange| exchange.backend.as_str()),
-            backend_path: exchange.map(|exchange| super::bounded(&exchange.path)),
+            backend_path: exchange.map(|exchange| made(&exchange.path)),
             fallback: answered.fallback.as_ref().map(|reason| reason.code()),
             session: session.map(|session| session.state.as_str()),
             session_age: session.and_then(|session| session.age),
@@ -197,7 +203,7 @@ fn exposures<P: Platform>(
                 sticky: exposed.sticky,
                 shown: not_shown.is_none(),
                 fallback: not_shown,
-                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log.exposure_attributes),
+                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log),
             },
         );
     }
