@@ -13,6 +13,9 @@ use support::{NEW_YORK, ok, path_of, status};
 
 const MARK: &str = "s3cret-mark";
 
+/// What an origin does: its name, and its answer.
+type Origin = (&'static str, fn(&Asked) -> Answer);
+
 /// Rules that put the secret wherever a rule can; a shadow that puts it elsewhere.
 fn revision(prefix: &str) -> [(&'static str, Value); 3] {
     let moved = format!("{prefix}/{{path.token}}");
@@ -58,7 +61,7 @@ fn leaks(host: &Memory) -> Vec<String> {
 
 #[test]
 fn a_secret_in_a_path_is_in_no_line() {
-    let origins: [(&str, fn(&Asked) -> Answer); 4] = [
+    let origins: [Origin; 4] = [
         ("well", |asked| ok(&path_of(&asked.url))),
         ("404", |_| status(404)),
         ("503", |_| status(503)),
