@@ -116,6 +116,8 @@ codes! {
     IdentityAudience = "identity-audience",
     /// The user id breaks its rules.
     IdentityUserId = "identity-user-id",
+    /// A TCF or GPP string can't be read.
+    ConsentUnreadable = "consent-unreadable",
     /// A preview's token has not its form.
     PreviewMalformed = "preview-malformed",
     /// No key made the preview's signature.
@@ -152,6 +154,8 @@ codes! {
     SessionApiMalformed = "session-api-malformed",
     /// What the session API said could not be stored.
     SessionWriteBack = "session-write-back",
+    /// The session record of a visitor who refused could not be deleted.
+    SessionErase = "session-erase",
     /// A batch has too many bytes.
     ReplicationTooLarge = "replication-too-large",
     /// A batch has too many items.

@@ -322,6 +322,13 @@ impl Platform for Fastly<'_> {
         }
     }
 
+    fn kv_delete(&self, store: Kv, key: &str) -> Result<(), StoreError> {
+        match kv(store)?.delete(key) {
+            Ok(()) | Err(KVStoreError::ItemNotFound) => Ok(()),
+            Err(error) => Err(store_error(&error)),
+        }
+    }
+
     fn send(&self, request: BackendRequest<Body>) -> Result<Response<Body>, SendError> {
         let (request, backend) = to_request(request, self.sandbox.has_cache)?;
         let backend = fastly::Backend::from_name(&backend).map_err(|_| SendError::NoBackend)?;

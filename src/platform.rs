@@ -310,6 +310,12 @@ pub trait Platform {
         condition: KvWrite,
         ttl: Option<u32>,
     ) -> Result<KvWritten, StoreError>;
+    /// Deletes a KV value; one that isn't there is no error.
+    ///
+    /// # Errors
+    ///
+    /// The store could not delete it.
+    fn kv_delete(&self, store: Kv, key: &str) -> Result<(), StoreError>;
     /// Sends a request and waits for the head of the answer.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::condition::{Attributes, Value};
 use crate::plan::variant::Variant;
 use crate::platform::{Endpoint, Platform};
 use crate::rules::Fault;
+use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
 pub use visit::{Visit, record};
@@ -51,7 +52,7 @@ pub struct DecisionLine<'a> {
     pub route: Option<&'a str>,
     /// The method.
     pub method: &'a str,
-    /// The path without query, as [`path::shown`] leaves it.
+    /// The path without query, as [`path::shown`] leaves it; what `settings.log.redact` names is taken out before.
     pub path: &'a str,
     /// The answer's status.
     pub status: u16,
@@ -66,7 +67,7 @@ pub struct DecisionLine<'a> {
     /// The backend that answered.
     pub backend: Option<&'a str>,
     /// The path that it was asked for.
-    pub backend_path: Option<&'a str>,
+    pub backend_path: Option<String>,
     /// The shield that was asked, by its code; `null` where the backend was.
     pub shield: Option<&'a str>,
     /// 1; 2 where this is the shield, which decides nothing.
@@ -179,16 +180,16 @@ pub struct ExposureLine<'a> {
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The attributes among `allowed` that are scalars. Ids are never among them.
+/// The attributes that `log` allows and that are scalars. Ids are never among them.
 pub fn allowed_attributes(
     context: &dyn Attributes,
     own: &OwnAttributes,
-    allowed: &[String],
+    log: &LogSettings,
 ) -> serde_json::Map<String, serde_json::Value> {
     let mut attributes = serde_json::Map::new();
-    for name in allowed.iter().filter(|name| !tells_who(own, name)) {
+    for name in log.exposure_attributes.iter().filter(|name| !tells_who(own, name)) {
         let value = match context.attribute(name) {
-            Some(Value::String(text)) if name == "path" => bounded(&path::shown(&text)).into(),
+            Some(Value::String(text)) if name == "path" => bounded(&path::shown(&log.redaction.of(&text).path)).into(),
             Some(Value::String(text)) => bounded(&text).into(),
             Some(Value::Bool(truth)) => truth.into(),
             Some(Value::Number(number)) => serde_json::json!(number),

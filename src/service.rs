@@ -55,11 +55,13 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         canary_unit(&head, client.address, settings)
     };
     let (rules, mut notes) = resolve(platform, cache, &arrival, unit);
-    let settings = match &rules {
-        Rules::Set(served) => Rc::clone(&served.set.settings),
-        Rules::Off => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
-        Rules::Unusable => Rc::default(),
+    // What isn't known is `None`: then no line has a path.
+    let known = match &rules {
+        Rules::Set(served) => Some(Rc::clone(&served.set.settings)),
+        Rules::Off | Rules::Unusable => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
     };
+    // Without usable rules, nothing says how a backend wants to be asked.
+    let settings = known.clone().filter(|_| !matches!(rules, Rules::Unusable)).unwrap_or_default();
     let client = Client::of(&head, &settings, || kept.keys.front(platform));
     head.address = client.address;
     notes.codes.extend(client.code);
@@ -67,7 +69,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     match rules {
         Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),
         Rules::Off | Rules::Unusable => {
-            pass_through(platform, &arrival, kept, &head, &settings, resolved, request.body)
+            pass_through(platform, &arrival, kept, &head, (&settings, known.as_deref()), resolved, request.body)
         }
     }
 }
@@ -107,7 +109,8 @@ impl<P: Platform> RuleStores for FromPlatform<'_, P> {
     }
 }
 
-/// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it.
+/// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it. An id
+/// that is made later lies on the address's side ([`Side`](crate::rules::canary::Side)).
 fn canary_unit(head: &RequestHead, address: Option<IpAddr>, settings: &Settings) -> Option<String> {
     let visitor = settings.visitor.read(&Cookies::of(&head.headers));
     visitor.map(|id| id.to_string()).or_else(|| address.map(|address| address.to_string()))
@@ -133,7 +136,7 @@ fn personalize<P: Platform>(
 ) {
     let rules = &*served.set;
     let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
-    let mut facts = Live::new(platform, kept);
+    let mut facts = Live::new(platform, kept, served.side);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
     let mut plan = plan::plan(&head, rules, &considered, &preview);
     plan.terms.passing = passing(platform, facts.kept, &rules.settings, &head);
@@ -149,6 +152,7 @@ fn personalize<P: Platform>(
             arrival,
             head: &head,
             rules: Some(rules),
+            redaction: Some(&rules.settings.log.redaction),
             role: Some(served.role),
             considered: &considered,
             answered: &answered,
@@ -168,7 +172,7 @@ fn pass_through<P: Platform>(
     arrival: &Arrival,
     kept: &mut Kept,
     head: &RequestHead,
-    settings: &Settings,
+    (settings, known): (&Settings, Option<&Settings>),
     resolved: Resolved,
     body: P::Body,
 ) {
@@ -182,6 +186,7 @@ fn pass_through<P: Platform>(
             arrival,
             head,
             rules: None,
+            redaction: known.map(|settings| &settings.log.redaction),
             role: None,
             considered: &Considered { context: None, decision: Decision::default() },
             answered: &answered,

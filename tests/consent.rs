@@ -1,4 +1,4 @@
-//! Promise 13: no consent, no trace. Every jurisdiction × consent cookie × TCF string × `Sec-GPC` × bot, on every kind of route, for
+//! Promise 13: no consent, no trace. Every jurisdiction × consent cookie × TCF string × GPP string × `Sec-GPC` × bot, on every kind of route, for
 //! somebody new and for somebody who comes with everything a client can say of itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at a surprise")]
 #![allow(clippy::indexing_slicing, reason = "what is missing in a JSON value is null, and a surprise ends the test")]
@@ -38,6 +38,9 @@ const TCF: [Said<&str>; 4] = [
     ("part", "euconsent-v2=COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA", Some(false)),
     ("broken", "euconsent-v2=COvFyGBOvFyG", Some(false)),
 ];
+/// Sale and sharing opted out in California; a string cut short.
+const GPP: [Said<&str>; 3] =
+    [("-", "", None), ("out", "__gpp=DBABBg~BVWSSSVY.QA", Some(false)), ("broken", "__gpp=DBABBg", Some(false))];
 const GPC: [Said<Option<&str>>; 2] = [("-", None, None), ("1", Some("1"), Some(false))];
 const AGENTS: [(&str, &str, bool); 2] = [("person", FIREFOX, false), ("bot", GOOGLEBOT, true)];
 
@@ -83,7 +86,7 @@ fn shop() -> Memory {
     host.set(
         "settings",
         &json!({ "session": { "path": "/sessions/{kind}/{id}", "which": "merged" }, "languages": ["en"],
-        "consent": { "cookie": { "name": "consent", "value": "yes" }, "tcf": {} } }),
+        "consent": { "cookie": { "name": "consent", "value": "yes" }, "tcf": {}, "gpp": {} } }),
     );
     host.set("features", &json!({ "features": { "hero": { "defaultValue": "old", "rules": [{
         "key": "hero-test", "variations": ["old", "new"], "hashVersion": 2, "meta": [{ "key": "0" }, { "key": "1" }] }] } } }));
@@ -166,46 +169,59 @@ fn may(silence_is_yes: bool, said: &[Option<bool>], bot: bool) -> bool {
 #[test]
 fn who_refuses_or_was_not_asked_leaves_no_trace_on_any_route() {
     let mut table = format!(
-        "{:<13} {:<8} {:<7} {:<4} {:<7} {:<4} {:>5} {:>8} {:>4} {:>10} {:>13}\n",
-        "jurisdiction", "cookie", "TCF", "GPC", "agent", "may", "set", "KV reads", "API", "exposures", "user headers"
+        "{:<13} {:<8} {:<7} {:<7} {:<4} {:<7} {:<4} {:>5} {:>8} {:>4} {:>10} {:>13}\n",
+        "jurisdiction",
+        "cookie",
+        "TCF",
+        "GPP",
+        "GPC",
+        "agent",
+        "may",
+        "set",
+        "KV reads",
+        "API",
+        "exposures",
+        "user headers"
     );
     let (mut permitted, mut refused) = (Traces::default(), Traces::default());
     let (mut cells, mut wrong) = (0, Vec::new());
     for (jurisdiction, address, silence_is_yes) in JURISDICTIONS {
         for (cookie_name, cookie, by_cookie) in COOKIES {
             for (tcf_name, tcf, by_tcf) in TCF {
-                for (gpc_name, gpc, by_gpc) in GPC {
-                    for (agent_name, agent, bot) in AGENTS {
-                        let may = may(silence_is_yes, &[by_cookie, by_tcf, by_gpc], bot);
-                        let left = cell(address, &[cookie, tcf], gpc, agent);
-                        cells += 1;
-                        let line = format!(
-                            "{jurisdiction:<13} {cookie_name:<8} {tcf_name:<7} {gpc_name:<4} {agent_name:<7} {:<4} {:>5} {:>8} {:>4} {:>10} {:>13}",
-                            if may { "yes" } else { "no" },
-                            left.cookies,
-                            left.kv_reads,
-                            left.api,
-                            left.exposures,
-                            left.user_headers
-                        );
-                        let _ = writeln!(table, "{line}");
-                        // Where it is permitted, each kind of trace shows that the count counts.
-                        let full = left.cookies > 0
-                            && left.kv_reads > 0
-                            && left.api > 0
-                            && left.exposures > 0
-                            && left.user_headers > 0;
-                        if if may { !full } else { !left.none_left() } {
-                            wrong.push(line);
+                for (gpp_name, gpp, by_gpp) in GPP {
+                    for (gpc_name, gpc, by_gpc) in GPC {
+                        for (agent_name, agent, bot) in AGENTS {
+                            let may = may(silence_is_yes, &[by_cookie, by_tcf, by_gpp, by_gpc], bot);
+                            let left = cell(address, &[cookie, tcf, gpp], gpc, agent);
+                            cells += 1;
+                            let line = format!(
+                                "{jurisdiction:<13} {cookie_name:<8} {tcf_name:<7} {gpp_name:<7} {gpc_name:<4} {agent_name:<7} {:<4} {:>5} {:>8} {:>4} {:>10} {:>13}",
+                                if may { "yes" } else { "no" },
+                                left.cookies,
+                                left.kv_reads,
+                                left.api,
+                                left.exposures,
+                                left.user_headers
+                            );
+                            let _ = writeln!(table, "{line}");
+                            // Where it is permitted, each kind of trace shows that the count counts.
+                            let full = left.cookies > 0
+                                && left.kv_reads > 0
+                                && left.api > 0
+                                && left.exposures > 0
+                                && left.user_headers > 0;
+                            if if may { !full } else { !left.none_left() } {
+                                wrong.push(line);
+                            }
+                            if may { permitted += left } else { refused += left }
                         }
-                        if may { permitted += left } else { refused += left }
                     }
                 }
             }
         }
     }
     println!("{table}{cells} cells\npermitted: {permitted:?}\nrefused:   {refused:?}");
-    assert_eq!(cells, 3 * 4 * 4 * 2 * 2);
+    assert_eq!(cells, 3 * 4 * 4 * 3 * 2 * 2);
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(refused.none_left() && refused.requests > permitted.requests);
 }
@@ -258,6 +274,9 @@ fn consent_settings_with_a_mistake_permit_nothing_to_the_silent_and_are_named() 
         (json!({ "cookie": { "name": "cc", "value": true } }), false),
         (json!({ "cookie": { "name": "cc", "pattern": "(" } }), false),
         (json!({ "cookie": good, "tcf": { "purposes": "1" } }), false),
+        (json!({ "cookie": good, "gpp": "__gpp" }), false),
+        (json!({ "cookie": good, "gpp": { "cookie": 7 } }), false),
+        (json!({ "cookie": good, "gpp": { "purposes": [25] } }), false),
         (json!([]), false),
     ] {
         for (cookie, may) in [("", false), ("cc=no", false), ("cc=yes", agreed)] {

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, pointer, preview, prune, purge, push, reweight, schema, secrets, sessions,
-    status,
+    check, conformance, diff, explain, pointer, preview, privacy, prune, purge, push, reweight, schema, secrets,
+    sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -50,6 +50,7 @@ enum Command {
     Prune(prune::Options),
     Sessions(sessions::Options),
     Secrets(secrets::Options),
+    Privacy(privacy::Options),
     Purge(purge::Options),
     Schema(schema::Options),
     Conformance(conformance::Arguments),
@@ -74,6 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Prune(options) => prune::run(options),
         Command::Sessions(options) => sessions::run(options),
         Command::Secrets(options) => secrets::run(options),
+        Command::Privacy(options) => privacy::run(options),
         Command::Purge(options) => purge::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),

@@ -18,6 +18,7 @@ mod folder;
 mod output;
 mod pointer;
 mod preview;
+mod privacy;
 mod prune;
 mod purge;
 mod push;

@@ -12,6 +12,8 @@ mod signing;
 mod subject;
 
 use clap::{Args, Subcommand};
+pub use get::{describe, store_id};
+pub use subject::Whose;
 
 use crate::output::Outcome;
 

@@ -1,6 +1,7 @@
 //! What a visitor has agreed to, and whether the law where the visitor is asks for it. Facts only: what follows from
 //! them is [`policy`](super::policy)'s.
 
+pub mod gpp;
 pub mod tcf;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode;
 
 use crate::rules::settings::consent::CookieRule;
-pub use crate::rules::settings::consent::{ConsentCookie, ConsentRules, ConsentSettings, TcfCookie};
+pub use crate::rules::settings::consent::{ConsentCookie, ConsentRules, ConsentSettings, GppCookie, TcfCookie};
 use crate::wire::cookies::Cookies;
 
 /// Bytes of a consent cookie that are looked at; a user agent need not send more (6265bis, section 5.6).
@@ -33,8 +34,10 @@ const NO_COUNTRY: &[&str] = &["A1", "A2", "AP", "EU", "O1", "XX", "ZZ"];
 pub enum Consent {
     /// Yes.
     Granted,
-    /// No; or something that can't be read, which is not a yes.
+    /// No.
     Refused,
+    /// A TCF or GPP string that can't be read: not a yes, and no choice of the visitor's either.
+    Unreadable,
     /// Nothing yet.
     Silent,
 }
@@ -51,22 +54,33 @@ pub enum Jurisdiction {
 }
 
 impl ConsentRules {
-    /// What the visitor said by the cookies. One refusal outweighs any yes, among several cookies of one name too; what can't be
-    /// read is a refusal.
+    /// What the visitor said by the cookies. One refusal outweighs any yes, among several cookies of one name too; a string that can't be
+    /// read outweighs a yes as well.
     #[must_use]
     pub fn consent(&self, cookies: &Cookies<'_>) -> Consent {
         let own = self.cookie.as_ref().map_or(Consent::Silent, |rule| rule.read(cookies));
         let tcf = self.tcf.as_ref().map_or(Consent::Silent, |rule| {
-            of_all(cookies.all(&rule.cookie), |text| {
-                tcf::purposes(text).is_ok_and(|purposes| rule.purposes.iter().all(|p| purposes.contains(*p)))
-            })
+            of_all(cookies.all(&rule.cookie).map(|text| match tcf::purposes(text) {
+                Ok(purposes) if rule.purposes.iter().all(|p| purposes.contains(*p)) => Consent::Granted,
+                Ok(_) => Consent::Refused,
+                Err(_) => Consent::Unreadable,
+            }))
         });
-        match (own, tcf) {
-            (Consent::Refused, _) | (_, Consent::Refused) => Consent::Refused,
+        let gpp = self.gpp.as_ref().map_or(Consent::Silent, |rule| {
+            of_all(cookies.all(&rule.cookie).map(|text| {
+                let text: Cow<'_, [u8]> = percent_decode(text).into();
+                match gpp::read(&text, &rule.purposes) {
+                    Ok(gpp::Said::Yes) => Consent::Granted,
+                    Ok(gpp::Said::No) => Consent::Refused,
+                    Ok(gpp::Said::Nothing) => Consent::Silent,
+                    Err(_) => Consent::Unreadable,
+                }
+            }))
+        });
+        match of_all([own, tcf, gpp].into_iter()) {
             // What can't be read may have been a no.
-            _ if self.nobody_agreed => Consent::Silent,
-            (Consent::Granted, _) | (_, Consent::Granted) => Consent::Granted,
-            (Consent::Silent, Consent::Silent) => Consent::Silent,
+            Consent::Granted if self.nobody_agreed => Consent::Silent,
+            said => said,
         }
     }
 
@@ -94,24 +108,30 @@ impl ConsentRules {
 
 impl CookieRule {
     fn read(&self, cookies: &Cookies<'_>) -> Consent {
-        of_all(cookies.all(&self.name), |bytes| {
-            if bytes.len() > LONGEST_CONSENT {
-                return false;
-            }
-            let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
-            self.value.as_deref().is_some_and(|expected| expected == value)
-                || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value))
-        })
+        of_all(
+            cookies.all(&self.name).map(|bytes| if self.is_yes(bytes) { Consent::Granted } else { Consent::Refused }),
+        )
+    }
+
+    fn is_yes(&self, bytes: &[u8]) -> bool {
+        if bytes.len() > LONGEST_CONSENT {
+            return false;
+        }
+        let value: Cow<'_, str> = percent_decode(bytes).decode_utf8_lossy();
+        self.value.as_deref().is_some_and(|expected| expected == value)
+            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&value))
     }
 }
 
-/// What all values of one cookie say together: only where each means yes is it one.
-fn of_all<'a>(mut values: impl Iterator<Item = &'a [u8]>, is_yes: impl Fn(&[u8]) -> bool) -> Consent {
-    match values.next() {
-        None => Consent::Silent,
-        Some(first) if is_yes(first) && values.all(&is_yes) => Consent::Granted,
-        Some(_) => Consent::Refused,
-    }
+/// What several answers say together: the strictest of them counts.
+fn of_all(answers: impl Iterator<Item = Consent>) -> Consent {
+    let strictness = |said: &Consent| match said {
+        Consent::Silent => 0,
+        Consent::Granted => 1,
+        Consent::Unreadable => 2,
+        Consent::Refused => 3,
+    };
+    answers.max_by_key(strictness).unwrap_or(Consent::Silent)
 }
 
 /// Whether the request carries Global Privacy Control, `Sec-GPC: 1` (W3C Global Privacy Control, section 3.2). Among
@@ -167,7 +187,8 @@ mod tests {
         assert_eq!(consent(settings, &format!("t={tcf}")), Consent::Granted);
         assert_eq!(consent(settings, "cc=1"), Consent::Granted);
         assert_eq!(consent(settings, &format!("cc=0; t={tcf}")), Consent::Refused);
-        assert_eq!(consent(settings, "cc=1; t=broken!"), Consent::Refused);
+        assert_eq!(consent(settings, "cc=1; t=broken!"), Consent::Unreadable);
+        assert_eq!(consent(settings, "cc=0; t=broken!"), Consent::Refused);
         let more = r#"{"tcf":{"cookie":"t","purposes":[1,4]}}"#;
         assert_eq!(consent(more, &format!("t={tcf}")), Consent::Refused);
         let defaults = r#"{"tcf":{}}"#;
@@ -198,12 +219,15 @@ mod tests {
     #[test]
     fn unusable_settings_are_named_and_grant_nothing() {
         let settings: ConsentSettings = serde_json::from_str(
-            r#"{"cookie":{"name":"cc","pattern":"("},"tcf":{"purposes":[]},"countries":["Germany"]}"#,
+            r#"{"cookie":{"name":"cc","pattern":"("},"tcf":{"purposes":[]},"gpp":{"cookie":"a b"},"countries":["Germany"]}"#,
         )
         .unwrap();
         let (rules, faults) = ConsentRules::compile(&settings);
         let named: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
-        assert_eq!(named, ["/consent/cookie/pattern", "/consent/tcf/purposes", "/consent/countries/0"]);
+        assert_eq!(
+            named,
+            ["/consent/cookie/pattern", "/consent/tcf/purposes", "/consent/gpp/cookie", "/consent/countries/0"]
+        );
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_static("cc=yes"));
         assert_eq!(rules.consent(&Cookies::of(&headers)), Consent::Silent);
@@ -219,7 +243,29 @@ mod tests {
         let tcf = "COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA";
         let by_tcf = r#"{"tcf":{"cookie":"t","purposes":[1]}}"#;
         assert_eq!(consent(by_tcf, &format!("t={tcf}; t={tcf}")), Consent::Granted);
-        assert_eq!(consent(by_tcf, &format!("t={tcf}; t=broken!")), Consent::Refused);
+        assert_eq!(consent(by_tcf, &format!("t={tcf}; t=broken!")), Consent::Unreadable);
+    }
+
+    #[test]
+    fn a_gpp_string_says_yes_and_no_as_the_others_do() {
+        let by_gpp = r#"{"cookie":{"name":"cc","value":"yes"},"gpp":{}}"#;
+        let european = "DBABMA~COvFyGBOvFyGBAbAAAENAPCAAP_AAAAAAAAAAEEUACCKAAA";
+        for (cookies, said) in [
+            (format!("__gpp={european}"), Consent::Granted),
+            (format!("__gpp={}", european.replace('~', "%7E")), Consent::Granted),
+            (format!("__gpp={european}; cc=no"), Consent::Refused),
+            ("__gpp=DBABLA~BVVVkkkkkpFY; cc=yes".to_owned(), Consent::Refused),
+            ("__gpp=DBABLA~BAAAAAAAAABA.YA; cc=yes".to_owned(), Consent::Refused),
+            ("__gpp=DBABLA~BAAAAAAAAABA.QA".to_owned(), Consent::Silent),
+            ("__gpp=DBABLA~BAAAAAAAAABA.QA; cc=yes".to_owned(), Consent::Granted),
+            (format!("__gpp={european}; __gpp=DBABLA~BVVVkkkkkpFY"), Consent::Refused),
+            ("__gpp=; cc=yes".to_owned(), Consent::Unreadable),
+            ("gpp=broken".to_owned(), Consent::Silent),
+        ] {
+            assert_eq!(consent(by_gpp, &cookies), said, "{cookies}");
+        }
+        let named = r#"{"gpp":{"cookie":"OTGPPConsent","purposes":[10]}}"#;
+        assert_eq!(consent(named, &format!("OTGPPConsent={european}")), Consent::Granted);
     }
 
     #[test]

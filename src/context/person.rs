@@ -28,8 +28,12 @@ pub struct Person {
     /// Whether the id was made here and must be kept.
     pub visitor_is_new: bool,
     /// The edge's cookies that the client sent and that are to be removed: the visitor refused, or has not agreed where consent
-    /// comes first. The session record of who refuses is to be deleted here, too, once the edge can.
+    /// comes first.
     pub forget: Vec<OwnCookie>,
+    /// The id in the visitor cookie that is removed: its session record is to be deleted, too, after the answer. Nobody proves whose the
+    /// cookie is, and nobody needs to: who knows 128 random bits holds the session already, and could read it without the refusal; who
+    /// guesses meets no record. Another site can make a browser send neither the cookie nor the refusal.
+    pub erase: Option<VisitorId>,
 }
 
 /// A cookie of the edge's own that holds a visitor's id.
@@ -95,6 +99,7 @@ impl Person {
             visitor: None,
             visitor_is_new: false,
             forget: Vec::new(),
+            erase: None,
         }
     }
 
@@ -121,13 +126,15 @@ impl Person {
         // All zeros is what broken randomness looks like: everyone would be the same visitor.
         let may_make = permissions.store && !settings.visitor.unusable && evidence.random != 0;
         let made = (kept.is_none() && may_make).then(|| VisitorId::from_random(evidence.random));
+        let forgotten = is_to_be_forgotten(inputs);
         Self {
             inputs,
             permissions,
             identity,
             visitor: kept.or(made),
             visitor_is_new: made.is_some(),
-            forget: if is_to_be_forgotten(inputs) { own_cookies(settings, &cookies) } else { Vec::new() },
+            forget: if forgotten { own_cookies(settings, &cookies) } else { Vec::new() },
+            erase: sent.filter(|_| forgotten),
         }
     }
 
@@ -143,7 +150,8 @@ impl Person {
 }
 
 /// Whether what was stored is to be removed: after a refusal, and where the law is known to ask first and nobody has agreed. Where
-/// nobody knows where the visitor is, the visitor's silence says nothing: the id isn't used, and stays.
+/// nobody knows where the visitor is, the visitor's silence says nothing, and neither does a string that can't be read: the id isn't used,
+/// and stays.
 fn is_to_be_forgotten(of: PolicyInputs) -> bool {
     let refused = of.global_privacy_control || of.consent == Consent::Refused;
     let not_agreed = of.consent == Consent::Silent && of.jurisdiction == Jurisdiction::OptIn;

@@ -41,14 +41,15 @@ impl Permissions {
 /// What may be done with a visitor in these circumstances. In order:
 ///
 /// 1. A bot gets one stable answer: nothing is permitted.
-/// 2. A refusal, by consent cookie, TCF string or `Sec-GPC`, permits nothing anywhere, and `Sec-GPC` outweighs a yes.
+/// 2. A refusal, by consent cookie, TCF string, GPP string or `Sec-GPC`, permits nothing anywhere, and `Sec-GPC` outweighs a yes. A string that
+///    can't be read permits nothing either.
 /// 3. Silence permits nothing where consent comes first, or where nobody knows where the visitor is.
 /// 4. A preview counts for nobody: no exposure, and nothing that outlives it.
 /// 5. Everything else permits everything.
 #[must_use]
 pub fn permissions(of: PolicyInputs) -> Permissions {
     let agreed = match (of.consent, of.jurisdiction) {
-        (Consent::Refused, _) => false,
+        (Consent::Refused | Consent::Unreadable, _) => false,
         (Consent::Granted, _) | (Consent::Silent, Jurisdiction::OptOut) => true,
         (Consent::Silent, Jurisdiction::OptIn | Jurisdiction::Unknown) => false,
     };
@@ -67,25 +68,31 @@ mod tests {
 
     /// Every cell, written down by hand: I identify, B bucket, E expose, S store.
     const TABLE: &str = "\
-jurisdiction consent  gpc | person preview bot  bot+preview
-OptIn        Granted  no  | IBES   IB--    ---- ----
-OptIn        Granted  yes | ----   ----    ---- ----
-OptIn        Refused  no  | ----   ----    ---- ----
-OptIn        Refused  yes | ----   ----    ---- ----
-OptIn        Silent   no  | ----   ----    ---- ----
-OptIn        Silent   yes | ----   ----    ---- ----
-OptOut       Granted  no  | IBES   IB--    ---- ----
-OptOut       Granted  yes | ----   ----    ---- ----
-OptOut       Refused  no  | ----   ----    ---- ----
-OptOut       Refused  yes | ----   ----    ---- ----
-OptOut       Silent   no  | IBES   IB--    ---- ----
-OptOut       Silent   yes | ----   ----    ---- ----
-Unknown      Granted  no  | IBES   IB--    ---- ----
-Unknown      Granted  yes | ----   ----    ---- ----
-Unknown      Refused  no  | ----   ----    ---- ----
-Unknown      Refused  yes | ----   ----    ---- ----
-Unknown      Silent   no  | ----   ----    ---- ----
-Unknown      Silent   yes | ----   ----    ---- ----
+jurisdiction consent    gpc | person preview bot  bot+preview
+OptIn        Granted    no  | IBES   IB--    ---- ----
+OptIn        Granted    yes | ----   ----    ---- ----
+OptIn        Refused    no  | ----   ----    ---- ----
+OptIn        Refused    yes | ----   ----    ---- ----
+OptIn        Unreadable no  | ----   ----    ---- ----
+OptIn        Unreadable yes | ----   ----    ---- ----
+OptIn        Silent     no  | ----   ----    ---- ----
+OptIn        Silent     yes | ----   ----    ---- ----
+OptOut       Granted    no  | IBES   IB--    ---- ----
+OptOut       Granted    yes | ----   ----    ---- ----
+OptOut       Refused    no  | ----   ----    ---- ----
+OptOut       Refused    yes | ----   ----    ---- ----
+OptOut       Unreadable no  | ----   ----    ---- ----
+OptOut       Unreadable yes | ----   ----    ---- ----
+OptOut       Silent     no  | IBES   IB--    ---- ----
+OptOut       Silent     yes | ----   ----    ---- ----
+Unknown      Granted    no  | IBES   IB--    ---- ----
+Unknown      Granted    yes | ----   ----    ---- ----
+Unknown      Refused    no  | ----   ----    ---- ----
+Unknown      Refused    yes | ----   ----    ---- ----
+Unknown      Unreadable no  | ----   ----    ---- ----
+Unknown      Unreadable yes | ----   ----    ---- ----
+Unknown      Silent     no  | ----   ----    ---- ----
+Unknown      Silent     yes | ----   ----    ---- ----
 ";
 
     fn letters(of: Permissions) -> String {
@@ -97,17 +104,17 @@ Unknown      Silent   yes | ----   ----    ---- ----
 
     #[test]
     fn the_policy_table_holds_in_every_cell() {
-        let mut printed = "jurisdiction consent  gpc | person preview bot  bot+preview\n".to_owned();
+        let mut printed = "jurisdiction consent    gpc | person preview bot  bot+preview\n".to_owned();
         let mut cells = 0;
         for jurisdiction in [Jurisdiction::OptIn, Jurisdiction::OptOut, Jurisdiction::Unknown] {
-            for consent in [Consent::Granted, Consent::Refused, Consent::Silent] {
+            for consent in [Consent::Granted, Consent::Refused, Consent::Unreadable, Consent::Silent] {
                 for global_privacy_control in [false, true] {
                     let cell = |bot, preview| {
                         let of = PolicyInputs { jurisdiction, consent, global_privacy_control, bot, preview };
                         letters(permissions(of))
                     };
                     let line = format!(
-                        "{:<12} {:<8} {:<3} | {:<6} {:<7} {:<4} {}\n",
+                        "{:<12} {:<10} {:<3} | {:<6} {:<7} {:<4} {}\n",
                         format!("{jurisdiction:?}"),
                         format!("{consent:?}"),
                         if global_privacy_control { "yes" } else { "no" },

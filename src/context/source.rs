@@ -6,8 +6,9 @@ use std::rc::Rc;
 use super::identity::IdentityKeys;
 use super::keys::Keys;
 use crate::platform::{Device, Geo, Platform};
+use crate::rules::canary::Side;
 use crate::rules::stored::OnMiss;
-use crate::session::{self, Breaker, Outcome, SessionSettings, Subject, UserId};
+use crate::session::{self, Breaker, Outcome, SessionSettings, Subject, UserId, VisitorId};
 
 /// Gives the facts about a request that its head doesn't say.
 pub trait FactSource {
@@ -44,13 +45,14 @@ pub struct Live<'a, P: Platform> {
     geo: Option<(Option<IpAddr>, Option<Geo>)>,
     device: Option<Option<Device>>,
     bits: Option<u128>,
+    side: Option<Side>,
     sessions: Vec<(Vec<Subject>, Outcome)>,
 }
 
 impl<'a, P: Platform> Live<'a, P> {
-    /// Nothing has been asked yet.
-    pub fn new(platform: &'a P, kept: &'a mut Kept) -> Self {
-        Self { platform, kept, geo: None, device: None, bits: None, sessions: Vec::new() }
+    /// Nothing has been asked yet. A new visitor's id will be on `side` of the canary, where there is one.
+    pub fn new(platform: &'a P, kept: &'a mut Kept, side: Option<Side>) -> Self {
+        Self { platform, kept, geo: None, device: None, bits: None, side, sessions: Vec::new() }
     }
 }
 
@@ -71,7 +73,11 @@ impl<P: Platform> FactSource for Live<'_, P> {
     }
 
     fn visitor_bits(&mut self) -> u128 {
-        *self.bits.get_or_insert_with(|| self.platform.random())
+        *self.bits.get_or_insert_with(|| match (self.platform.random(), &self.side) {
+            (0, _) => 0,
+            (bits, Some(side)) => side.fit(bits, |bits| VisitorId::from_random(bits).to_string()),
+            (bits, None) => bits,
+        })
     }
 
     fn session(&mut self, subjects: Vec<Subject>, settings: &SessionSettings, on_miss: OnMiss) -> Outcome {

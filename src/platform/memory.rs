@@ -43,6 +43,8 @@ pub struct Memory {
     pub kv_writes_fail: Cell<Option<StoreError>>,
     /// So many writes lose against somebody else's.
     pub kv_conflicts: Cell<u32>,
+    /// Keys that were to be deleted, each with how many answers had been sent by then.
+    pub kv_deletes: RefCell<Vec<(usize, String)>>,
     /// How long a KV look-up takes.
     pub kv_takes: Cell<Duration>,
     /// How long geolocation takes.
@@ -237,6 +239,15 @@ impl Platform for Memory {
         self.put(store, key, value);
         self.kv_ttls.borrow_mut().extend(ttl.map(|ttl| (place, ttl)));
         Ok(KvWritten::Stored)
+    }
+
+    fn kv_delete(&self, store: Kv, key: &str) -> Result<(), StoreError> {
+        self.kv_deletes.borrow_mut().push((self.received.borrow().len(), key.to_owned()));
+        if let Some(error) = self.kv_fails.borrow().get(&store) {
+            return Err(*error);
+        }
+        self.kv.borrow_mut().remove(&(store, key.to_owned()));
+        Ok(())
     }
 
     fn send(&self, request: BackendRequest<MemoryBody>) -> Result<Response<MemoryBody>, SendError> {

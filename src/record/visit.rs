@@ -6,16 +6,18 @@ use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap, pa
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
+use crate::context::consent::Consent;
 use crate::context::identity::{Identity, pseudonym};
 use crate::context::keys::Keys;
 use crate::context::preview::Preview;
 use crate::decide::Considered;
 use crate::fetch;
 use crate::mac::MacKey;
-use crate::platform::Platform;
+use crate::platform::{Kv, Platform};
 use crate::respond::Answered;
+use crate::rules::settings::{LogSettings, Redaction};
 use crate::rules::{Notes, Role, RuleSet};
-use crate::session::{State, WriteBack};
+use crate::session::{State, Subject, WriteBack};
 
 /// Share of sandboxes that look rules over: a hundred sandboxes find a mistake, and none pays much for it.
 const CHECKING: f64 = 1.0 / 16.0;
@@ -30,6 +32,8 @@ pub struct Visit<'a> {
     pub head: &'a RequestHead,
     /// The rules that it was decided by.
     pub rules: Option<&'a RuleSet>,
+    /// What is kept out of paths; `None` where nobody knows: then no line has one.
+    pub redaction: Option<&'a Redaction>,
     /// Which of the pointer's revisions they are.
     pub role: Option<Role>,
     /// The facts and the decision.
@@ -66,6 +70,7 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     }
     if let Some(rules) = rules {
         look_over(rules, arrival, head, &mut notes);
+        codes.extend(context.and_then(|context| erase(platform, context)));
         for write in visit.writes {
             if write.perform(platform, &rules.settings.session).is_err() {
                 codes.push(Code::SessionWriteBack);
@@ -78,6 +83,8 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
 
     let time = super::timestamp(arrival.now);
     let id = head.request_id.as_str();
+    let strictest = LogSettings::strictest();
+    let redaction = visit.redaction.unwrap_or(&strictest.redaction);
     let revision = rules.and_then(|rules| rules.revision.as_deref());
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
     if let (Some(rules), Some(context), Some(key)) = (rules, context, &log_key) {
@@ -86,10 +93,11 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     if !super::is_sampled(id, rules.map_or(1.0, |rules| rules.settings.log.sample)) {
         return;
     }
+    let client = redaction.of(&head.path);
+    let made = |made: &str| super::bounded(&path::shown(&redaction.of_made(made, &client))).to_owned();
     let runtime = platform.runtime();
     let session = context.map(|context| &context.session).filter(|session| session.state != State::None);
     let exchange = answered.exchange.as_ref();
-    let asked = exchange.map(|exchange| path::shown(&exchange.path));
     super::decision(
         platform,
         &DecisionLine {
@@ -101,17 +109,17 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             service_version: runtime.service_version,
             revision,
             role: visit.role,
-            shadow: visit.shadow,
+            shadow: visit.shadow.map(|shadow| ShadowDifference { path: shadow.path.as_deref().map(made), ..shadow }),
             route: answered.route.as_deref(),
             method: head.method.as_str(),
-            path: super::bounded(&path::shown(&head.path)),
+            path: super::bounded(&path::shown(&client.path)),
             status: answered.status.as_u16(),
             region: context.map(|context| context.region.id.as_str()),
             country: context.and_then(Context::country).map(super::bounded),
             variant: VariantMap(answered.variant()),
             cache_key: exchange.and_then(fetch::key_hex),
             backend: exchange.map(|exchange| exchange.backend.as_str()),
-            backend_path: asked.as_deref().map(super::bounded),
+            backend_path: exchange.map(|exchange| made(&exchange.path)),
             shield: answered.shield.as_deref(),
             pass: 1,
             fallback: answered.fallback.as_ref().map(|reason| reason.code()),
@@ -133,6 +141,13 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     );
 }
 
+/// Deletes the session record of a visitor who wants none: one delete at most, and none where no id came. The code where it failed: the
+/// record then lives until its time is over, and nobody can ask for it, for the cookie is gone.
+fn erase<P: Platform>(platform: &P, context: &Context) -> Option<Code> {
+    let key = Subject::Visitor(context.person.erase?).kv_key();
+    platform.kv_delete(Kv::Sessions, &key).err().map(|_| Code::SessionErase)
+}
+
 /// Every code that the steps gave.
 fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, notes: &Notes) -> Vec<Code> {
     let mut codes = answered.codes.clone();
@@ -140,6 +155,7 @@ fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, n
     codes.extend(preview.error.map(|error| error.code()));
     codes.extend(notes.store_error.map(|_| Code::ConfigStore));
     if let Some(context) = context {
+        codes.extend((context.person.inputs.consent == Consent::Unreadable).then_some(Code::ConsentUnreadable));
         if let Identity::Rejected(fault) = &context.person.identity {
             codes.push(fault.code());
         }
@@ -191,7 +207,7 @@ fn exposures<P: Platform>(
                 sticky: exposed.sticky,
                 shown: not_shown.is_none(),
                 fallback: not_shown,
-                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log.exposure_attributes),
+                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log),
             },
         );
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::by_hand::ByHand;
-use super::canary::Share;
+use super::canary::{Share, Side};
 use super::dictionary::{MAX_LOOKUPS, ReadError};
 use super::fault::Fault;
 use super::payload::Payloads;
@@ -94,16 +94,15 @@ impl RuleCache {
     }
 
     /// The settings of the rules that don't serve, where they can be read: the kill switch stops what is personalized, and not how
-    /// backends are asked. Defaults where nothing can be read, and for a revision in the KV store that hasn't served here. Nothing is named.
-    pub fn settings_unserved(&mut self, stores: &mut dyn RuleStores, uptime: Duration) -> Rc<Settings> {
+    /// backends are asked and what is logged. `None` where nothing can be read, and for a revision in the KV store that hasn't served here. Nothing is named.
+    pub fn settings_unserved(&mut self, stores: &mut dyn RuleStores, uptime: Duration) -> Option<Rc<Settings>> {
         let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
         let pointer = self.pointer.clone().unwrap_or_default();
-        let settings = match pointer.revision.as_deref() {
+        match pointer.revision.as_deref() {
             None => self.bare_settings(&mut pass),
             Some(name) if pointer.store == RuleStore::Config => self.known(name).settings(&pointer, &mut pass),
             Some(name) => self.known(name).kept_settings(),
-        };
-        settings.unwrap_or_default()
+        }
     }
 
     fn bare_settings(&mut self, pass: &mut Pass<'_>) -> Option<Rc<Settings>> {
@@ -153,7 +152,7 @@ impl RuleCache {
     /// What served last, where nothing else can.
     fn last(&mut self, pass: &mut Pass<'_>) -> Rules {
         let Some(set) = self.last.clone() else { return Rules::Unusable };
-        Rules::Set(Served { set: self.with_payload(set, pass), role: Role::Last, shadow: None })
+        Rules::Set(Served { set: self.with_payload(set, pass), role: Role::Last, shadow: None, side: None })
     }
 
     /// The pointer as it is now, or as it was where it can't be read.
@@ -198,6 +197,7 @@ impl RuleCache {
         pass: &mut Pass<'_>,
     ) -> Rules {
         let share = pointer.canary.as_ref().map_or(Share::NONE, super::pointer::Canary::share);
+        let mut side = None;
         if let Some(canary) = pointer.canary.as_ref().filter(|_| share != Share::NONE) {
             // Who the visitor is follows from the rules that everybody else gets: from their settings alone, so that the look-ups of a cold
             // request are left to the revision that serves it.
@@ -205,14 +205,17 @@ impl RuleCache {
                 let unit = self.stable_settings(pointer, pass).and_then(|settings| unit(&settings));
                 unit.is_some_and(|unit| share.has(&canary.revision, &unit))
             };
+            if share != Share::ALL {
+                side = Some(Side { revision: canary.revision.clone(), share, is_within });
+            }
             if is_within && let Some(set) = self.revision(&canary.revision, pointer, pass) {
-                return self.served(set, Role::Canary, pointer, pass);
+                return self.served(set, Role::Canary, side, pointer, pass);
             }
         }
         match self.stable(pointer, pass) {
             Some((set, role)) => {
                 self.last = Some(Rc::clone(&set));
-                self.served(set, role, pointer, pass)
+                self.served(set, role, side, pointer, pass)
             }
             None => self.last(pass),
         }
@@ -254,11 +257,18 @@ impl RuleCache {
     }
 
     /// What serves, with the shadow beside it where it is there and is another set.
-    fn served(&mut self, set: Rc<RuleSet>, role: Role, pointer: &Pointer, pass: &mut Pass<'_>) -> Rules {
+    fn served(
+        &mut self,
+        set: Rc<RuleSet>,
+        role: Role,
+        side: Option<Side>,
+        pointer: &Pointer,
+        pass: &mut Pass<'_>,
+    ) -> Rules {
         let shadow = pointer.shadow.as_deref().filter(|name| set.revision.as_deref() != Some(name));
         let shadow = shadow.and_then(|name| self.revision(name, pointer, pass));
         let set = self.with_payload(set, pass);
         let shadow = shadow.map(|shadow| self.with_payload(shadow, pass));
-        Rules::Set(Served { set, role, shadow })
+        Rules::Set(Served { set, role, shadow, side })
     }
 }

@@ -35,6 +35,35 @@ impl Share {
     }
 }
 
+/// The side of a canary that a visitor is on.
+///
+/// A visitor without a cookie is told apart by the address, and later by an id that is made at random. So that nobody changes sides
+/// between two pages, an id is made that lies on the side of the address. It stays unpredictable, and as good as random for every experiment,
+/// for they hash in another way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// The canary's revision.
+    pub revision: String,
+    /// Its share.
+    pub share: Share,
+    /// Whether the visitor is within it.
+    pub is_within: bool,
+}
+
+impl Side {
+    /// Ids that are tried: a thousandth of the visitors needs some thousand, which take a fraction of a millisecond. Of a share below a
+    /// hundredth of a percent some newcomers leave the canary.
+    const MOST_TRIES: u32 = 1 << 16;
+
+    /// Bits of an id on this side: `bits`, or those of the first id after it that is. `write` gives the unit of an id.
+    pub fn fit(&self, bits: u128, write: impl Fn(u128) -> String) -> u128 {
+        let is_here = |bits: &u128| self.share.has(&self.revision, &write(*bits)) == self.is_within;
+        // An odd step meets no id twice.
+        let step = |tries| bits.wrapping_add(u128::from(tries).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        (0..Self::MOST_TRIES).map(step).find(is_here).unwrap_or(bits)
+    }
+}
+
 /// The bucket of a visitor, 0 to 999,999: 64-bit FNV-1a over the revision and the unit, each with its length in front.
 ///
 /// The revision is in it, so that two canaries try two different groups of visitors; an experiment hashes other bytes in
@@ -97,6 +126,29 @@ mod tests {
             // Five standard deviations of a binomial with p = 0.1.
             assert!(within.abs_diff(10_000) < 475, "shape {shape}: {within} of 100,000");
         }
+    }
+
+    #[test]
+    fn an_id_can_be_made_on_either_side_of_any_usual_share() {
+        let write = |bits: u128| format!("{bits:032x}");
+        let mut random = 1_u128;
+        for (percent, count) in [(50.0, 2_000), (5.0, 500), (1.0, 200), (99.0, 200), (0.1, 20)] {
+            let share = Share::from_percent(percent).unwrap();
+            for is_within in [false, true] {
+                let side = Side { revision: "r43".to_owned(), share, is_within };
+                let mut made = std::collections::BTreeSet::new();
+                for _ in 0..count {
+                    random = random.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(1);
+                    let id = side.fit(random, write);
+                    assert_eq!(share.has("r43", &write(id)), is_within, "{percent}");
+                    made.insert(id);
+                }
+                assert_eq!(made.len(), count, "no id twice");
+            }
+        }
+        // Nobody is within: the id is made all the same.
+        let nobody = Side { revision: "r43".to_owned(), share: Share::NONE, is_within: true };
+        assert_eq!(nobody.fit(7, write), 7);
     }
 
     /// Promise 7: pairs of canaries are independent, as are a canary and a 32-bit FNV-1a experiment, at p < 0.001.

@@ -52,6 +52,15 @@ impl Captures {
     }
 }
 
+/// The segments of a path that a pattern has no literal for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask<'p> {
+    /// Index and name.
+    pub named: Vec<(usize, &'p str)>,
+    /// The index of the first segment that `*` stands for.
+    pub rest: Option<usize>,
+}
+
 impl Pattern {
     /// Compiles `text`.
     ///
@@ -123,6 +132,29 @@ impl Pattern {
             rest = tail;
         }
         rest.is_none().then_some(captures)
+    }
+
+    /// Which of a path's segments (in normal form, empty ones left out) have names, and where its `*` begins; `None` where it doesn't match.
+    /// Unlike a route, letters match in either case.
+    pub fn mask<'p>(&'p self, path: &[&str]) -> Option<Mask<'p>> {
+        let mut mask = Mask { named: Vec::new(), rest: None };
+        let own = self.segments.iter().filter(|segment| !matches!(segment, Segment::Literal(text) if text.is_empty()));
+        let mut path = path.iter().enumerate();
+        let mut seen = 0;
+        for segment in own {
+            if *segment == Segment::Rest {
+                mask.rest = Some(seen);
+                return Some(mask);
+            }
+            let (index, found) = path.next()?;
+            seen = index + 1;
+            match segment {
+                Segment::Literal(literal) if literal.eq_ignore_ascii_case(found) => {}
+                Segment::Parameter(name) => mask.named.push((index, name)),
+                _ => return None,
+            }
+        }
+        path.next().is_none().then_some(mask)
     }
 
     /// Literal before `{name}` before `*`, segment by segment from the left.

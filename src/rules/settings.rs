@@ -6,6 +6,7 @@ pub mod bots;
 pub mod consent;
 pub mod front;
 pub mod identity;
+pub mod log;
 pub mod replication;
 pub mod session;
 pub mod sticky;
@@ -22,6 +23,7 @@ use bots::BotSettings;
 use consent::ConsentSettings;
 use front::FrontSettings;
 use identity::IdentitySettings;
+pub use log::{LogSettings, Redaction};
 use replication::ReplicationSettings;
 use session::SessionSettings;
 use sticky::StickySettings;
@@ -74,25 +76,6 @@ pub struct GrowthBookSettings {
     /// The secret that holds the decryption key, where the payload is encrypted.
     #[serde(default)]
     pub secret: Option<String>,
-}
-
-/// What is logged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct LogSettings {
-    /// The share of requests with a line in `decisions`, 0 to 1.
-    pub sample: f64,
-    /// Whether answers carry `Server-Timing`.
-    pub server_timing: bool,
-    /// Attributes that an exposure's line may carry: `country`, `deviceType`, ….
-    pub exposure_attributes: Vec<String>,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { sample: 1.0, server_timing: false, exposure_attributes: Vec::new() }
-    }
 }
 
 /// What a request may cost.
@@ -164,7 +147,8 @@ impl Settings {
     /// what they may not have.
     #[must_use]
     pub fn strictest() -> Self {
-        Self { consent: ConsentSettings::strictest(), preview: PreviewMode::Off, ..Self::default() }
+        let (consent, log) = (ConsentSettings::strictest(), LogSettings::strictest());
+        Self { consent, log, preview: PreviewMode::Off, ..Self::default() }
     }
 
     /// Reads the dictionary. What doesn't fit is a fault, and that key keeps its default, the keys beside it keep what they say;
@@ -206,6 +190,7 @@ impl Settings {
             faults.push(Fault::new("settings", "/log/sample", message));
             self.log.sample = LogSettings::default().sample;
         }
+        self.log.compile(faults);
         if !self.visitor.is_usable() {
             let message = format!(
                 "expected a name and a domain that make a cookie, but found `{}`; no visitor's id is kept or used",
@@ -239,9 +224,14 @@ impl Settings {
     }
 }
 
-/// Members of a wrong type that get another value than the default: who may be known, and who may see what isn't theirs.
-const STRICT: [(&str, &str); 3] =
-    [("/preview", r#""off""#), ("/identity", r#"{"header":false}"#), ("/identity/header", "false")];
+/// Members of a wrong type that get another value than the default: who may be known, who may see what isn't theirs, and what is logged.
+const STRICT: [(&str, &str); 5] = [
+    ("/preview", r#""off""#),
+    ("/identity", r#"{"header":false}"#),
+    ("/identity/header", "false"),
+    ("/log", r#"{"redact":["/*"]}"#),
+    ("/log/redact", r#"["/*"]"#),
+];
 /// Members that are left out as a whole: half a check of a token or of a hop is none, and half a place names nothing.
 const WHOLE: [&str; 3] = ["/identity/jwt", "/growthbook", "/front"];
 
@@ -340,6 +330,30 @@ mod tests {
         let (settings, named) = read(r#"{"identity":"jwt"}"#);
         assert!(!settings.identity.header && settings.identity.jwt.is_none());
         assert_eq!(named, ["/identity"]);
+    }
+
+    #[test]
+    fn what_is_to_be_redacted_and_cannot_be_read_takes_every_path_out() {
+        for (log, pointer) in [
+            (r#"{"redact":"/reset/{token}","sample":0.5}"#, "/log/redact"),
+            (r#"{"redact":["/reset/{token}",7],"sample":0.5}"#, "/log/redact/1"),
+            (r#"{"redact":{},"sample":0.5}"#, "/log/redact"),
+            (r#"{"redact":null,"sample":0.5}"#, "/log/redact"),
+            (r#"{"redact":["reset/{token}"],"sample":0.5}"#, "/log/redact/0"),
+        ] {
+            let (settings, named) = read(&format!(r#"{{"log":{log}}}"#));
+            assert_eq!((settings.log.redaction.of("/a/b").path.as_ref(), settings.log.sample), ("/*", 0.5), "{log}");
+            assert_eq!(named, [pointer], "{log}");
+        }
+        for log in ["7", "true", "\"x\""] {
+            let (settings, named) = read(&format!(r#"{{"log":{log}}}"#));
+            assert_eq!(settings.log.redaction.of("/a/b").path, "/*", "{log}");
+            assert_eq!(named, ["/log"], "{log}");
+        }
+        let (settings, named) = read(r#"{"log":{"redact":["/a/{b}"],"sample":"all"}}"#);
+        assert_eq!((settings.log.redaction.of("/a/b").path.as_ref(), settings.log.sample), ("/a/{b}", 1.0));
+        assert_eq!(named, ["/log/sample"]);
+        assert_eq!(Settings::strictest().log.redaction.of("/a").path, "/*");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::context::{Context, FactSource};
 use crate::decide::{self, Considered};
 use crate::plan::{self, Action};
 use crate::platform::Platform;
-use crate::record::{self, ShadowDifference, bounded};
+use crate::record::ShadowDifference;
 use crate::respond::Answered;
 use crate::rules::RuleSet;
 
@@ -48,8 +48,7 @@ pub(super) fn compare<P: Platform>(
         route: (route != answered.route.as_deref()).then(|| route.unwrap_or(NONE).to_owned()),
         region: if decision.route.is_some() && theirs.is_some() && ours != theirs { ours } else { None },
         features: BTreeMap::new(),
-        path: (!has_fallen_back && path != asked)
-            .then(|| bounded(&record::path::shown(path.unwrap_or(NONE))).to_owned()),
+        path: (!has_fallen_back && path != asked).then(|| path.unwrap_or(NONE).to_owned()),
     };
     for shown in &decision.shown {
         let same_kind =

@@ -9,6 +9,7 @@ use crate::fetch::{key_hex, send_code};
 use crate::platform::{BackendRequest, Platform, Response};
 use crate::record::{self, DecisionLine, SCHEMA};
 use crate::respond::error_page;
+use crate::rules::settings::log::EVERY_PATH;
 use crate::wire::headers::remove_hop_by_hop;
 
 /// Asks the backend, under the key and the surrogate keys of the edge, and hands its answer on as it is.
@@ -54,11 +55,11 @@ pub(super) fn forward<P: Platform>(platform: &P, arrival: &Arrival, passage: Pas
             pop: &runtime.pop,
             service_version: runtime.service_version,
             method: exchange.method.as_str(),
-            path: record::bounded(&exchange.path),
+            // What is to be redacted isn't known here. The first pass has the path, in the line of the same request.
+            path: EVERY_PATH,
             status: status.as_u16(),
             cache_key: key_hex(&exchange),
             backend: Some(&exchange.backend),
-            backend_path: Some(record::bounded(&exchange.path)),
             pass: 2,
             errors: &codes,
             cold: arrival.is_cold,

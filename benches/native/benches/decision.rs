@@ -184,7 +184,7 @@ fn whole(criterion: &mut Criterion) {
     let head = admit(&mut request, 1).unwrap();
     let mut kept = Kept::default();
     let mut decided = || {
-        let mut facts = Live::new(&host, &mut kept);
+        let mut facts = Live::new(&host, &mut kept, None);
         let considered = decide::consider(&mut facts, &rules, &head, None, OffsetDateTime::UNIX_EPOCH, None);
         assert_eq!(considered.decision.shown.len(), keys.len());
         considered

@@ -64,8 +64,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// What the bytes are: for machines, in a line, and whether there is a session.
-fn describe(key: &str, bytes: Option<&[u8]>) -> (Value, String, Outcome) {
+/// What the bytes of a KV value are: for machines, in a line, and whether there is a session.
+pub fn describe(key: &str, bytes: Option<&[u8]>) -> (Value, String, Outcome) {
     let none = |state: &str, summary: String| {
         (json!({ "key": key, "state": state, "record": null }), summary, Outcome::Faults)
     };
@@ -102,7 +102,12 @@ fn time(ms: i64) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-fn store_id(text: &str) -> Result<String, String> {
+/// A KV store's id on the command line.
+///
+/// # Errors
+///
+/// The text is none.
+pub fn store_id(text: &str) -> Result<String, String> {
     let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if sound { Ok(text.to_owned()) } else { Err(format!("expected a store's id, but found '{text}'")) }
 }

@@ -20,6 +20,11 @@ const VERSION: u8 = 2;
 pub struct Purposes(u32);
 
 impl Purposes {
+    /// The purposes of 24 bits, of which the highest is purpose 1.
+    pub(super) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether purpose `number` (1 to 24) is consented to.
     #[must_use]
     pub fn contains(self, number: u8) -> bool {

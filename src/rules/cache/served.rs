@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use crate::rules::canary::Side;
 use crate::rules::set::RuleSet;
 
 /// The role of the revision that serves.
@@ -29,6 +30,8 @@ pub struct Served {
     pub role: Role,
     /// Rules to decide by as well, for the log alone.
     pub shadow: Option<Rc<RuleSet>>,
+    /// The side of a canary that the visitor is on, where there is one with two sides: an id that is made now must be on it, too.
+    pub side: Option<Side>,
 }
 
 /// What serves a request.

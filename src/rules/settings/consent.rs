@@ -17,6 +17,8 @@ pub struct ConsentSettings {
     pub cookie: Option<ConsentCookie>,
     /// An IAB TCF string in a cookie.
     pub tcf: Option<TcfCookie>,
+    /// An IAB GPP string in a cookie.
+    pub gpp: Option<GppCookie>,
     /// Countries (ISO 3166-1 alpha-2) where consent comes first, instead of the built-in list. `["*"]` is everywhere.
     pub countries: Option<Vec<String>>,
     /// What stands there and can't be read.
@@ -27,7 +29,7 @@ pub struct ConsentSettings {
 /// Parts of `settings.consent` that are there and can't be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The cookie or the TCF string: nobody knows how a visitor says yes or no, so nobody has said yes.
+    /// The cookie, the TCF string or the GPP string: nobody knows how a visitor says yes or no, so nobody has said yes.
     pub signals: bool,
     /// The countries: nobody knows where consent comes first, so it does everywhere.
     pub countries: bool,
@@ -54,6 +56,7 @@ impl ConsentSettings {
         let mut unreadable = Unreadable::default();
         let cookie = signal(&mut members, "cookie", &mut unreadable, faults);
         let tcf = signal(&mut members, "tcf", &mut unreadable, faults);
+        let gpp = signal(&mut members, "gpp", &mut unreadable, faults);
         let countries = match members.remove("countries") {
             None | Some(Value::Null) => None,
             Some(Value::Array(list)) => Some(countries(list, &mut unreadable, faults)),
@@ -68,7 +71,7 @@ impl ConsentSettings {
             let pointer = format!("/consent/{}", fault::escape(name));
             faults.push(Fault::new("settings", pointer, "expected a known key, but found one that is ignored"));
         }
-        Self { cookie, tcf, countries, unreadable }
+        Self { cookie, tcf, gpp, countries, unreadable }
     }
 }
 
@@ -154,11 +157,30 @@ impl Default for TcfCookie {
     }
 }
 
+/// An IAB GPP string in a cookie. An opt-out of sale, sharing or targeted advertising in a section of the United States is a no, and so is
+/// its Global Privacy Control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct GppCookie {
+    /// The cookie's name.
+    pub cookie: String,
+    /// The purposes (1 to 24) that its European or Canadian section must all consent to; by default those of `tcf`.
+    pub purposes: Vec<u8>,
+}
+
+impl Default for GppCookie {
+    fn default() -> Self {
+        Self { cookie: "__gpp".to_owned(), purposes: TcfCookie::default().purposes }
+    }
+}
+
 /// [`ConsentSettings`], ready to use.
 #[derive(Debug, Clone, Default)]
 pub struct ConsentRules {
     pub(crate) cookie: Option<CookieRule>,
     pub(crate) tcf: Option<TcfCookie>,
+    pub(crate) gpp: Option<GppCookie>,
     pub(crate) countries: Option<Vec<String>>,
     /// A way to say yes or no can't be used: nobody has said yes.
     pub(crate) nobody_agreed: bool,
@@ -174,13 +196,15 @@ pub(crate) struct CookieRule {
 }
 
 impl ConsentRules {
-    /// Prepares the settings. A part that can't be used means the strictest: where it is the cookie or the TCF string, nobody has
+    /// Prepares the settings. A part that can't be used means the strictest: where it is a cookie or a string, nobody has
     /// agreed, and consent comes first everywhere (the site meant to ask); where it is a country, the latter. Each is a fault.
     #[must_use]
     pub fn compile(settings: &ConsentSettings) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let cookie = settings.cookie.as_ref().map(|cookie| usable_cookie(cookie, &mut faults));
-        let tcf = settings.tcf.as_ref().map(|tcf| usable_tcf(tcf, &mut faults));
+        let mut is_usable = |of: &str, cookie: &str, purposes: &[u8]| usable_string(of, cookie, purposes, &mut faults);
+        let tcf = settings.tcf.clone().filter(|tcf| is_usable("tcf", &tcf.cookie, &tcf.purposes));
+        let gpp = settings.gpp.clone().filter(|gpp| is_usable("gpp", &gpp.cookie, &gpp.purposes));
         let nobody_agreed = settings.unreadable.signals || !faults.is_empty();
         for (index, country) in settings.countries.iter().flatten().enumerate() {
             let known = country == "*" || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
@@ -192,7 +216,8 @@ impl ConsentRules {
         let everywhere = settings.unreadable.countries || nobody_agreed || !faults.is_empty();
         let rules = Self {
             cookie: cookie.flatten(),
-            tcf: tcf.flatten(),
+            tcf,
+            gpp,
             countries: settings.countries.clone(),
             nobody_agreed,
             everywhere,
@@ -224,15 +249,16 @@ fn usable_cookie(cookie: &ConsentCookie, faults: &mut Vec<Fault>) -> Option<Cook
     (faults.len() == before).then_some(rule)
 }
 
-fn usable_tcf(tcf: &TcfCookie, faults: &mut Vec<Fault>) -> Option<TcfCookie> {
+/// Whether `consent.tcf` or `consent.gpp` can be used.
+fn usable_string(of: &str, cookie: &str, purposes: &[u8], faults: &mut Vec<Fault>) -> bool {
     let before = faults.len();
-    if !is_token(&tcf.cookie) {
-        let message = format!("expected a cookie's name (RFC 9110 token), but found `{}`", tcf.cookie);
-        faults.push(Fault::new("settings", "/consent/tcf/cookie", message));
+    if !is_token(cookie) {
+        let message = format!("expected a cookie's name (RFC 9110 token), but found `{cookie}`");
+        faults.push(Fault::new("settings", format!("/consent/{of}/cookie"), message));
     }
-    if tcf.purposes.is_empty() || tcf.purposes.iter().any(|purpose| !(1..=24).contains(purpose)) {
-        let message = format!("expected numbers from 1 to 24, but found {:?}", tcf.purposes);
-        faults.push(Fault::new("settings", "/consent/tcf/purposes", message));
+    if purposes.is_empty() || purposes.iter().any(|purpose| !(1..=24).contains(purpose)) {
+        let message = format!("expected numbers from 1 to 24, but found {purposes:?}");
+        faults.push(Fault::new("settings", format!("/consent/{of}/purposes"), message));
     }
-    (faults.len() == before).then(|| tcf.clone())
+    faults.len() == before
 }
