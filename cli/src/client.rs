@@ -12,6 +12,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest answer that is read: the longest value of a KV store.
 const MAX_BODY: u64 = 25 * 1024 * 1024;
 
+/// Connections to one host that are kept for later calls: a feed has as many under way.
+const MOST_IDLE: usize = 32;
+
 /// Who is called.
 pub struct Client {
     agent: ureq::Agent,
@@ -34,6 +37,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(TIMEOUT))
+            .max_idle_connections_per_host(MOST_IDLE)
             .user_agent(concat!("personalizer/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();

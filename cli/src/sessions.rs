@@ -3,6 +3,7 @@
 mod delete;
 mod delivery;
 mod edge;
+mod feed;
 mod get;
 mod input;
 mod position;
@@ -17,7 +18,7 @@ pub use subject::Whose;
 
 use crate::output::Outcome;
 
-/// Stream session records to an edge, read one, remove one, or sign a batch for another program.
+/// Stream session records to an edge from a file or from Redis, read one, remove one, or sign a batch for another program.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -27,6 +28,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     Push(push::Options),
+    Feed(feed::Options),
     Get(get::Options),
     Delete(delete::Options),
     Sign(sign::Options),
@@ -36,6 +38,7 @@ enum Command {
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     match &options.command {
         Command::Push(options) => push::run(options),
+        Command::Feed(options) => feed::run(options),
         Command::Get(options) => get::run(options),
         Command::Delete(options) => delete::run(options),
         Command::Sign(options) => sign::run(options),

@@ -312,3 +312,22 @@ fn a_secret_is_never_an_argument_and_must_be_one() {
     let (code, stdout, stderr) = edge.run(folder.path(), &["push", "feed.ndjson", "--secret-file", "secrets"]);
     assert_eq!(code, 0, "either secret counts while they are rotated: {stdout}{stderr}");
 }
+
+#[test]
+fn a_feed_says_what_is_wrong_with_its_redis_and_keeps_the_password_to_itself() {
+    let (edge, folder) = (FakeEdge::start(), TempDir::new().unwrap());
+    let feed = |redis: &str, more: &[&str]| {
+        let mut command = edge.command(folder.path(), &[&["feed", "--once", "--attempts", "1"], more].concat());
+        texts(&command.env("PERSONALIZER_REDIS", redis).output().unwrap())
+    };
+    for (redis, more, expected) in [
+        ("http://:hunter2@127.0.0.1", &[][..], "--redis: expected a URL such as redis://"),
+        ("redis://:hunter2@127.0.0.1:1", &[], "gave up after 1 attempts: Redis at 127.0.0.1:1: Connection refused"),
+        ("redis://127.0.0.1:1", &["--refused", "sessions"], "--refused: expected another stream"),
+        ("redis://127.0.0.1:1", &["--group", ""], "--group: expected a name"),
+    ] {
+        let (code, _, stderr) = feed(redis, more);
+        assert!(code == 2 && stderr.contains(expected) && !stderr.contains("hunter2"), "{stderr}");
+    }
+    assert!(edge.with(|world| world.ids.is_empty()));
+}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::edge::{Edge, End, Reply};
+use super::edge::{Edge, End, Reply, Takes as _};
 use super::input::Line;
 use super::signing::message_id;
 use crate::backoff::{Backoff, Patience};

@@ -14,6 +14,9 @@ use crate::output;
 /// Where batches are taken (docs/SESSIONS.md).
 const PATH: &str = "/.edge/sessions";
 
+/// The code of a batch that did not come whole.
+const BROKEN_OFF: &str = "replication-broken-off";
+
 /// Which edge, and how it knows us.
 #[derive(Debug, Clone, Args)]
 pub struct To {
@@ -29,6 +32,16 @@ pub struct Edge {
     client: Client,
     signer: Signer,
     address: String,
+}
+
+/// Whoever takes batches: an edge, or what stands for one in tests.
+pub trait Takes: Send + Sync {
+    /// Sends `items` updates, NDJSON, as the message `id`.
+    ///
+    /// # Errors
+    ///
+    /// Nothing gets better by sending it again.
+    fn post(&self, id: &str, body: &[u8], items: usize) -> anyhow::Result<Reply>;
 }
 
 /// What became of an item.
@@ -57,6 +70,9 @@ pub enum Reply {
 /// The edge's answer.
 #[derive(Debug, Default, Deserialize)]
 struct Body {
+    /// The code of what went wrong.
+    #[serde(default)]
+    error: String,
     #[serde(default)]
     reason: String,
     results: Option<Vec<Item>>,
@@ -104,13 +120,10 @@ impl Edge {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
 
-    /// Sends `items` updates, NDJSON, as the message `id`.
-    ///
-    /// # Errors
-    ///
-    /// Nothing gets better by sending it again.
-    pub fn post(&self, id: &str, body: &[u8], items: usize) -> anyhow::Result<Reply> {
+impl Takes for Edge {
+    fn post(&self, id: &str, body: &[u8], items: usize) -> anyhow::Result<Reply> {
         // Signed anew each time: a signature is good for five minutes, and a pause may be long.
         let signed = self.signer.headers(id, signing::now()?, body);
         let mut headers = vec![("Content-Type", "application/x-ndjson"), ("Accept", "application/json")];
@@ -124,7 +137,7 @@ impl Edge {
 
 fn read(answer: Answer, items: usize) -> anyhow::Result<Reply> {
     let Answer { status, retry_after, body } = answer;
-    let Body { reason, results } = serde_json::from_slice(&body).unwrap_or_default();
+    let Body { error, reason, results } = serde_json::from_slice(&body).unwrap_or_default();
     let said = if reason.is_empty() { String::new() } else { format!(" (it says: {reason})") };
     match (status, results) {
         (200 | 422 | 429 | 503, Some(results)) => {
@@ -135,7 +148,9 @@ fn read(answer: Answer, items: usize) -> anyhow::Result<Reply> {
             Ok(Reply::Ends { ends, again })
         }
         (413, _) => Ok(Reply::TooLarge(reason)),
-        (429 | 500..=599, _) => Ok(Reply::Later(anyhow!("the edge answered {status}{said}"), retry_after)),
+        // A body that broke off is to be sent again, by the edge's own words; any other 400 is not.
+        (400, _) if error == BROKEN_OFF => Ok(Reply::Later(anyhow!("the edge answered 400{said}"), retry_after)),
+        (408 | 425 | 429 | 500..=599, _) => Ok(Reply::Later(anyhow!("the edge answered {status}{said}"), retry_after)),
         (401, _) => bail!("401: expected the edge to know the secret that signs, but it doesn't count{said}"),
         (200..=299, _) => {
             bail!("expected what became of each update, but found another answer ({status}): is this the edge?")
@@ -195,7 +210,9 @@ mod tests {
 
     #[test]
     fn what_may_work_later_is_told_from_what_never_will() {
-        for status in [429, 500, 502, 503, 504] {
+        let broken_off = r#"{"error":"replication-broken-off","reason":"the body broke off; send it again"}"#;
+        assert!(matches!(reply(400, broken_off, 1), Ok(Reply::Later(..))));
+        for status in [408, 425, 429, 500, 502, 503, 504] {
             assert!(matches!(reply(status, "", 1), Ok(Reply::Later(..))), "{status}");
         }
         assert!(matches!(reply(413, r#"{"reason":"smaller"}"#, 1), Ok(Reply::TooLarge(reason)) if reason == "smaller"));

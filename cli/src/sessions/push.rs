@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[command(after_long_help = "Examples:
   personalizer sessions push sessions.ndjson --to https://www.example.com --resume sessions.state
   change-feed | personalizer sessions push - --to https://www.example.com
-  examples/redis-feed.py (in the repository) is a feed that loses nothing when either side stops.
+
+To feed from Redis Streams: personalizer sessions feed.
 
 Exit codes: 0 every update is stored, or was already; 1 some lines can't be used; 2 it could not run, or gave up.")]
 pub struct Options {
