@@ -16,6 +16,7 @@
     reason = "support of tests: a surprise ends the test, with the reason in the message"
 )]
 
+#[allow(clippy::indexing_slicing, reason = "a list of a test isn't empty, and a rule that isn't there yet is made")]
 #[path = "../../../tests/support/at_random.rs"]
 pub mod at_random;
 mod builder;

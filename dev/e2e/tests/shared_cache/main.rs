@@ -12,7 +12,8 @@ mod people;
 mod shop;
 
 use e2e::varnish::{Varnish, is_hit};
-use e2e::{Answer, Edge};
+use e2e::visitors::NOWHERE;
+use e2e::{Answer, Visit};
 
 use people::Person;
 
@@ -29,7 +30,7 @@ struct Tally {
 
 impl Tally {
     /// Every visitor asks for a target through the cache, again and again; each answer must be what the edge says to this visitor.
-    fn ask(&mut self, edge: &Edge, varnish: &Varnish, people: &[Person], target: &str) {
+    fn ask(&mut self, edge: &Visit<'_>, varnish: &Varnish, people: &[Person], target: &str) {
         let truths: Vec<Answer> = people.iter().map(|person| edge.send(&person.request(target))).collect();
         for _ in 0..ROUNDS {
             for (person, truth) in people.iter().zip(&truths) {
@@ -86,7 +87,7 @@ fn no_visitor_gets_what_is_anothers_through_a_shared_cache() {
     let mut tally = Tally::default();
     for (what, target) in shop::PERSONALIZED {
         let before = tally.leaks.len();
-        tally.ask(&edge, &varnish, &people, target);
+        tally.ask(&edge.visitor(NOWHERE), &varnish, &people, target);
         let personal = people.iter().map(|person| edge.send(&person.request(target)));
         let texts: Vec<_> =
             personal.map(|answer| (answer.text(), answer.header("edge-variant"), answer.header("location"))).collect();
@@ -96,11 +97,11 @@ fn no_visitor_gets_what_is_anothers_through_a_shared_cache() {
     let plain = (tally.answers, tally.hits);
     for (_, target) in shop::PERSONALIZED {
         for confusing in shop::confusing(target) {
-            tally.ask(&edge, &varnish, &people, &confusing);
+            tally.ask(&edge.visitor(NOWHERE), &varnish, &people, &confusing);
         }
     }
     for target in shop::FAILING {
-        tally.ask(&edge, &varnish, &people, target);
+        tally.ask(&edge.visitor(NOWHERE), &varnish, &people, target);
         let answer = edge.send(&people[0].request(target));
         assert!(
             answer.status >= 400 && answer.list("cache-control").contains(&"no-store".to_owned()),
@@ -124,7 +125,7 @@ fn what_is_the_same_for_all_comes_out_of_the_cache() {
     let people = Person::three(&edge);
     for (what, target) in shop::SHAREABLE {
         let mut tally = Tally::default();
-        tally.ask(&edge, &varnish, &people, target);
+        tally.ask(&edge.visitor(NOWHERE).same_for_all(), &varnish, &people, target);
         println!("{target:<28} {what}: {} of {} from the cache", tally.hits, tally.answers);
         assert!(tally.leaks.is_empty(), "{:#?}", tally.leaks);
         assert!(tally.hits >= people.len(), "{target}: the cache was of no use: {tally:?}");
@@ -138,7 +139,7 @@ fn an_origin_that_shares_what_is_one_visitors_is_caught() {
     let people = Person::three(&edge);
     let mut tally = Tally::default();
     // No route: the origin's own headers count, and this one calls a page public that holds the visitor's cookies.
-    tally.ask(&edge, &varnish, &people, "/careless/no-route");
+    tally.ask(&edge.visitor(NOWHERE).transparent(), &varnish, &people, "/careless/no-route");
     println!("control: {} leaks among {} answers of a careless origin", tally.leaks.len(), tally.answers);
     assert!(tally.leaks.iter().any(|leak| leak.contains(people[0].user.as_str())), "{tally:#?}");
 }
