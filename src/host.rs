@@ -3,6 +3,7 @@
 mod client;
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ pub struct FastlySandbox {
     endpoints: OnceCell<[Option<LogEndpoint>; 3]>,
     runtime: Runtime,
     has_cache: bool,
+    /// Shields by their codes, as they were found first: the platform makes the backend that leads to one once a sandbox.
+    shields: RefCell<BTreeMap<String, Shield>>,
 }
 
 impl FastlySandbox {
@@ -63,6 +66,7 @@ impl FastlySandbox {
                 is_staging: compute_runtime::is_staging(),
             },
             has_cache: std::env::var("FASTLY_HOSTNAME").is_ok_and(|name| name != LOCAL_SERVER),
+            shields: RefCell::default(),
         }
     }
 }
@@ -361,11 +365,18 @@ impl Platform for Fastly<'_> {
     }
 
     fn shield(&self, code: &str) -> Option<Shield> {
-        let shield = fastly::shielding::Shield::new(code).ok()?;
-        if shield.running_on() {
-            return Some(Shield::Here);
+        let known = self.sandbox.shields.borrow().get(code).cloned();
+        if known.is_some() {
+            return known;
         }
-        Some(Shield::There(shield.encrypted_backend().ok()?.into_string()))
+        let shield = fastly::shielding::Shield::new(code).ok()?;
+        let found = if shield.running_on() {
+            Shield::Here
+        } else {
+            Shield::There(shield.encrypted_backend().ok()?.into_string())
+        };
+        self.sandbox.shields.borrow_mut().insert(code.to_owned(), found.clone());
+        Some(found)
     }
 
     fn respond(&self, response: Response<Body>) {

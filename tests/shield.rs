@@ -176,7 +176,9 @@ fn what_no_cache_keeps_goes_straight_to_the_origin() {
 
 #[test]
 fn a_shield_of_no_use_costs_nobody_the_page() {
-    let cases: [(&str, fn(&Pair), &[&str]); 7] = [
+    /// What is wrong, how it comes about, and the codes that say so.
+    type Case = (&'static str, fn(&Pair), &'static [&'static str]);
+    let cases: [Case; 7] = [
         ("unknown", |pair| pair.edge.shields.borrow_mut().clear(), &["shield-unknown"]),
         ("here", |pair| _ = pair.edge.shields.borrow_mut().insert(CODE.to_owned(), Shield::Here), &[]),
         ("no secret", |pair| pair.edge.secrets.borrow_mut().clear(), &["shield-no-secret"]),
