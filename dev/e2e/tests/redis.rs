@@ -242,7 +242,7 @@ fn right(edge: &Edge, truth: &BTreeMap<(usize, &str), String>) -> usize {
     let holds = |number: usize| {
         let cookie = format!("ep_vid={}", visitor(number));
         let page = Request::get("/echo/page").header("user-agent", BROWSER).header("cookie", cookie);
-        edge.visitor(NEW_YORK).known_as(&visitor(number)).send(&page);
+        let _ = edge.visitor(NEW_YORK).known_as(&visitor(number)).send(&page);
         let asked = edge.origin().requests();
         asked.last().and_then(|page| page.header("edge-session-data").map(str::to_owned)).unwrap_or_default()
     };

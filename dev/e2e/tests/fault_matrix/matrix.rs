@@ -92,7 +92,7 @@ impl Matrix {
                 if status != 200 || !answer.complete || !from_shop {
                     wrong.push(answer.text().chars().take(300).collect());
                 }
-                let known_as = Expectation { identity: vec![visit.user.to_owned()], transparent: false };
+                let known_as = Expectation { identity: vec![visit.user.to_owned()], ..Expectation::default() };
                 wrong.extend(lint::violations(&answer, &known_as));
             }
             Err(error) => wrong.push(format!("no answer: {error}")),
