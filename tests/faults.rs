@@ -227,7 +227,7 @@ fn the_kill_switch_works_with_everything_else_broken() {
         answer.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     assert_eq!(names, ["set-cookie: a=b", "cache-control: public, s-maxage=9"], "transparent when off");
     assert_eq!(text(&answer), "as it is");
-    assert_eq!(host.lookups.borrow()["config"], 1, "it needs the pointer alone");
+    assert_eq!(host.lookups.borrow()["config"], 2, "the pointer, and the settings that say how backends are asked");
 }
 
 #[test]

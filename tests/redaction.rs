@@ -137,7 +137,9 @@ fn without_usable_settings_no_line_has_a_path() {
     }
     let off = shop(|asked| ok(&path_of(&asked.url)));
     off.set("active", &json!({ "enabled": false, "revision": "r1" }));
-    without(&off);
+    browser(NEW_YORK, "/reset/s3cret-mark").send(&off);
+    assert_eq!(leaks(&off), [""; 0]);
+    assert_eq!(off.lines_of(Endpoint::Decisions)[0]["path"], "/reset/{token}", "the settings are known while off");
     let unusable = shop(|asked| ok(&path_of(&asked.url)));
     unusable.config_fails.set(Some(edge_personalizer::platform::StoreError::Failed));
     without(&unusable);

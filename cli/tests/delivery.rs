@@ -129,7 +129,7 @@ fn a_repository_of_rules_is_checked_compared_pushed_and_tried_by_the_action() {
     assert_eq!(code(&tried), 0, "{}", text(&tried));
     let entries: Value = serde_json::from_str(&fs::read_to_string(&store).unwrap()).unwrap();
     let active: Value = serde_json::from_str(entries["active"].as_str().unwrap()).unwrap();
-    assert_eq!(active["canary"], json!({ "revision": "r0123456789ab", "percent": 10 }));
+    assert_eq!(active["canary"], json!({ "revision": "r0123456789ab", "percent": 10.0 }));
 
     fs::write(rules.join("routes.json"), r#"{"routes":[{"id":"x"}]}"#).unwrap();
     assert_eq!(code(&act("check", &[])), 1, "a faulty rule fails the check");

@@ -125,7 +125,7 @@ fn generate(modules: &Path) -> anyhow::Result<String> {
             (true, _) => at_start.push_str(&line(&parsed)),
             (false, Some(first)) => {
                 let (seconds, lines) = by_first.entry(first).or_default();
-                *seconds |= parsed.text.bytes().nth(1).map_or(u128::MAX, |second| 1 << second);
+                *seconds |= parsed.text.as_bytes().get(1).map_or(u128::MAX, |second| 1 << second);
                 lines.push_str(&line(&parsed));
             }
             (false, None) => anywhere.push_str(&line(&parsed)),

@@ -209,5 +209,5 @@ fn whatever_a_client_says_the_facts_are_few() {
     }
     assert!(seen.len() <= 5 * 8 * 7);
     let long = "A".repeat(60_000);
-    assert_eq!(from_agent(&long).0, "desktop");
+    assert_eq!(from_agent(&long).0, "bot", "one word alone is no browser");
 }
