@@ -136,7 +136,7 @@ fn generate(modules: &Path) -> anyhow::Result<String> {
     let mut out = format!(
         "//! Written by `cargo xtask bots`; edits are lost.\n\
          //!\n\
-         //! The {} patterns of npm `isbot@{isbot}` (licence: {licence}, https://isbot.js.org), each beside its own spelling. Measured\n\
+         //! The {} patterns of npm `isbot@{isbot}` (licence: {licence}, <https://isbot.js.org>), each beside its own spelling. Measured\n\
          //! with npm `crawler-user-agents@{crawlers}` and `user-agents@{browsers}`, which are not part of the service.\n\n\
          #[allow(unused_imports, reason = \"not every list needs every step\")]\n\
          use super::Step::{{Behind, Edge, End, Group, NotAhead, NotBehind, Run, Start, Text}};\n\

@@ -1,6 +1,6 @@
 //! Written by `cargo xtask bots`; edits are lost.
 //!
-//! The 206 patterns of npm `isbot@5.2.3` (licence: Unlicense, https://isbot.js.org), each beside its own spelling. Measured
+//! The 206 patterns of npm `isbot@5.2.3` (licence: Unlicense, <https://isbot.js.org>), each beside its own spelling. Measured
 //! with npm `crawler-user-agents@1.60.0` and `user-agents@2.1.198`, which are not part of the service.
 
 #[allow(unused_imports, reason = "not every list needs every step")]
