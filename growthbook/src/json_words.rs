@@ -1,7 +1,7 @@
 //! What is wrong with a JSON text, in words for people who write rules and not Rust.
 //!
 //! serde_json tells a fault as a sentence and nothing more. Its words are not written down here: serde is asked to word faults whose parts
-//! are known ([`FOUND`], [`EXPECTED`]), and the sentence is taken apart as those are. An upgrade may change words, and nothing is lost. An
+//! are known (`FOUND`, `EXPECTED`), and the sentence is taken apart as those are. An upgrade may change words, and nothing is lost. An
 //! error type of our own would keep the parts; but it takes a deserializer of our own, for which every shape would be compiled again (see
 //! [`json_place`](crate::json_place)), and each value would go through the largest function that serde_json has, in reading that finds no
 //! fault, too. All this runs after a fault only.
