@@ -47,8 +47,9 @@ impl MacKey {
 /// Keys that count at once, while they are rotated.
 const MOST_KEYS: usize = 8;
 
-/// The texts of a stored secret: a JSON array of texts, or texts with white space or commas between them. Empty ones are left out.
-fn texts(stored: &[u8]) -> Vec<String> {
+/// The texts of a stored secret: a JSON array of texts, or texts with white space or commas between them. Empty ones are left out, and so is
+/// what comes after the first eight.
+pub fn texts(stored: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(stored).unwrap_or_default().trim_ascii();
     let texts: Vec<String> = if text.starts_with('[') {
         serde_json::from_str(text).unwrap_or_default()

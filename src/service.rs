@@ -58,6 +58,8 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     // What isn't known is `None`: then no line has a path.
     let known = match &rules {
         Rules::Set(served) => Some(Rc::clone(&served.set.settings)),
+        // A store that has just failed isn't waited for again.
+        Rules::Unusable if notes.store_error.is_some() => None,
         Rules::Off | Rules::Unusable => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
     };
     // Without usable rules, nothing says how a backend wants to be asked.

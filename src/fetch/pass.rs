@@ -17,6 +17,7 @@ use crate::plan::Exchange;
 use crate::plan::key::digest;
 use crate::platform::{Caching, ClientRequest};
 use crate::wire::headers::{is_reserved, join_cookies};
+use crate::wire::url::AbsoluteUrl;
 
 /// The header that carries it. Like all that begin with `Edge-`, it never goes to an origin.
 pub const EDGE_PASS: HeaderName = HeaderName::from_static("edge-pass");
@@ -185,8 +186,7 @@ pub fn open<B>(request: &mut ClientRequest<B>, keys: &[MacKey], now: OffsetDateT
 
 /// Path and query of a URL.
 fn target_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    rest.get(rest.find('/')?..)
+    AbsoluteUrl::split(url).map(|url| url.rest).filter(|target| target.starts_with('/'))
 }
 
 /// What the signature is over: the request, its headers, and what is said of it.

@@ -83,8 +83,14 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
 
     let time = super::timestamp(arrival.now);
     let id = head.request_id.as_str();
-    let strictest = LogSettings::strictest();
-    let redaction = visit.redaction.unwrap_or(&strictest.redaction);
+    let strictest;
+    let redaction = match visit.redaction {
+        Some(redaction) => redaction,
+        None => {
+            strictest = LogSettings::strictest();
+            &strictest.redaction
+        }
+    };
     let revision = rules.and_then(|rules| rules.revision.as_deref());
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
     if let (Some(rules), Some(context), Some(key)) = (rules, context, &log_key) {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use time::OffsetDateTime;
 
 use crate::code::Code;
-use crate::mac::MacKey;
+use crate::mac::{self, MacKey};
 
 /// Names the message.
 pub const ID_HEADER: &str = "webhook-id";
@@ -20,8 +20,6 @@ pub const SIGNATURE_HEADER: &str = "webhook-signature";
 
 /// What a secret's text starts with.
 const PREFIX: &str = "whsec_";
-/// Secrets that count at once, while they are rotated.
-const MOST_SECRETS: usize = 8;
 /// Signatures that are looked at: one a secret of the sender's.
 const MOST_SIGNATURES: usize = 16;
 /// Bytes of a message's id.
@@ -58,18 +56,7 @@ impl WebhookSecret {
     /// no secret is left out.
     #[must_use]
     pub fn parse_all(stored: &[u8]) -> Vec<Self> {
-        let Ok(text) = std::str::from_utf8(stored) else {
-            return Vec::new();
-        };
-        if text.trim_ascii_start().starts_with('[') {
-            let texts: Vec<String> = serde_json::from_str(text).unwrap_or_default();
-            return texts.iter().take(MOST_SECRETS).filter_map(|text| Self::parse(text)).collect();
-        }
-        text.split(|c: char| c.is_ascii_whitespace() || c == ',')
-            .filter(|text| !text.is_empty())
-            .take(MOST_SECRETS)
-            .filter_map(Self::parse)
-            .collect()
+        mac::texts(stored).iter().filter_map(|text| Self::parse(text)).collect()
     }
 }
 

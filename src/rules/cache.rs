@@ -94,7 +94,8 @@ impl RuleCache {
     }
 
     /// The settings of the rules that don't serve, where they can be read: the kill switch stops what is personalized, and not how
-    /// backends are asked and what is logged. `None` where nothing can be read, and for a revision in the KV store that hasn't served here. Nothing is named.
+    /// backends are asked and what is logged. `None` where nothing can be read, and for a revision in the KV store that hasn't served here.
+    /// Nothing is named.
     pub fn settings_unserved(&mut self, stores: &mut dyn RuleStores, uptime: Duration) -> Option<Rc<Settings>> {
         let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
         let pointer = self.pointer.clone().unwrap_or_default();

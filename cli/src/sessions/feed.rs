@@ -51,8 +51,8 @@ SIGINT and SIGTERM end it: it waits for what is under way, at most ten seconds, 
 Exit codes: 0 it was told to end, or (--once) the stream has nothing more; 1 the same with --once, but some entries were refused; 2 it
 could not run: the edge or Redis refuses it, or stayed away for --attempts.")]
 pub struct Options {
-    /// The server: redis://USER:PASSWORD@HOST:PORT/DB (all but the host may be left out), or rediss:// for TLS. Redis 6.2 or newer, or Valkey. A URL with a
-    /// password is better in the environment variable than in the list of processes.
+    /// The server: redis://USER:PASSWORD@HOST:PORT/DB (all but the host may be left out), or rediss:// for TLS. Redis 6.2 or newer, or
+    /// Valkey. A URL with a password is better in the environment variable than in the list of processes.
     #[arg(long, value_name = "URL", env = "PERSONALIZER_REDIS", hide_env_values = true)]
     redis: String,
     /// The stream's key. An empty stream is made if there is none.
@@ -68,7 +68,8 @@ pub struct Options {
     /// The entry's field with the update.
     #[arg(long, value_name = "NAME", default_value = "update")]
     field: String,
-    /// The stream for entries that can never be taken: their id, the reason, and their own fields. Without it, the stream's name with :refused after it
+    /// The stream for entries that can never be taken: their id, the reason, and their own fields. Without it, the stream's name with
+    /// :refused after it
     #[arg(long, value_name = "KEY")]
     refused: Option<String>,
     /// After how many seconds an entry that another consumer has read and not acknowledged is taken over: that consumer is dead.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fault::Fault;
+use super::super::fault::{self, Fault};
 use crate::wire::authority;
 
 /// How one backend wants to be asked; a member of `settings.backends`.
@@ -31,7 +31,7 @@ impl BackendSettings {
     /// Leaves out and names what can't be used; hosts become lower case.
     pub(super) fn within_bounds(backends: &mut BTreeMap<String, Self>, faults: &mut Vec<Fault>) {
         for (name, backend) in backends {
-            let place = format!("/backends/{}", name.replace('~', "~0").replace('/', "~1"));
+            let place = format!("/backends/{}", fault::escape(name));
             if let Some(host) = backend.host.take() {
                 if authority::split(&host).is_some() {
                     backend.host = Some(host.to_ascii_lowercase());
