@@ -60,6 +60,8 @@ codes! {
     ShieldFailed = "shield-failed",
     /// The GrowthBook payload can't be read.
     GrowthBookPayload = "growthbook-payload",
+    /// The request's patterns took all the work that they may; the later ones didn't match.
+    PatternWork = "pattern-work",
     /// A placeholder has no value.
     TemplateAbsent = "template-absent",
     /// A redirect would lead back to the page that was asked for.

@@ -25,7 +25,7 @@ use time::OffsetDateTime;
 use crate::admit::RequestHead;
 use crate::attributes::FactSet;
 use crate::code::Code;
-use crate::condition::{Attributes, Value};
+use crate::condition::{Attributes, PatternWork, Value};
 use crate::growthbook::StickyDocument;
 use crate::platform::Geo;
 use crate::rules::settings::RegionOverride;
@@ -109,12 +109,15 @@ pub struct Context {
     user_id: Option<String>,
     visitor_id: Option<String>,
     own: OwnValues,
+    /// What the patterns of all that reads these facts may still take.
+    pub pattern_work: PatternWork,
     /// Codes of what went wrong while the facts were gathered.
     pub codes: Vec<Code>,
 }
 
 impl Context {
-    /// Gathers from `source` what `needs` names. `preview` is what a signed preview forces, `now` when the request came.
+    /// Gathers from `source` what `needs` names. `preview` is what a signed preview forces, `now` when the request came, `pattern_work` what
+    /// patterns may still take.
     pub fn gather(
         source: &mut dyn FactSource,
         head: &RequestHead,
@@ -122,6 +125,7 @@ impl Context {
         needs: Needs,
         preview: Option<PreviewClaims>,
         now: OffsetDateTime,
+        pattern_work: PatternWork,
     ) -> Self {
         let settings = &rules.settings;
         let geo = source.geo(head.address);
@@ -152,6 +156,7 @@ impl Context {
             user_id: None,
             visitor_id: None,
             own: OwnValues::default(),
+            pattern_work,
             codes: Vec::new(),
         };
         if needs.person {
@@ -303,6 +308,10 @@ impl Attributes for Context {
             _ => self.own.get(name),
         }
     }
+
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        Some(&self.pattern_work)
+    }
 }
 
 /// The facts as one route may read them: a header that any client may send counts on a shared route only where it is in the key.
@@ -320,5 +329,9 @@ impl Attributes for RouteFacts<'_> {
             return None;
         }
         self.context.attribute(name)
+    }
+
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        Some(&self.context.pattern_work)
     }
 }

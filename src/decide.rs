@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use crate::admit::RequestHead;
 use crate::attributes::FactSet;
+use crate::condition::PatternWork;
 use crate::context::preview::PreviewClaims;
 use crate::context::{Context, FactSource, Needs};
 use crate::growthbook::StickyDocument;
@@ -103,14 +104,15 @@ pub fn consider(
     trace: Option<&mut Trace>,
 ) -> Considered {
     let candidates = rules.routes.candidates(&head.normal_path);
-    let Some(needs) = needs(rules, &candidates, head, now) else {
+    let work = PatternWork::default();
+    let Some(needs) = needs(rules, &candidates, head, now, &work) else {
         if let Some(trace) = trace {
             let refused = |candidate: &Candidate| (candidate.route.id.clone(), excluded(candidate, head, now));
             trace.routes = candidates.iter().map(refused).collect();
         }
         return Considered { context: None, decision: Decision::default() };
     };
-    let context = Context::gather(source, head, rules, needs, preview, now);
+    let context = Context::gather(source, head, rules, needs, preview, now, work);
     let decision = decide(rules, candidates, head, &context, trace);
     Considered { context: Some(context), decision }
 }
@@ -129,7 +131,13 @@ pub fn excluded(candidate: &Candidate, head: &RequestHead, now: OffsetDateTime) 
 
 /// What has to be known of the visitor before one of `candidates` can be chosen and planned: the union of what they read. `None`
 /// where none can be chosen, whoever asks.
-pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now: OffsetDateTime) -> Option<Needs> {
+fn needs(
+    rules: &RuleSet,
+    candidates: &[Candidate],
+    head: &RequestHead,
+    now: OffsetDateTime,
+    work: &PatternWork,
+) -> Option<Needs> {
     let mut possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none()).peekable();
     possible.peek()?;
     let mut facts = rules.facts_of_regions();
@@ -145,7 +153,7 @@ pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now:
         for key in &route.feature_keys {
             own = own.and(rules.facts_of_feature(key).all());
         }
-        for experiment in variations::experiments_on(rules, route, &url) {
+        for experiment in variations::experiments_on(rules, route, &url, work) {
             own = own.and(rules.facts_of_experiment(experiment.key()).all());
         }
         // An origin that is asked for one visitor is told who it is, where that is proven.

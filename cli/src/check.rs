@@ -6,6 +6,7 @@ mod bodies;
 mod broken;
 mod compile;
 mod names;
+mod patterns;
 mod placeholders;
 mod reach;
 mod references;
@@ -125,6 +126,7 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.schedules();
     checked.backends(place, manifest)?;
     checked.sizes();
+    checked.dear_patterns();
     checked.unreachable();
     checked.unreachable_regions();
     checked.shared();

@@ -9,7 +9,7 @@ use super::schedule::Schedule;
 use super::stored;
 use super::table::Definition;
 use super::target::Targets;
-use crate::condition::{Compiler, Condition, Fault};
+use crate::condition::{Compiler, Condition, Fault, PatternWork};
 use crate::read_json;
 
 /// The attribute that is hashed unless a rule says otherwise.
@@ -337,10 +337,10 @@ impl Experiment {
         self.targets.is_some()
     }
 
-    /// Whether it is for the page at `url` (absolute); without URL targets it is for every page.
+    /// Whether it is for the page at `url` (absolute); without URL targets it is for every page. `work` is what its patterns may take.
     #[must_use]
-    pub fn includes_url(&self, url: &str) -> bool {
-        self.targets.as_ref().is_none_or(|targets| targets.include(url))
+    pub fn includes_url(&self, url: &str, work: Option<&PatternWork>) -> bool {
+        self.targets.as_ref().is_none_or(|targets| targets.include(url, work))
     }
 
     /// What names it in exposures.
@@ -379,10 +379,10 @@ impl Experiment {
         self.targets.is_some() && self.variations().iter().any(|variation| variation.get("urlRedirect").is_some())
     }
 
-    /// Whether this experiment may send a visitor away from the page at `url`.
+    /// Whether this experiment may send a visitor away from the page at `url`. `work` is what its patterns may take.
     #[must_use]
-    pub fn redirects_from(&self, url: &str) -> bool {
-        self.redirects() && self.includes_url(url)
+    pub fn redirects_from(&self, url: &str, work: Option<&PatternWork>) -> bool {
+        self.redirects() && self.includes_url(url, work)
     }
 }
 

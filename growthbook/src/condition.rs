@@ -20,6 +20,7 @@ mod operator;
 mod path;
 mod pattern;
 mod version;
+mod work;
 
 pub use compile::PatternBudget;
 pub use fault::Fault;
@@ -27,12 +28,14 @@ pub use javascript::number_to_string;
 #[cfg(feature = "tools")]
 pub use lint::lint;
 pub use members::Groups;
+pub use work::PatternWork;
 
 pub(crate) use compile::Compiler;
 pub(crate) use pattern::Pattern;
 
 use operator::Test;
 use path::Path;
+use work::Scope;
 
 /// What is known of a visitor and a request, by name.
 ///
@@ -41,6 +44,11 @@ pub trait Attributes {
     /// The attribute called `name` at the top level (`country`, `session`, …); `None` where it is absent. A condition walks dotted paths
     /// (`session.attributes.tier`) into [`Value::Json`] itself.
     fn attribute(&self, name: &str) -> Option<Value<'_>>;
+
+    /// What the patterns of conditions over these attributes may take; `None`, which is the default, where nothing bounds it.
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        None
+    }
 }
 
 /// An attribute's value.
@@ -162,13 +170,14 @@ impl Condition {
     /// Whether the condition holds for these attributes; `groups` are what `$inGroup` and `$notInGroup` refer to.
     #[must_use]
     pub fn matches(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        self.clauses.hold(attributes, groups)
+        self.clauses.hold(attributes, Scope { groups, work: attributes.pattern_work() })
     }
 
     /// For explanations: the first key that keeps the condition from holding (`country`, `$or`); `None` where it holds.
     #[must_use]
     pub fn blocked_by(&self, attributes: &dyn Attributes, groups: &Groups) -> Option<&str> {
-        self.clauses.0.iter().find(|clause| !clause.holds(attributes, groups)).map(Clause::key)
+        let scope = Scope { groups, work: attributes.pattern_work() };
+        self.clauses.0.iter().find(|clause| !clause.holds(attributes, scope)).map(Clause::key)
     }
 
     /// What of the condition never holds, although it compiles: unknown operators, and patterns that can't be compiled. Pointers are relative to the condition.
@@ -209,6 +218,14 @@ impl Condition {
     }
 }
 
+/// How long a text a pattern can be matched against before it has taken, alone, all the work that a request's patterns may take
+/// ([`PatternWork::REQUEST`]); in bytes. `None` for a pattern that never matches.
+#[cfg(feature = "tools")]
+#[must_use]
+pub fn longest_text(pattern: &str) -> Option<usize> {
+    Pattern::longest_text(pattern)
+}
+
 /// The top-level attribute of a path: `session` of `session.attributes.tier`.
 #[must_use]
 pub fn attribute_of(path: &str) -> &str {
@@ -227,8 +244,8 @@ impl Clauses {
         Ok(Self(clauses))
     }
 
-    fn hold(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        self.0.iter().all(|clause| clause.holds(attributes, groups))
+    fn hold(&self, attributes: &dyn Attributes, scope: Scope<'_>) -> bool {
+        self.0.iter().all(|clause| clause.holds(attributes, scope))
     }
 
     fn each_path<'a>(&'a self, each: &mut dyn FnMut(&'a str)) {
@@ -255,14 +272,14 @@ impl Clause {
         })
     }
 
-    fn holds(&self, attributes: &dyn Attributes, groups: &Groups) -> bool {
-        let any = |list: &[Clauses]| list.is_empty() || list.iter().any(|clauses| clauses.hold(attributes, groups));
+    fn holds(&self, attributes: &dyn Attributes, scope: Scope<'_>) -> bool {
+        let any = |list: &[Clauses]| list.is_empty() || list.iter().any(|clauses| clauses.hold(attributes, scope));
         match self {
-            Self::All(list) => list.iter().all(|clauses| clauses.hold(attributes, groups)),
+            Self::All(list) => list.iter().all(|clauses| clauses.hold(attributes, scope)),
             Self::Any(list) => any(list),
             Self::None(list) => !any(list),
-            Self::Not(clauses) => !clauses.hold(attributes, groups),
-            Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, groups)),
+            Self::Not(clauses) => !clauses.hold(attributes, scope),
+            Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, scope)),
         }
     }
 

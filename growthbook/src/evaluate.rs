@@ -11,7 +11,7 @@ use super::result::{Effects, Exposure, FeatureResult, RuleId, Source};
 use super::schedule::{Moment, Schedule};
 use super::sticky::StickyBuckets;
 use super::trace::{Exclusion, Step, Trace};
-use crate::condition::{Attributes, Condition, Value};
+use crate::condition::{Attributes, Condition, PatternWork, Value};
 
 /// What a value is where there is none.
 static NULL: Json = Json::Null;
@@ -94,11 +94,19 @@ pub(super) enum Prerequisites<'a> {
 }
 
 /// What a prerequisite's condition is about.
-struct ParentValue<'a>(&'a Json);
+struct ParentValue<'a> {
+    value: &'a Json,
+    /// What the visitor's own attributes may take, too.
+    work: Option<&'a PatternWork>,
+}
 
 impl Attributes for ParentValue<'_> {
     fn attribute(&self, name: &str) -> Option<Value<'_>> {
-        (name == "value").then(|| Value::from(self.0))
+        (name == "value").then(|| Value::from(self.value))
+    }
+
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        self.work
     }
 }
 
@@ -271,7 +279,8 @@ impl<'a, 't> Evaluator<'a, 't> {
                     result.value
                 }
             };
-            if !parent.condition.matches(&ParentValue(value), &self.definitions.groups) {
+            let parent_value = ParentValue { value, work: self.context.attributes.pattern_work() };
+            if !parent.condition.matches(&parent_value, &self.definitions.groups) {
                 return Prerequisites::Unmet { feature, gate: parent.gate };
             }
         }

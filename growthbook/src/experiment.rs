@@ -91,7 +91,7 @@ impl<'a> Evaluator<'a, '_> {
         if !context.enabled {
             return Err(Exclusion::Disabled);
         }
-        if !experiment.includes_url(context.url) {
+        if !experiment.includes_url(context.url, context.attributes.pattern_work()) {
             return Err(Exclusion::Page);
         }
         if context.query_overrides

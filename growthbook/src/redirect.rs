@@ -4,6 +4,7 @@ use super::compiled::Experiment;
 use super::evaluate::Evaluator;
 use super::result::ExperimentResult;
 use super::url::Url;
+use crate::condition::PatternWork;
 
 /// What the experiments say about the page that was asked for.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ impl<'a> Evaluator<'a, '_> {
         let mut candidates = definitions.experiments.iter().filter(|(_, experiment)| experiment.can_redirect());
         candidates.find_map(|(_, experiment)| {
             let result = self.experiment(experiment);
-            let target = experiment.target(&result, self.context.url);
+            let target = experiment.target(&result, self.context.url, self.context.attributes.pattern_work());
             result.in_experiment.then_some(Redirect { experiment, result, target })
         })
     }
@@ -37,7 +38,7 @@ impl Experiment {
         self.redirects() && targets.all(|target| target.contains("://") && Url::parse(target, "").is_some())
     }
 
-    fn target(&self, result: &ExperimentResult<'_>, page: &str) -> Option<String> {
+    fn target(&self, result: &ExperimentResult<'_>, page: &str, work: Option<&PatternWork>) -> Option<String> {
         let target = redirect_of(result.value).filter(|_| result.in_experiment)?;
         let target = match (self.persist_query, Url::parse(target, ""), Url::parse(page, "_")) {
             (true, Some(mut target), Some(page)) => {
@@ -46,7 +47,7 @@ impl Experiment {
             }
             _ => target.to_owned(),
         };
-        (!self.has_url_targets() || !self.includes_url(&target)).then_some(target)
+        (!self.has_url_targets() || !self.includes_url(&target, work)).then_some(target)
     }
 }
 

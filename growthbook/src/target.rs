@@ -2,7 +2,7 @@
 
 use super::stored;
 use super::url::Url;
-use crate::condition::{Compiler, Fault, Pattern};
+use crate::condition::{Compiler, Fault, Pattern, PatternWork};
 
 /// What stands for any text in a pattern, once it has been through the URL parser, which doesn't let a `*` pass as a host.
 const WILDCARD: &str = "_____";
@@ -37,12 +37,12 @@ impl Targets {
     }
 
     /// Whether a page is among those included, or at least not among those excluded if nothing is included.
-    pub(super) fn include(&self, url: &str) -> bool {
+    pub(super) fn include(&self, url: &str, work: Option<&PatternWork>) -> bool {
         let Some(url) = Url::parse(url, "_") else { return false };
         let matches = |matcher: &Matcher| match matcher {
             Matcher::Simple(simple) => simple.matches(&url),
             Matcher::Pattern(pattern) => {
-                pattern.is_found_in(&url.to_text()) || pattern.is_found_in(&url.to_text_without_origin())
+                pattern.is_found_in(&url.to_text(), work) || pattern.is_found_in(&url.to_text_without_origin(), work)
             }
             Matcher::Never => false,
         };
@@ -134,7 +134,7 @@ mod tests {
 
     fn simple(pattern: &str, url: &str) -> bool {
         let target = stored::UrlTarget { include: None, kind: "simple".into(), pattern: pattern.into() };
-        compiled(&[target]).include(url)
+        compiled(&[target]).include(url, None)
     }
 
     #[test]
@@ -159,12 +159,12 @@ mod tests {
             pattern: pattern.into(),
         };
         let targets = compiled(&[target(true, "simple", "/shop/*"), target(false, "regex", "^/shop/sale")]);
-        assert!(targets.include("https://h/shop/shoes"));
-        assert!(!targets.include("https://h/shop/sale/1"));
-        assert!(!targets.include("https://h/blog"));
+        assert!(targets.include("https://h/shop/shoes", None));
+        assert!(!targets.include("https://h/shop/sale/1", None));
+        assert!(!targets.include("https://h/blog", None));
         let targets = compiled(&[target(false, "simple", "/shop")]);
-        assert!(targets.include("https://h/blog"));
-        assert!(!compiled(&[]).include("https://h/"));
-        assert!(!compiled(&[target(true, "globs", "*")]).include("https://h/"));
+        assert!(targets.include("https://h/blog", None));
+        assert!(!compiled(&[]).include("https://h/", None));
+        assert!(!compiled(&[target(true, "globs", "*")]).include("https://h/", None));
     }
 }

@@ -353,9 +353,13 @@ fn an_evaluation_reads_nothing_that_the_feature_does_not_say() {
 fn an_experiment_says_for_which_pages_it_is() {
     let experiment = |json: Json| Experiment::compile("e", &json.to_string()).unwrap();
     let everywhere = experiment(json!({ "variations": [1, 2] }));
-    assert!(!everywhere.has_url_targets() && everywhere.includes_url("https://h/any"));
+    assert!(!everywhere.has_url_targets() && everywhere.includes_url("https://h/any", None));
     let shop = experiment(json!({ "variations": [1, 2], "urlPatterns": [{ "type": "simple", "pattern": "/shop/*" }] }));
-    assert!(shop.has_url_targets() && shop.includes_url("https://h/shop/a") && !shop.includes_url("https://h/blog"));
+    assert!(
+        shop.has_url_targets()
+            && shop.includes_url("https://h/shop/a", None)
+            && !shop.includes_url("https://h/blog", None)
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::Decision;
 use crate::attributes::FactSet;
+use crate::condition::PatternWork;
 use crate::context::{Context, RouteFacts};
 use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, StickyBuckets};
 use crate::rules::RuleSet;
@@ -86,14 +87,14 @@ impl Shown {
 
 /// The experiments of their own that may run on a request that `route` answers: those that it names, the visual ones of a page that is
 /// rewritten, and those that lead to another URL; the last two where their URL targets say so.
-pub fn experiments_on<'r>(rules: &'r RuleSet, route: &Route, url: &str) -> Vec<&'r Experiment> {
+pub fn experiments_on<'r>(rules: &'r RuleSet, route: &Route, url: &str, work: &PatternWork) -> Vec<&'r Experiment> {
     if rules.definitions.experiments.is_empty() {
         return Vec::new();
     }
     let runs = |key: &str, experiment: &Experiment| {
         names(route, key)
-            || (route.runs_visual_experiments() && is_visual(experiment) && experiment.includes_url(url))
-            || (route.is_personalized() && experiment.redirects_from(url))
+            || (route.runs_visual_experiments() && is_visual(experiment) && experiment.includes_url(url, Some(work)))
+            || (route.is_personalized() && experiment.redirects_from(url, Some(work)))
     };
     rules.definitions.experiments.iter().filter(|(key, experiment)| runs(key, experiment)).map(|(_, of)| of).collect()
 }
@@ -111,7 +112,7 @@ pub fn evaluate(
     steps: Option<&mut Vec<String>>,
 ) {
     let definitions = &*rules.definitions;
-    let experiments = experiments_on(rules, route, &context.url);
+    let experiments = experiments_on(rules, route, &context.url, &context.pattern_work);
     if route.feature_keys.is_empty() && experiments.is_empty() {
         return;
     }
@@ -169,7 +170,9 @@ pub fn evaluate(
     }
     // A browser that lands where another experiment sends it on could be sent round in a circle: it stays, and was shown no variation.
     match redirect {
-        Some((key, target)) if leaves_page(rules, context, &target) && starts_redirects(rules, &target) => {
+        Some((key, target))
+            if leaves_page(rules, context, &target) && starts_redirects(rules, &target, &context.pattern_work) =>
+        {
             decision.exposures.retain(|exposed| exposed.experiment != key);
         }
         redirect => decision.redirect = redirect,
@@ -189,8 +192,8 @@ fn leaves_page(rules: &RuleSet, context: &Context, target: &str) -> bool {
 }
 
 /// Whether any experiment may send visitors away from `url`.
-fn starts_redirects(rules: &RuleSet, url: &str) -> bool {
-    rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url))
+fn starts_redirects(rules: &RuleSet, url: &str, work: &PatternWork) -> bool {
+    rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url, Some(work)))
 }
 
 fn arguments<'a>(

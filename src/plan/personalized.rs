@@ -10,6 +10,7 @@ use super::{Action, FetchPlan, Plan, Privacy, facts, insert_filled, own_target, 
 use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
 use crate::attributes::{DeviceClass, FactSet};
 use crate::code::Code;
+use crate::growthbook::Experiment;
 use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, Personalize};
@@ -201,9 +202,13 @@ impl PersonalizedRequest<'_> {
 
     /// Whether everybody who asks for this URL, with the headers of [`vary`], gets the same answer.
     fn is_same_for_all(&self) -> bool {
-        let url = self.values.context.url.as_str();
-        let leads_away = || self.rules.definitions.experiments.iter().any(|(_, of)| of.redirects_from(url));
-        self.candidate.route.is_same_for_all() && !self.values.decision.is_by_visitor() && !leads_away()
+        let context = self.values.context;
+        let work = &context.pattern_work;
+        let leads = |experiment: &Experiment| experiment.redirects_from(&context.url, Some(work));
+        let leads_away = || self.rules.definitions.experiments.iter().any(|(_, experiment)| leads(experiment));
+        let same = self.candidate.route.is_same_for_all() && !self.values.decision.is_by_visitor() && !leads_away();
+        // What couldn't be matched isn't known to be the same.
+        same && !work.is_exhausted()
     }
 }
 

@@ -167,6 +167,7 @@ fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, n
         }
         codes.extend(context.session.faults.iter().map(|fault| fault.code()));
         codes.extend(context.codes.iter().copied());
+        codes.extend(context.pattern_work.is_exhausted().then_some(Code::PatternWork));
     }
     codes
 }

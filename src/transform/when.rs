@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::reads::Reads;
-use crate::condition::{Attributes, Condition, Fault, Groups, Value};
+use crate::condition::{Attributes, Condition, Fault, Groups, PatternWork, Value};
 
 /// Stands for a dot in the name of `feature.<key>`: no rule holds it.
 const DOT: char = '\u{1}';
@@ -70,6 +70,10 @@ impl Attributes for Known<'_> {
             (_, "experiment") => Some(Value::from(self.experiments)),
             _ => self.attributes.attribute(name),
         }
+    }
+
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        self.attributes.pattern_work()
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Level, check};
+use super::{Level, Report, check};
 use crate::folder::payload::{Payload, PayloadOptions};
 use crate::folder::{Folder, Source};
 
@@ -19,6 +19,15 @@ fn findings(dictionaries: &[(&str, &str)]) -> Vec<(Level, String)> {
 
 /// Findings of dictionaries with a GrowthBook payload beside them.
 fn findings_with(dictionaries: &[(&str, &str)], payload: Option<Value>) -> Vec<(Level, String)> {
+    let report = report_of(dictionaries, payload);
+    let line = |finding: &super::Finding| {
+        let place = finding.position;
+        format!("{}:{}:{} {}: {}", finding.file.display(), place.line, place.column, finding.pointer, finding.message)
+    };
+    report.findings.iter().map(|finding| (finding.level, line(finding))).collect()
+}
+
+fn report_of(dictionaries: &[(&str, &str)], payload: Option<Value>) -> Report {
     let payload = payload.map(|json| Payload::new(PathBuf::from("growthbook.json"), json.to_string(), None));
     let sources = dictionaries.iter().map(|(name, text)| {
         ((*name).to_owned(), Source::new(PathBuf::from(format!("{name}.json")), (*text).to_owned()))
@@ -26,12 +35,7 @@ fn findings_with(dictionaries: &[(&str, &str)], payload: Option<Value>) -> Vec<(
     let folder = Folder::new(sources.collect(), payload);
     let manifest = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(manifest.path(), "[local_server.backends.origin]\nurl = \"http://127.0.0.1\"\n").unwrap();
-    let report = check(&folder, Path::new("rules"), Some(manifest.path())).unwrap();
-    let line = |finding: &super::Finding| {
-        let place = finding.position;
-        format!("{}:{}:{} {}: {}", finding.file.display(), place.line, place.column, finding.pointer, finding.message)
-    };
-    report.findings.iter().map(|finding| (finding.level, line(finding))).collect()
+    check(&folder, Path::new("rules"), Some(manifest.path())).unwrap()
 }
 
 fn found(level: Level, dictionaries: &[(&str, &str)], expected: &str) {
@@ -193,4 +197,20 @@ fn a_file_that_cannot_be_read_is_named_first_and_alone() {
     assert_eq!(lines.len(), 5, "{lines:#?}");
     assert!(lines[3].1.contains("JSON has no comma after the last one"), "{lines:#?}");
     assert!(lines[4].1.contains("'chache'"), "what can be read is checked: {lines:#?}");
+}
+
+#[test]
+fn a_pattern_that_takes_all_the_work_of_a_request_is_warned_about() {
+    let dear = "(.{0,20}){0,20}z";
+    let text = routes(json!([
+        { "id": "a", "path": "/a", "when": { "$or": [{ "url": { "$regex": dear } }] } },
+        { "id": "b", "path": "/b", "when": { "url": { "$regex": "^/shop/(men|women)/[a-z0-9-]+$" } } },
+    ]));
+    let experiments = json!({ "experiments": [{ "key": "e", "variations": [0, 1], "urlPatterns": [
+        { "include": true, "type": "regex", "pattern": dear }] }] });
+    let both = [("routes", text.as_str()), ("experiments", &experiments.to_string())];
+    for place in ["/routes/0/when/$or/0/url/$regex", "/experiments/0/urlPatterns/0/pattern"] {
+        found(Level::Warning, &both, &format!("{place}: expected a pattern that is cheap to match"));
+    }
+    assert!(!findings(&both).iter().any(|(_, line)| line.contains("/routes/1/when")));
 }

@@ -26,7 +26,13 @@ fn session() -> Value {
 }
 
 fn rules() -> Value {
-    let routes = vec![
+    let mut routes: Vec<Value> = (0..60)
+        .map(|index| {
+            let when = json!({ "url": { "$regex": "(.{0,20}){0,20}z" }, "host": { "$ne": format!("{index}.example") } });
+            json!({ "id": format!("pattern-{index}"), "path": "/patterns/*", "when": when, "rewrite": { "path": "/plain" } })
+        })
+        .collect();
+    routes.extend([
         json!({ "id": "page", "path": "/page/*", "features": ["hero"], "session": {}, "rewrite": { "path": "/large" }, "cache": { "ttl": 60 }, "html": [
             { "select": "p", "append": "{{ feature.hero }}" }, { "select": "li", "class": { "add": ["seen"] } },
             { "select": "a[href]", "attribute": { "set": { "title": "{{ region.id }}" } } },
@@ -36,7 +42,7 @@ fn rules() -> Value {
           "json": { "set": [{ "pointer": "/cart", "value": { "from": "session.cart_skus" } }] } }),
         json!({ "id": "lists", "path": "/lists/*", "rewrite": { "path": "/plain", "set_query": { "rest": "{path.rest}" } },
           "session": { "query": { "recent": "recent_views", "cart": "cart" }, "header": ["recent_views", "cart"] } }),
-    ];
+    ]);
     json!({
         "settings": { "limits": { "vcpu_ms": 30 }, "session": { "which": "merged", "max_bytes": 1_000_000 } },
         "features": { "features": { "hero": { "defaultValue": "a", "rules": [{ "key": "t", "variations": ["a", "b"], "hashVersion": 2 }] } } },
@@ -73,6 +79,9 @@ fn the_worst_requests_stay_within_the_heap_and_their_vcpu_is_known() {
         ("the same below 7,900 slashes", format!("/page/{}", &slashes[..7_000])),
         ("JSON of 100 kB", "/list".to_owned()),
         ("lists that fill the URL", format!("/lists/{}", "p".repeat(6_000))),
+        ("60 patterns, dear, a short URL", "/patterns/a".to_owned()),
+        ("60 patterns, dear, a URL of 450 bytes", format!("/patterns/{}", "a".repeat(400))),
+        ("60 patterns, dear, a URL of 7 kB", format!("/patterns/{}", "a".repeat(7_000))),
         ("a query of 7,100 bytes", format!("/lists/x?{}", "a=%C3%A9&".repeat(790))),
     ];
     println!("{:<34} {:>8} {:>10}", "request", "vCPU, ms", "heap, MiB");

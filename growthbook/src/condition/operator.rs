@@ -6,10 +6,11 @@ use super::Clauses;
 use super::compile::Compiler;
 use super::fault::Fault;
 use super::javascript::{Actual, compare_text, equals_folded};
-use super::members::{Groups, Members};
+use super::members::Members;
 use super::path::length;
 use super::pattern::Pattern;
 use super::version::padded;
+use super::work::Scope;
 
 /// The value side of a condition: a plain value to equal, or operators.
 #[derive(Debug, Clone)]
@@ -122,7 +123,7 @@ impl Test {
         })
     }
 
-    pub(super) fn holds(&self, actual: Actual<'_>, groups: &Groups) -> bool {
+    pub(super) fn holds(&self, actual: Actual<'_>, scope: Scope<'_>) -> bool {
         match self {
             Self::Text(text) => match actual {
                 Actual::String(actual) => *actual == **text,
@@ -132,15 +133,15 @@ impl Test {
             Self::Truth(truth) => !matches!(actual, Actual::Null) && actual.is_truthy() == *truth,
             Self::Null => matches!(actual, Actual::Null),
             Self::Json(json) => actual.same_json(json),
-            Self::Operators(operators) => operators.iter().all(|operator| operator.holds(actual, groups)),
+            Self::Operators(operators) => operators.iter().all(|operator| operator.holds(actual, scope)),
         }
     }
 
     /// The same, where a plain text is compared without regard to case: `text` of [`Test::Text`] is in lower case.
-    fn holds_folded(&self, actual: Actual<'_>, groups: &Groups) -> bool {
+    fn holds_folded(&self, actual: Actual<'_>, scope: Scope<'_>) -> bool {
         match self {
             Self::Text(text) => equals_folded(&actual.to_text(), text),
-            other => other.holds(actual, groups),
+            other => other.holds(actual, scope),
         }
     }
 
@@ -202,7 +203,7 @@ impl Operator {
         })
     }
 
-    fn holds(&self, actual: Actual<'_>, groups: &Groups) -> bool {
+    fn holds(&self, actual: Actual<'_>, scope: Scope<'_>) -> bool {
         match self {
             Self::Equal { operand, negated } => actual.strictly_equals(Actual::from(operand)) != *negated,
             Self::Compare { comparison, operand } => {
@@ -212,25 +213,27 @@ impl Operator {
             Self::Exists(exists) => !matches!(actual, Actual::Null) == *exists,
             Self::In { members, negated } => members.contain(actual) != *negated,
             Self::InFolded { members, negated } => members.contain_folded(actual) != *negated,
-            Self::InGroup { name, negated } => groups.look_up(name, actual).is_some_and(|found| found != *negated),
+            Self::InGroup { name, negated } => {
+                scope.groups.look_up(name, actual).is_some_and(|found| found != *negated)
+            }
             Self::All { tests, insensitive } => {
                 let Actual::Array(items) = actual else {
                     return false;
                 };
                 tests.iter().all(|test| {
                     items.iter().map(Actual::from).any(|item| match insensitive {
-                        true => test.holds_folded(item, groups),
-                        false => test.holds(item, groups),
+                        true => test.holds_folded(item, scope),
+                        false => test.holds(item, scope),
                     })
                 })
             }
-            Self::ElementTest(test) => any_element(actual, |item| test.holds(Actual::from(item), groups)),
-            Self::ElementCondition(condition) => any_element(actual, |item| condition.hold(item, groups)),
+            Self::ElementTest(test) => any_element(actual, |item| test.holds(Actual::from(item), scope)),
+            Self::ElementCondition(condition) => any_element(actual, |item| condition.hold(item, scope)),
             Self::Size(test) => {
-                matches!(actual, Actual::Array(items) if test.holds(length(items), groups))
+                matches!(actual, Actual::Array(items) if test.holds(length(items), scope))
             }
-            Self::Not(test) => !test.holds(actual, groups),
-            Self::Pattern(pattern) => pattern.is_found_in(&actual.to_text()),
+            Self::Not(test) => !test.holds(actual, scope),
+            Self::Pattern(pattern) => pattern.is_found_in(&actual.to_text(), scope.work),
             Self::Type(name) => actual.type_name() == &**name,
             Self::Never => false,
         }

@@ -2,12 +2,14 @@
 //!
 //! `regex-lite` matches in time linear in the input, whatever the pattern, so that no visitor can stall the edge. What needs
 //! backtracking (look-around, back-references) isn't there: such a pattern never matches, and is named. So is one that is too large:
-//! time is also linear in a pattern's size, and `(.{0,90}){0,90}z` would take 50 ms for a text of 150 bytes.
+//! time is also linear in a pattern's size, and `(.{0,90}){0,90}z` would take 50 ms for a text of 150 bytes. What a request's patterns take
+//! together is bounded by [`PatternWork`].
 
 use regex_lite::{Regex, RegexBuilder};
 
 use super::compile::Compiler;
 use super::fault::Fault;
+use super::work::{PatternWork, allows};
 
 /// Bytes of the longest pattern, as written.
 const LONGEST: usize = 1024;
@@ -19,6 +21,10 @@ const SIZES: [usize; 7] = [1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 1
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     regex: Option<Regex>,
+    /// How large it is, compiled, in bytes.
+    size: usize,
+    /// What a text must start with, where that is plain to see: most patterns of paths are refused by it, at no cost.
+    start: Option<Box<str>>,
 }
 
 impl Pattern {
@@ -33,7 +39,7 @@ impl Pattern {
                 "expected a pattern of at most {LONGEST} bytes, but found one of {}, which never matches",
                 source.len()
             )));
-            return Ok(Self { regex: None });
+            return Ok(Self::never());
         }
         let translated = translate(source);
         let mut builder = RegexBuilder::new(&translated);
@@ -47,7 +53,8 @@ impl Pattern {
             match builder.size_limit(size).build() {
                 Ok(regex) => {
                     compiler.budget.take(size);
-                    return Ok(Self { regex: Some(regex) });
+                    let start = Some(literal_start(source)).filter(|start| !start.is_empty() && !insensitive);
+                    return Ok(Self { regex: Some(regex), size, start: start.map(Into::into) });
                 }
                 Err(error) => reason = error.to_string(),
             }
@@ -55,12 +62,12 @@ impl Pattern {
         compiler.note(Fault::new(format!(
             "expected a small pattern that can be matched in linear time, but found {source:?}, which never matches: {reason}"
         )));
-        Ok(Self { regex: None })
+        Ok(Self::never())
     }
 
     /// For a place where no pattern stands.
     pub(crate) fn never() -> Self {
-        Self { regex: None }
+        Self { regex: None, size: 0, start: None }
     }
 
     /// Why a pattern never matches.
@@ -70,10 +77,29 @@ impl Pattern {
         Self::compile(source, insensitive, &mut compiler).err().or_else(|| compiler.faults.pop())
     }
 
-    /// Whether the pattern is found anywhere in the text.
-    pub(crate) fn is_found_in(&self, text: &str) -> bool {
-        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
+    /// How long a text takes all that a request's patterns may take together, in bytes; `None` for a pattern that never matches.
+    #[cfg(feature = "tools")]
+    pub(crate) fn longest_text(source: &str) -> Option<usize> {
+        let pattern = Self::compile(source, false, &mut Compiler::default()).ok()?;
+        pattern.regex.as_ref().map(|_| PatternWork::REQUEST / pattern.size)
     }
+
+    /// Whether the pattern is found anywhere in the text, as far as `work` allows looking.
+    pub(crate) fn is_found_in(&self, text: &str, work: Option<&PatternWork>) -> bool {
+        let Some(regex) = &self.regex else { return false };
+        let may_match = self.start.as_ref().is_none_or(|start| text.starts_with(&**start));
+        may_match && allows(work, self.size, text.len()) && regex.is_match(text)
+    }
+}
+
+/// The plain characters that a text must start with to match; empty where that isn't plain to see.
+fn literal_start(source: &str) -> &str {
+    let Some(rest) = source.strip_prefix('^').filter(|_| !source.contains('|')) else { return "" };
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/-_:=&,;%~@!".contains(character);
+    let end = rest.find(|character| !is_plain(character)).unwrap_or(rest.len());
+    let (plain, after) = rest.split_at(end);
+    // What may be repeated, or left out, is no part of it.
+    if after.starts_with(['?', '*', '+', '{']) { plain.get(..end.saturating_sub(1)).unwrap_or_default() } else { plain }
 }
 
 /// Inside brackets `[`, `&` and `~` are plain characters to JavaScript and operators to Rust.

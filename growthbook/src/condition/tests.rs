@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use super::{Condition, Groups, PatternBudget, lint};
+use super::{Attributes, Condition, Groups, PatternBudget, PatternWork, Value, lint};
 
 fn holds(condition: &Json, attributes: &Json) -> bool {
     Condition::compile(condition).unwrap().matches(attributes, &Groups::default())
@@ -204,4 +204,54 @@ fn a_condition_that_nests_too_deep_is_refused_before_the_stack_is_full() {
         let _ = Condition::compile(&nested(63, wraps[0])).unwrap().matches(&json!({}), &Groups::default());
     };
     small_stack.spawn(walk).unwrap().join().unwrap();
+}
+
+/// Attributes with a bound on what patterns may take.
+struct Bounded(serde_json::Value, PatternWork);
+
+impl Attributes for Bounded {
+    fn attribute(&self, name: &str) -> Option<Value<'_>> {
+        self.0.attribute(name)
+    }
+
+    fn pattern_work(&self) -> Option<&PatternWork> {
+        Some(&self.1)
+    }
+}
+
+#[test]
+fn the_patterns_of_a_request_share_an_end() {
+    let condition = |pattern: &str| Condition::compile(&json!({ "p": { "$regex": pattern } })).unwrap();
+    let (dear, cheap) = (condition("(.{0,20}){0,20}z"), condition("/shop/"));
+    let groups = Groups::default();
+    let holds = |condition: &Condition, facts: &Bounded| condition.matches(facts, &groups);
+    let facts = |text: &str| Bounded(json!({ "p": text }), PatternWork::default());
+    let short = facts("/shop/z");
+    for _ in 0..20 {
+        assert!(holds(&dear, &short) && holds(&cheap, &short) && !short.1.is_exhausted());
+    }
+    let long = facts(&format!("/shop/{}z", "a".repeat(7_000)));
+    assert!(holds(&cheap, &long) && !long.1.is_exhausted());
+    assert!(!holds(&dear, &long) && long.1.is_exhausted());
+    // What comes later doesn't match either, so that the order of cheap and dear ones doesn't matter.
+    assert!(!holds(&cheap, &long));
+}
+
+#[test]
+fn a_plain_start_that_differs_costs_nothing() {
+    let matches = |pattern: &str, facts: &Bounded| {
+        Condition::compile(&json!({ "p": { "$regex": pattern } })).unwrap().matches(facts, &Groups::default())
+    };
+    for (pattern, costs) in
+        [("^/shop/.*$", false), ("^/shop$", false), ("^/sh{2}x", false), ("^/s?x", true), ("^/shop|zzz", true)]
+    {
+        let facts = Bounded(json!({ "p": "/blog/a" }), PatternWork::new(0));
+        assert!(!matches(pattern, &facts));
+        assert_eq!(facts.1.is_exhausted(), costs, "{pattern}");
+    }
+    for (pattern, text) in
+        [("^/shops?x", "/shopx"), ("^ab*c", "ac"), ("^ab{0}c", "ac"), ("^/a|b", "b"), ("^a\\.b", "a.b"), ("^é", "éa")]
+    {
+        assert!(matches(pattern, &Bounded(json!({ "p": text }), PatternWork::default())), "{pattern}");
+    }
 }
