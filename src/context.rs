@@ -227,11 +227,11 @@ impl Context {
         }
         // An unlocated visitor matches no region, not even by a negation.
         if self.geo.as_ref().is_none_or(|geo| geo.country.is_none() && geo.continent.is_none()) {
-            return (regions.default.clone(), RegionReason::Default);
+            return (rules.default_region().clone(), RegionReason::Default);
         }
         match regions.resolve(self, rules.groups()) {
             Some(region) => (region.clone(), RegionReason::Rule),
-            None => (regions.default.clone(), RegionReason::Default),
+            None => (rules.default_region().clone(), RegionReason::Default),
         }
     }
 

@@ -231,6 +231,8 @@ pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) ->
         explanation.reserved = true;
         return explanation;
     }
+    let rules = rules.on_host(head.host());
+    let rules = &*rules;
     let preview = Preview::take(&mut head, &rules.settings, now, || Rc::clone(&preview_keys));
     explanation.steps.extend(previewed(&preview, preview_keys.is_empty()));
     let mut facts = DescribedFacts { geo, device, user, keys: identity_keys, bits: for_visitor, session };

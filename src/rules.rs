@@ -12,6 +12,7 @@ pub mod dictionary;
 pub mod entries;
 pub mod facts;
 pub mod fault;
+pub mod host_pattern;
 pub mod manifest;
 pub mod pack;
 pub mod path;

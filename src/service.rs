@@ -114,7 +114,7 @@ impl<P: Platform> RuleStores for FromPlatform<'_, P> {
 /// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it. An id
 /// that is made later lies on the address's side ([`Side`](crate::rules::canary::Side)).
 fn canary_unit(head: &RequestHead, address: Option<IpAddr>, settings: &Settings) -> Option<String> {
-    let visitor = settings.visitor.read(&Cookies::of(&head.headers));
+    let visitor = settings.on_host(head.host()).visitor.read(&Cookies::of(&head.headers));
     visitor.map(|id| id.to_string()).or_else(|| address.map(|address| address.to_string()))
 }
 
@@ -136,7 +136,8 @@ fn personalize<P: Platform>(
     resolved: Resolved,
     body: P::Body,
 ) {
-    let rules = &*served.set;
+    let rules = served.set.on_host(head.host());
+    let rules = &*rules;
     let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
     let mut facts = Live::new(platform, kept, served.side);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
@@ -144,9 +145,10 @@ fn personalize<P: Platform>(
     plan.terms.passing = passing(platform, facts.kept, &rules.settings, &head);
     let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);
     // The visitor has been answered: what follows delays nobody.
-    let shadow = served.shadow.as_deref();
-    let shadow =
-        shadow.and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
+    let shadow = served.shadow.as_deref().map(|shadow| shadow.on_host(head.host()));
+    let shadow = shadow
+        .as_deref()
+        .and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
     let writes = considered.context.as_mut().map(|context| std::mem::take(&mut context.session.write_back));
     record::record(
         platform,

@@ -132,5 +132,6 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.shared();
     checked.units();
     let variants = checked.variants();
-    Ok(Report::new(checked.findings, variants))
+    let hosts = rules.settings.hosts.iter().map(|host| (host.name.clone(), host.effective())).collect();
+    Ok(Report::new(checked.findings, variants, hosts))
 }

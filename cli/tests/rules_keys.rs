@@ -88,7 +88,10 @@ fn walk(root: &Value, node: &Value, path: &str, keys: &mut BTreeMap<String, Key>
                 key.values.extend(values(option));
                 key.values.extend(members(root, option).into_iter().flat_map(values));
             }
-            walk(root, property, &path, keys);
+            // A host's members are the site's own, whose keys stand at their own place.
+            if !path.starts_with("settings.hosts.") {
+                walk(root, property, &path, keys);
+            }
         }
         for member in members(root, node) {
             walk(root, member, path, keys);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use http::{HeaderName, Method, StatusCode};
 
+use super::host_pattern::HostPattern;
 use super::path::Pattern;
 use super::stored::{self, QueryPolicy, SessionUse};
 use super::template::Template;
@@ -31,8 +32,8 @@ pub struct Route {
     pub pattern: Pattern,
     /// Its kill switch.
     pub enabled: bool,
-    /// Which host, lower case; `.example.com` for any below it.
-    pub host: Option<String>,
+    /// Which host.
+    pub host: Option<HostPattern>,
     /// Which methods.
     pub methods: Vec<Method>,
     /// Which visitors.
@@ -175,13 +176,7 @@ impl Route {
 
     /// Whether the route is for `host` (lower case, without port).
     pub fn is_for_host(&self, host: &str) -> bool {
-        match self.host.as_deref() {
-            None => true,
-            Some(pattern) if pattern.starts_with('.') => {
-                host.strip_suffix(pattern).is_some_and(|label| !label.is_empty())
-            }
-            Some(exact) => exact == host,
-        }
+        self.host.as_ref().is_none_or(|pattern| pattern.fits(host).is_some())
     }
 
     /// Every template of the route.

@@ -1,5 +1,6 @@
 //! A rule set: the dictionaries of one revision, compiled.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -9,12 +10,13 @@ use super::definitions;
 use super::dictionary::{DICTIONARIES, ReadError, is_whole, part_name, parts_of};
 use super::fault::Fault;
 use super::pack::Pack;
-use super::regions::Regions;
+use super::regions::{Region, Regions};
 use super::revision::Missed;
 use super::routes::{Routes, RoutesBeside};
 use super::settings::Settings;
 use super::settings::attributes::OwnAttributes;
 use super::settings::consent::ConsentRules;
+use super::settings::hosts::{DEFAULT_REGION, HostRules};
 use super::stores::Reader;
 use crate::condition::Groups;
 use crate::growthbook::{Definition, DefinitionSource, Definitions, Table};
@@ -33,6 +35,10 @@ pub struct RuleSet {
     pub routes: Rc<Routes>,
     /// How consent is learnt.
     pub consent: Rc<ConsentRules>,
+    /// Where the visitor is who matches no region, where the host has a default of its own.
+    default_region: Option<Region>,
+    /// What is otherwise on a host.
+    hosts: Rc<[OnHost]>,
     /// The attributes that the site declares.
     pub own: Rc<OwnAttributes>,
     /// Features, experiments and segments.
@@ -45,6 +51,14 @@ pub struct RuleSet {
     payload: Option<FromPayload>,
     /// The definitions whose faults have been named.
     named: Rc<RefCell<BTreeSet<String>>>,
+}
+
+/// What a rule set is on the hosts of one entry of `settings.hosts`.
+#[derive(Debug)]
+struct OnHost {
+    rules: HostRules,
+    consent: Rc<ConsentRules>,
+    default_region: Option<Region>,
 }
 
 /// Where definitions that the dictionaries don't have come from.
@@ -200,6 +214,10 @@ impl RuleSet {
                 Rc::new(consent)
             }
         };
+        let hosts = match ["settings", "regions"].map(unchanged) {
+            [Some(set), Some(_)] => Rc::clone(&set.hosts),
+            _ => on_hosts(&settings, &regions, faults),
+        };
         let kept = ["features", "experiments", "segments"].map(unchanged);
         let (definitions, named) = match kept {
             [Some(set), Some(_), Some(_)] => (Rc::clone(&set.definitions), Rc::clone(&set.named)),
@@ -221,6 +239,8 @@ impl RuleSet {
             regions,
             routes,
             consent,
+            default_region: None,
+            hosts,
             own,
             definitions,
             templates,
@@ -296,10 +316,46 @@ impl RuleSet {
         look_over(&self.definitions.experiments, place, count);
     }
 
+    /// The rules as they are on `host` (in lower case, without a port): with that host's own settings (`settings.hosts`).
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> Cow<'_, Self> {
+        let closest = self.hosts.iter().filter_map(|on| Some((on.rules.fits(host)?, on))).max_by_key(|(fit, _)| *fit);
+        let Some((_, on)) = closest else { return Cow::Borrowed(self) };
+        Cow::Owned(Self {
+            settings: Rc::clone(&on.rules.settings),
+            consent: Rc::clone(&on.consent),
+            default_region: on.default_region.clone(),
+            ..self.clone()
+        })
+    }
+
+    /// The region of a visitor who matches none, or of whom nothing is known.
+    #[must_use]
+    pub fn default_region(&self) -> &Region {
+        self.default_region.as_ref().unwrap_or(&self.regions.default)
+    }
+
     /// Segments, for `$inGroup`.
     pub fn groups(&self) -> &Groups {
         &self.definitions.groups
     }
+}
+
+/// Compiles what is otherwise on hosts. A default region that isn't one is a fault, and the site's own counts.
+fn on_hosts(settings: &Settings, regions: &Regions, faults: &mut Vec<Fault>) -> Rc<[OnHost]> {
+    let compile = |rules: &HostRules| {
+        let (consent, unusable) = ConsentRules::compile(&rules.settings.consent);
+        let own = unusable.into_iter().filter(|fault| rules.is_own(&fault.pointer));
+        faults.extend(own.map(|fault| fault.within(&rules.pointer())));
+        let id = rules.default_region.as_deref();
+        let default_region = id.and_then(|id| regions.by_id(id)).cloned();
+        if let Some(id) = id.filter(|_| default_region.is_none()) {
+            let message = format!("expected the id of a region, but found '{id}'; the site's default region counts");
+            faults.push(Fault::new("settings", format!("{}/{DEFAULT_REGION}", rules.pointer()), message));
+        }
+        OnHost { rules: rules.clone(), consent: Rc::new(consent), default_region }
+    };
+    settings.hosts.iter().map(compile).collect()
 }
 
 fn look_over<T: Definition>(table: &Table<T>, place: usize, count: usize) {

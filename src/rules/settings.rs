@@ -5,6 +5,7 @@ pub mod backends;
 pub mod bots;
 pub mod consent;
 pub mod front;
+pub mod hosts;
 pub mod identity;
 pub mod log;
 pub mod replication;
@@ -22,6 +23,7 @@ use backends::BackendSettings;
 use bots::BotSettings;
 use consent::ConsentSettings;
 use front::FrontSettings;
+use hosts::HostRules;
 use identity::IdentitySettings;
 pub use log::{LogSettings, Redaction};
 use replication::ReplicationSettings;
@@ -140,6 +142,10 @@ pub struct Settings {
     pub front: Option<FrontSettings>,
     /// How backends want to be asked, by their names.
     pub backends: BTreeMap<String, BackendSettings>,
+    /// What is otherwise on a host (`www.example.com`, or `*.example.com`): languages, consent, cookies, identity, default region.
+    #[serde(serialize_with = "hosts::write", deserialize_with = "hosts::none")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, hosts::HostSettings>"))]
+    pub hosts: Vec<HostRules>,
 }
 
 impl Settings {
@@ -161,6 +167,15 @@ impl Settings {
                 return Self::strictest();
             }
         };
+        let hosts = fields.remove("hosts").filter(|hosts| !hosts.is_null());
+        let Some(hosts) = hosts else { return Self::read_fields(fields, faults) };
+        let mut site = Self::read_fields(fields.clone(), faults);
+        hosts::read(&hosts, &fields, &mut site, faults);
+        site
+    }
+
+    /// Reads the members of one site.
+    fn read_fields(mut fields: Map<String, Value>, faults: &mut Vec<Fault>) -> Self {
         let consent = fields.remove("consent").map(|consent| ConsentSettings::read(consent, faults));
         let bots = fields.remove("bots").map(|bots| BotSettings::read(bots, faults)).unwrap_or_default();
         // Each round leaves one member out, or makes one strict, so the loop ends when the members do.
@@ -209,6 +224,18 @@ impl Settings {
         FrontSettings::within_bounds(&mut self.front, faults);
         BackendSettings::within_bounds(&mut self.backends, faults);
         self
+    }
+
+    /// The settings on `host` (in lower case, without a port).
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> &Self {
+        hosts::for_host(&self.hosts, host).map_or(self, |of| &of.settings)
+    }
+
+    /// Every language that the site speaks on any host.
+    pub fn all_languages(&self) -> impl Iterator<Item = &str> {
+        let on_hosts = self.hosts.iter().flat_map(|host| &host.settings.languages);
+        self.languages.iter().chain(on_hosts).map(String::as_str)
     }
 
     /// The code of the shield in front of a backend.

@@ -20,6 +20,7 @@ use crate::platform::{ClientRequest, Geo, Platform};
 use crate::rules::Rules;
 use crate::rules::settings::Settings;
 use crate::session;
+use crate::wire::authority;
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs;
 use crate::wire::url::AbsoluteUrl;
@@ -53,7 +54,9 @@ pub(super) fn answer<P: Platform>(
     };
     // The revision is chosen as for the visitor who is described: a canary's visitor gets the canary's rules.
     let unit = |settings: &Settings| {
-        let visitor = settings.visitor.read(&Cookies::of(&described.request.headers)).map(|id| id.to_string());
+        let host = authority::host(&described.request.authority).to_ascii_lowercase();
+        let visitor =
+            settings.on_host(&host).visitor.read(&Cookies::of(&described.request.headers)).map(|id| id.to_string());
         visitor.or_else(|| address.map(|address| address.to_string()))
     };
     let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, unit);

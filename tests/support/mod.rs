@@ -93,6 +93,12 @@ impl Visit {
         self
     }
 
+    /// On another host, with its port if it says one.
+    pub fn on(mut self, host: &str) -> Self {
+        self.request.authority = host.to_owned();
+        self
+    }
+
     /// By another method.
     pub fn by(mut self, method: &str) -> Self {
         self.request.method = method.parse().unwrap();

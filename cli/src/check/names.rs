@@ -209,11 +209,11 @@ pub(super) fn closed_value(rules: &RuleSet, name: &str, value: &str) -> Option<S
     if !known.is_empty() {
         return (!known.iter().any(|known| known == value)).then(|| format!("one of {}", known.join(", ")));
     }
-    let languages = &rules.settings.languages;
+    let languages: Vec<&str> = rules.settings.all_languages().collect();
     match name {
         "country" => (!countries::is_country(value)).then(|| "two capital letters (ISO 3166-1)".to_owned()),
         "language" if languages.is_empty() => Some("a language of settings.languages, which names none".to_owned()),
-        "language" => (!languages.iter().any(|known| known == value))
+        "language" => (!languages.contains(&value))
             .then(|| format!("a language of settings.languages ({})", languages.join(", "))),
         _ => None,
     }

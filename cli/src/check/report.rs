@@ -1,10 +1,12 @@
 //! What was found, for people and for machines.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::variants::RouteVariants;
 use crate::folder::Folder;
@@ -59,11 +61,18 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many variants each route can have.
     pub variants: Vec<RouteVariants>,
+    /// What each entry of `settings.hosts` ends up with: its own over the site's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Report {
     /// Puts findings in order; one that was made twice is named once.
-    pub fn new(mut findings: Vec<Finding>, variants: Vec<RouteVariants>) -> Self {
+    pub fn new(
+        mut findings: Vec<Finding>,
+        variants: Vec<RouteVariants>,
+        hosts: BTreeMap<String, Map<String, Value>>,
+    ) -> Self {
         let key = |finding: &Finding| {
             (!finding.hides_others, finding.file.clone(), finding.position, finding.pointer.clone(), finding.level)
         };
@@ -72,7 +81,7 @@ impl Report {
             one.file == other.file && one.pointer == other.pointer && one.message == other.message
         });
         let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-        Self { faults: count(Level::Fault), warnings: count(Level::Warning), findings, variants }
+        Self { faults: count(Level::Fault), warnings: count(Level::Warning), findings, variants, hosts }
     }
 
     /// How many faults there are.
@@ -123,6 +132,12 @@ fn text(report: &Report) -> String {
     }
     for route in &report.variants {
         let _ = writeln!(text, "  {:<32} {:>8}  {}", route.route, route.count_text(), route.factors_text());
+    }
+    for (host, members) in &report.hosts {
+        let _ = writeln!(text, "\nSettings on {host}:");
+        for (name, value) in members {
+            let _ = writeln!(text, "  {name:<14} {value}");
+        }
     }
     text
 }

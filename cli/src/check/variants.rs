@@ -96,7 +96,10 @@ impl Checked<'_> {
                     ("region", as_count(ids.len()))
                 }
                 Placeholder::Country => ("country", COUNTRIES),
-                Placeholder::Language => ("language", as_count(self.rules.settings.languages.len()).max(1)),
+                Placeholder::Language => {
+                    let languages: BTreeSet<&str> = self.rules.settings.all_languages().collect();
+                    ("language", as_count(languages.len()).max(1))
+                }
                 Placeholder::DeviceType => (DEVICE_TYPE, values_of("deviceType")),
                 Placeholder::Network => ("network", values_of("network")),
                 Placeholder::Feature(key) => (key.as_str(), self.values_of_feature(key)),

@@ -45,7 +45,7 @@ impl Names {
             "region" => self.region(value),
             "country" => Ok(self.of_context(dimension, value)),
             "language" => {
-                self.known("--variant language", value, self.rules.settings.languages.iter().map(String::as_str))?;
+                self.known("--variant language", value, self.rules.settings.all_languages())?;
                 Ok(self.of_context(dimension, value))
             }
             "network" => {

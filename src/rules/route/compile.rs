@@ -8,6 +8,7 @@ use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route
 use crate::attributes::FactSet;
 use crate::condition::{Condition, Fault, PatternBudget};
 use crate::growthbook::Schedule;
+use crate::rules::host_pattern::HostPattern;
 use crate::rules::path::Pattern;
 use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::stored::{self, Action, SessionUse};
@@ -52,7 +53,7 @@ impl Route {
         let when = stored.when.as_ref().map(|when| Condition::compile_within(when, beside.patterns));
         let when = when.transpose().map_err(|fault| fault.under("when"))?;
         let methods = methods(stored.methods.as_deref())?;
-        let host = stored.host.as_deref().map(host_pattern).transpose().map_err(at("/host"))?;
+        let host = stored.host.as_deref().map(HostPattern::parse).transpose().map_err(at("/host"))?;
         let schedule = Schedule::compile(&stored.schedule).map_err(|fault| fault.under("schedule"))?;
         if schedule.never_holds() {
             let message = "expected a time after 'from', but found an earlier one";
@@ -328,16 +329,6 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
         return Err(format!("expected a header that rules may edit, but found the reserved '{name}'"));
     }
     Ok(header)
-}
-
-fn host_pattern(host: &str) -> Result<String, String> {
-    let pattern = host.strip_prefix('*').unwrap_or(host).to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let wildcard = host.starts_with('*') == pattern.starts_with('.');
-    if pattern.is_empty() || !wildcard || !pattern.bytes().all(plain) {
-        return Err(format!("expected 'www.example.com' or '*.example.com', but found '{host}'"));
-    }
-    Ok(pattern)
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ fn countries(list: Vec<Value>, unreadable: &mut Unreadable, faults: &mut Vec<Fau
     texts
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Level, findings, found, routes};
+use super::{Level, findings, found, report_of, routes};
 
 #[test]
 fn settings_for_development_are_named() {
@@ -149,4 +149,29 @@ fn how_backends_are_asked_is_checked() {
     }
     let right = r#"{"front":{},"backends":{"origin":{"host":"shop.internal:8443","shield":"iad-va-us"}}}"#;
     assert!(findings(&[("settings", right)]).is_empty(), "{:#?}", findings(&[("settings", right)]));
+}
+
+#[test]
+fn what_a_host_ends_up_with_is_said() {
+    let settings = json!({ "languages": ["en"], "visitor": { "cookie": "vid" }, "hosts": {
+        "www.example.de": { "languages": ["de"], "visitor": { "days": 30 }, "default_region": "DE" } } });
+    let regions = json!({ "regions": [{ "id": "DE", "slug": "de", "when": { "country": "DE" } }] });
+    let report = report_of(&[("settings", &settings.to_string()), ("regions", &regions.to_string())], None);
+    assert_eq!(report.faults(), 0, "{:?}", report.findings);
+    let host = &report.hosts["www.example.de"];
+    assert_eq!((&host["languages"], &host["default_region"]), (&json!(["de"]), &json!("DE")));
+    assert_eq!((&host["visitor"]["cookie"], &host["visitor"]["days"]), (&json!("vid"), &json!(30)));
+}
+
+#[test]
+fn a_hosts_mistakes_are_faults_at_their_place() {
+    let settings =
+        r#"{"hosts":{"www.example.de":{"default_region":"MARS","visitor":{"cookie":"a b"}},"*example.com":{}}}"#;
+    for expected in [
+        "/hosts/www.example.de/default_region: expected the id of a region, but found 'MARS'",
+        "/hosts/www.example.de/visitor/cookie: expected",
+        "/hosts/*example.com: expected 'www.example.com' or '*.example.com'",
+    ] {
+        found(Level::Fault, &[("settings", settings)], expected);
+    }
 }

@@ -1,0 +1,32 @@
+//! Which hosts a route or a site's settings are for: `www.example.com`, or `*.example.com` for every host below it.
+
+/// A host, or all hosts below a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPattern(String);
+
+impl HostPattern {
+    /// Reads a pattern, in any case.
+    ///
+    /// # Errors
+    ///
+    /// What was expected, where it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let pattern = text.strip_prefix('*').unwrap_or(text).to_ascii_lowercase();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        let wildcard = text.starts_with('*') == pattern.starts_with('.');
+        if pattern.is_empty() || !wildcard || !pattern.bytes().all(plain) {
+            return Err(format!("expected 'www.example.com' or '*.example.com', but found '{text}'"));
+        }
+        Ok(Self(pattern))
+    }
+
+    /// How closely the pattern is for `host` (lower case, without port): a whole name is closer than any domain, a longer domain closer
+    /// than a shorter one. `None` where it isn't for it.
+    #[must_use]
+    pub fn fits(&self, host: &str) -> Option<usize> {
+        match self.0.starts_with('.') {
+            true => host.strip_suffix(&*self.0).filter(|label| !label.is_empty()).map(|_| self.0.len()),
+            false => (self.0 == host).then_some(usize::MAX),
+        }
+    }
+}
