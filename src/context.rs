@@ -74,6 +74,8 @@ pub struct Needs {
 /// Facts, ready for conditions and templates.
 #[derive(Debug)]
 pub struct Context {
+    /// What was gathered.
+    pub needs: Needs,
     /// When the request came.
     pub now: OffsetDateTime,
     /// Where the address is.
@@ -131,6 +133,7 @@ impl Context {
             device::detect(&head.headers, record.as_ref(), &settings.bots)
         });
         let mut context = Self {
+            needs,
             now,
             region: Region::default(),
             region_reason: RegionReason::Default,

@@ -132,7 +132,7 @@ pub fn excluded(candidate: &Candidate, head: &RequestHead, now: OffsetDateTime) 
 pub fn needs(rules: &RuleSet, candidates: &[Candidate], head: &RequestHead, now: OffsetDateTime) -> Option<Needs> {
     let mut possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none()).peekable();
     possible.peek()?;
-    let mut facts = rules.facts_of_regions();
+    let mut facts = rules.facts_of_regions().and(rules.facts_to_log());
     let url = head.url();
     let (mut told, mut sessions, mut origin_on_miss) = (false, false, true);
     for candidate in possible {

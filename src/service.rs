@@ -12,15 +12,15 @@ use std::rc::Rc;
 use crate::admit::{self, Arrival, RequestHead};
 use crate::context::front::Client;
 use crate::context::preview::Preview;
-use crate::context::{Kept, Live};
+use crate::context::{Context, FactSource, Kept, Live, Needs};
 use crate::decide::{self, Considered, Decision};
 use crate::fetch::pass::{self, EDGE_PASS};
 use crate::plan::{self, Passing};
 use crate::platform::{ClientRequest, Kv, Platform, StoreError};
 use crate::record::{self, Visit};
-use crate::respond;
+use crate::respond::{self, Answered};
 use crate::rules::settings::Settings;
-use crate::rules::{Notes, RuleCache, RuleStores, Rules, Served};
+use crate::rules::{Notes, RuleCache, RuleSet, RuleStores, Rules, Served};
 use crate::wire::cookies::Cookies;
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
@@ -123,7 +123,8 @@ fn passing<P: Platform>(platform: &P, kept: &mut Kept, settings: &Settings, head
     if !settings.backends.values().any(|backend| backend.shield.is_some()) {
         return Passing::default();
     }
-    Passing { keys: kept.keys.shield(platform), is_logged: record::is_sampled(&head.request_id, settings.log.sample) }
+    let sample = settings.log.sample;
+    Passing { keys: kept.keys.shield(platform), is_logged: record::is_sampled(&head.request_id, sample), sample }
 }
 
 /// From the facts to the answer, and to its record.
@@ -147,6 +148,7 @@ fn personalize<P: Platform>(
     let shadow = served.shadow.as_deref();
     let shadow =
         shadow.and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
+    let late = who_asked(&mut facts, rules, &head, &preview, arrival, &considered, &answered);
     let writes = considered.context.as_mut().map(|context| std::mem::take(&mut context.session.write_back));
     record::record(
         platform,
@@ -157,6 +159,7 @@ fn personalize<P: Platform>(
             redaction: Some(&rules.settings.log.redaction),
             role: Some(served.role),
             considered: &considered,
+            late: late.as_ref(),
             answered: &answered,
             notes: resolved.notes,
             rules_took: resolved.took,
@@ -166,6 +169,24 @@ fn personalize<P: Platform>(
             keys: &mut facts.kept.keys,
         },
     );
+}
+
+/// Who asked, found out after the answer where no rule needed it and the record does: what failed is counted by visitors. Nobody gets an id
+/// by it.
+fn who_asked(
+    facts: &mut dyn FactSource,
+    rules: &RuleSet,
+    head: &RequestHead,
+    preview: &Preview,
+    arrival: &Arrival,
+    considered: &Considered,
+    answered: &Answered,
+) -> Option<Context> {
+    let is_known = considered.context.as_ref().is_some_and(|context| context.needs.person);
+    (!is_known && answered.has_failed()).then(|| {
+        let needs = Needs { device: true, person: true, ..Needs::default() };
+        Context::gather(facts, head, rules, needs, preview.claims.clone(), arrival.now)
+    })
 }
 
 /// Nothing is personalized: the kill switch is on, or no rules are usable.
@@ -180,7 +201,7 @@ fn pass_through<P: Platform>(
 ) {
     let mut plan = plan::passthrough(head, settings);
     // Without rules, every request has its line.
-    plan.terms.passing = Passing { is_logged: true, ..passing(platform, kept, settings, head) };
+    plan.terms.passing = Passing { is_logged: true, sample: 1.0, ..passing(platform, kept, settings, head) };
     let answered = respond::respond(platform, arrival, head, None, plan, resolved.took, body);
     record::record(
         platform,
@@ -191,6 +212,7 @@ fn pass_through<P: Platform>(
             redaction: known.map(|settings| &settings.log.redaction),
             role: None,
             considered: &Considered { context: None, decision: Decision::default() },
+            late: None,
             answered: &answered,
             notes: resolved.notes,
             rules_took: resolved.took,

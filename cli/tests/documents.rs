@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use edge_personalizer::record::ExposureLine;
+use edge_personalizer::record::{ExposureLine, fields};
 use guide::{Piece, personalizer, pieces};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -155,7 +155,7 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
     let (exit, stdout, stderr) = personalizer(folder.path(), &["check", "rules", "--deny-warnings"]);
     assert_eq!(exit, 0, "{stdout}{stderr}");
     let logged = ExposureLine {
-        v: 1,
+        v: edge_personalizer::record::SCHEMA,
         timestamp: "",
         request_id: "",
         revision: None,
@@ -165,6 +165,7 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
         feature_id: None,
         unit_type: "",
         unit_id: String::new(),
+        key: "",
         sticky: false,
         shown: true,
         fallback: None,
@@ -172,6 +173,17 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
     };
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(keys(&serde_json::from_str(line).unwrap()), keys(&serde_json::to_value(logged).unwrap()));
+}
+
+#[test]
+fn the_tables_of_fields_are_those_of_the_lines() {
+    let page = guide::text("LOGS.md");
+    for (endpoint, of) in fields::LINES {
+        let (_, table) = page.split_once(&format!("<!-- fields: {endpoint} -->\n")).unwrap();
+        let rows: String =
+            table.lines().skip(2).take_while(|row| row.starts_with('|')).map(|row| format!("{row}\n")).collect();
+        assert!(rows == fields::rows(of), "LOGS.md, {endpoint}: expected these rows\n{}", fields::rows(of));
+    }
 }
 
 #[test]
