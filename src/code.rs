@@ -68,6 +68,12 @@ codes! {
     SessionListTooLong = "session-list-too-long",
     /// There is no key to make pseudonyms with.
     ExposureNoKey = "exposure-no-key",
+    /// The origin's `Edge-Event` is no list of events: it is dropped.
+    EventMalformed = "event-malformed",
+    /// A cache may keep the answer that has an `Edge-Event`: it is dropped.
+    EventShared = "event-shared",
+    /// There are more events than are counted at once: the first sixteen are.
+    EventTooMany = "event-too-many",
     /// A rule names a backend that the service doesn't have.
     BackendUnknown = "backend-unknown",
     /// The backend can't be reached.

@@ -1,5 +1,6 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+pub mod conversion;
 pub mod fields;
 pub mod path;
 mod visit;
@@ -20,7 +21,7 @@ use crate::rules::Fault;
 use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
-pub use visit::{Visit, record};
+pub use visit::{Visit, happened, record};
 
 /// The version of the lines' shape.
 pub const SCHEMA: u32 = 2;

@@ -171,7 +171,7 @@ fn personalize<P: Platform>(
     );
 }
 
-/// Who asked, found out after the answer where no rule needed it and the record does: what failed is counted by visitors. Nobody gets an id
+/// Who asked, found out after the answer where no rule needed it and the record does: what failed, and what happened, is counted by visitors. Nobody gets an id
 /// by it.
 fn who_asked(
     facts: &mut dyn FactSource,
@@ -183,7 +183,8 @@ fn who_asked(
     answered: &Answered,
 ) -> Option<Context> {
     let is_known = considered.context.as_ref().is_some_and(|context| context.needs.person);
-    (!is_known && answered.has_failed()).then(|| {
+    let is_wanted = answered.has_failed() || !record::happened(head, considered, answered).is_empty();
+    (!is_known && is_wanted).then(|| {
         let needs = Needs { device: true, person: true, ..Needs::default() };
         Context::gather(facts, head, rules, needs, preview.claims.clone(), arrival.now)
     })

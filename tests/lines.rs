@@ -36,7 +36,14 @@ fn site(log: &Value, origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
 }
 
 fn shaky(asked: &Asked) -> Answer {
-    if asked.url.ends_with("/broken") || asked.url.ends_with("/down") { status(503) } else { echo(asked) }
+    if asked.url.ends_with("/broken") || asked.url.ends_with("/down") {
+        return status(503);
+    }
+    let (status, mut headers, body) = echo(asked)?;
+    if asked.method == "POST" || asked.url.ends_with("/page") {
+        headers.insert("edge-event", "order;id=\"o1\";value=59.90;currency=\"EUR\"".parse().unwrap());
+    }
+    Ok((status, headers, body))
 }
 
 fn cookie(number: u32) -> String {
@@ -104,6 +111,7 @@ fn every_line_has_the_fields_of_the_table_in_its_order() {
             Endpoint::Decisions => "decisions",
             Endpoint::Exposures => "exposures",
             Endpoint::Errors => "errors",
+            Endpoint::Conversions => "conversions",
         };
         let (_, fields) = LINES.iter().find(|(known, _)| *known == name).unwrap();
         let line: Value = serde_json::from_str(text).unwrap();

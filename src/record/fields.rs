@@ -208,6 +208,35 @@ pub const EXPOSURES: &[Field] = &[
     field("attributes", Object, Always, 1, "the attributes of `log.exposure_attributes`"),
 ];
 
+/// A line of `conversions`.
+pub const CONVERSIONS: &[Field] = &[
+    V,
+    field("timestamp", Time, Always, 2, "when the request came"),
+    field(
+        "request_id",
+        Text,
+        Always,
+        2,
+        "the request's id. It joins nothing: an order is another request than the page",
+    ),
+    field("revision", Text, Null, 2, "the revision of the rules"),
+    field("event", Text, Always, 2, "what happened: `order`"),
+    field("event_id", Text, Absent, 2, "which one. An event with an id counts once"),
+    field("value", Number, Absent, 2, "how much"),
+    field("currency", Text, Absent, 2, "of what (ISO 4217)"),
+    field(
+        "source",
+        Text,
+        Always,
+        2,
+        "who says so: `origin` (`Edge-Event`), `route` (its `event`), `browser`: anybody can send that",
+    ),
+    field("unit_type", Text, Always, 2, "`id`"),
+    field("unit_id", Text, Always, 2, "the visitor's pseudonym, as in `exposures`"),
+    field("key", Text, Always, 2, "the log key's id, as in `exposures`"),
+    field("attributes", Object, Always, 2, "the attributes of `log.exposure_attributes`"),
+];
+
 /// A line of `errors`.
 pub const ERRORS: &[Field] = &[
     V,
@@ -219,7 +248,8 @@ pub const ERRORS: &[Field] = &[
 ];
 
 /// Every kind of line, by its endpoint.
-pub const LINES: &[(&str, &[Field])] = &[("decisions", DECISIONS), ("exposures", EXPOSURES), ("errors", ERRORS)];
+pub const LINES: &[(&str, &[Field])] =
+    &[("decisions", DECISIONS), ("exposures", EXPOSURES), ("conversions", CONVERSIONS), ("errors", ERRORS)];
 
 /// The rows of the table in the documents, of one kind of line: name, type, what it says, the version since when it is there.
 #[must_use]

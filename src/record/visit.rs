@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap, path};
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
@@ -14,6 +16,7 @@ use crate::decide::Considered;
 use crate::fetch;
 use crate::platform::{Kv, Platform};
 use crate::respond::Answered;
+use crate::respond::events::{Event, Source};
 use crate::rules::settings::{LogSettings, Redaction};
 use crate::rules::{Notes, Role, RuleSet};
 use crate::session::{State, Subject, WriteBack};
@@ -58,7 +61,8 @@ pub struct Visit<'a> {
 /// Stores what the session API said, and writes the log lines of one request.
 pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let done = visit.arrival.elapsed(platform);
-    let unit = known_person(&visit).and_then(Context::unit).map(str::to_owned);
+    let person = known_person(&visit);
+    let unit = person.and_then(Context::unit).map(str::to_owned);
     let Visit { arrival, head, rules, considered, answered, mut notes, .. } = visit;
     let context = considered.context.as_ref();
     let exposed = !considered.decision.exposures.is_empty();
@@ -67,7 +71,9 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let mut codes = codes_of(context, answered, visit.preview, &notes);
     codes.extend(visit.keys.take_code());
     notes.faults.extend(visit.keys.take_faults());
-    if exposed && log_key.is_none() {
+    let events = happened(head, considered, answered);
+    let counted = person.filter(|person| !events.is_empty() && super::conversion::unit(person).is_some());
+    if (exposed || counted.is_some()) && log_key.is_none() {
         // Ids go into logs as pseudonyms, or not at all.
         codes.push(Code::ExposureNoKey);
     }
@@ -98,6 +104,9 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
     if let (Some(rules), Some(context), Some(key)) = (rules, context, log_key) {
         exposures(platform, head, rules, context, considered, answered, key, &time);
+    }
+    if let (Some(rules), Some(person), Some(key)) = (rules, counted, log_key) {
+        super::conversion::conversions(platform, (head, &time), (rules, person), key, &events);
     }
     // What failed or fell back is always kept, and says so.
     let sample = rules.filter(|_| !answered.has_failed()).map_or(1.0, |rules| rules.settings.log.sample);
@@ -157,6 +166,22 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             bytes: answered.bytes,
         },
     );
+}
+
+/// What happened by this request: what the origin says, and what the route says, unless that is the same. A `HEAD` does nothing.
+#[must_use]
+pub fn happened(head: &RequestHead, considered: &Considered, answered: &Answered) -> Vec<Event> {
+    if head.method == http::Method::HEAD {
+        return Vec::new();
+    }
+    let mut events = answered.events.clone();
+    let route = considered.decision.route.as_ref().map(|candidate| &candidate.route);
+    let named = route.and_then(|route| route.event.as_deref());
+    let is_good = answered.status.is_success() || answered.status == StatusCode::SEE_OTHER;
+    if let Some(name) = named.filter(|name| is_good && events.iter().all(|event| event.name != *name)) {
+        events.push(Event::named(name, Source::Route));
+    }
+    events
 }
 
 /// The facts in which it is known who asks, where somebody found out.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body::{self, BodyFault};
+use super::events::{self, Event};
 use super::{ask_for_hints, conditional, error_page, finish_head};
 use crate::admit::{Arrival, RequestHead, X_REQUEST_ID, microseconds};
 use crate::code::Code;
@@ -42,6 +43,8 @@ pub struct Answered {
     pub origin: Option<Duration>,
     /// From the request to the answer's head.
     pub head_after: Duration,
+    /// What the origin says has happened.
+    pub events: Vec<Event>,
     /// Codes of what went wrong.
     pub codes: Vec<Code>,
 }
@@ -122,6 +125,7 @@ impl<P: Platform> Responding<'_, P> {
             shield: None,
             origin: None,
             head_after,
+            events: Vec::new(),
             codes,
         }
     }
@@ -155,9 +159,15 @@ impl<P: Platform> Responding<'_, P> {
         codes.extend(fetched.reason.map(FallbackReason::code_of));
         let Fetched { response, exchange, reason, first_byte, shield, codes: of_shields, .. } = fetched;
         codes.extend(of_shields);
+        let mut events = Vec::new();
         let mut not_shown = reason.map(FallbackReason::code);
         let mut response = match response {
-            Ok(response) => response,
+            Ok(mut response) => {
+                let (said, code) = events::take(response.status, &mut response.headers, &exchange.caching);
+                events = said;
+                codes.extend(code);
+                response
+            }
             Err(error) => {
                 codes.push(fetch::send_code(error));
                 not_shown.get_or_insert_with(|| fetch::send_code(error).to_string());
@@ -204,6 +214,7 @@ impl<P: Platform> Responding<'_, P> {
             shield,
             origin: Some(first_byte),
             head_after,
+            events,
             codes,
         }
     }

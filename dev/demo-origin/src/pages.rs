@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue, LOCATION};
+use hyper::http::request::Parts;
 
 use crate::answer::Answer;
 use crate::catalog::{self, Product};
@@ -43,8 +45,24 @@ pub(crate) fn product(product: &Product) -> Answer {
 }
 
 pub(crate) fn cart() -> Answer {
-    page("Cart", "<h1>Your cart</h1>\n<ul id=\"cart-items\"></ul>\n<p class=\"empty\">Nothing here yet.</p>\n")
-        .cached("private, no-store")
+    let body = "<h1>Your cart</h1>\n<ul id=\"cart-items\"></ul>\n<p class=\"empty\">Nothing here yet.</p>\n\
+        <form method=\"post\" action=\"/orders\"><button>Order</button></form>\n";
+    page("Cart", body).cached("private, no-store")
+}
+
+/// An order is taken: the edge is told, and the visitor is sent on. Every order costs the same.
+pub(crate) fn order(head: &Parts) -> Answer {
+    let id = head.headers.get("x-request-id").and_then(|id| id.to_str().ok()?.get(..12)).unwrap_or("unknown");
+    let answer = Answer::text(StatusCode::SEE_OTHER, "Thank you.\n").cached("no-store");
+    let answer = answer.with(LOCATION, HeaderValue::from_static("/thanks"));
+    match HeaderValue::try_from(format!("order;id=\"{id}\";value=59.90;currency=\"USD\"")) {
+        Ok(event) => answer.with(HeaderName::from_static("edge-event"), event),
+        Err(_) => answer,
+    }
+}
+
+pub(crate) fn thanks() -> Answer {
+    page("Thank you", "<h1>Thank you</h1>\n<p>Nothing will be sent.</p>\n").cached("private, no-store")
 }
 
 fn home_body(count: usize) -> String {
