@@ -1,6 +1,7 @@
 //! The service: walks the steps for one request. Each step takes what came before and returns a value of its own; nothing of one visitor
 //! survives into the next request.
 
+mod events;
 mod explain;
 mod reserved;
 mod shadow;
@@ -29,6 +30,7 @@ pub struct Sandbox {
     rules: RuleCache,
     kept: Kept,
     served: u64,
+    events: events::Taken,
 }
 
 /// Serves one request: sends the answer, then writes the log lines.
@@ -49,7 +51,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     if let Some(path) = head.reserved {
         return reserved::answer(platform, &arrival, sandbox, &head, request.body, path);
     }
-    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let Sandbox { rules: cache, kept, events: taken, .. } = sandbox;
     let unit = |settings: &Settings| {
         let client = Client::of(&head, settings, || kept.keys.front(platform));
         canary_unit(&head, client.address, settings)
@@ -68,6 +70,9 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     head.address = client.address;
     notes.codes.extend(client.code);
     let resolved = Resolved { notes, took: arrival.elapsed(platform) };
+    if let Some(events) = events::is_for(&settings, &head) {
+        return events::answer(platform, &arrival, (kept, taken), head, (&rules, events), resolved, request.body);
+    }
     match rules {
         Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),
         Rules::Off | Rules::Unusable => {

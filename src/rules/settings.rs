@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod backends;
 pub mod bots;
 pub mod consent;
+pub mod events;
 pub mod front;
 pub mod identity;
 pub mod log;
@@ -21,6 +22,7 @@ use super::fault::{self, Fault};
 use backends::BackendSettings;
 use bots::BotSettings;
 use consent::ConsentSettings;
+use events::EventSettings;
 use front::FrontSettings;
 use identity::IdentitySettings;
 pub use log::{LogSettings, Redaction};
@@ -136,6 +138,8 @@ pub struct Settings {
     pub attributes: Map<String, Value>,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
+    /// Where browsers send their measures to. Nowhere without it.
+    pub events: Option<EventSettings>,
     /// The hop in front: whose word for the visitor's address counts; `{}` is enough. Nobody's without it.
     pub front: Option<FrontSettings>,
     /// How backends want to be asked, by their names.
@@ -206,6 +210,7 @@ impl Settings {
             );
             faults.push(Fault::new("settings", "/sticky/cookie", message));
         }
+        EventSettings::within_bounds(&mut self.events, faults);
         FrontSettings::within_bounds(&mut self.front, faults);
         BackendSettings::within_bounds(&mut self.backends, faults);
         self

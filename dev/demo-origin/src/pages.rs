@@ -10,11 +10,17 @@ use crate::answer::Answer;
 use crate::catalog::{self, Product};
 
 const STYLE: &str = include_str!("style.css");
+/// Sends how fast a page was to the edge, to be copied into sites.
+const MEASURES: &str = include_str!("measures.js");
 /// What the bench's page weighs, at least.
 const LARGE: usize = 42_000;
 
 pub(crate) fn style() -> Answer {
     Answer::new(StatusCode::OK, "text/css; charset=utf-8", STYLE).cached("public, max-age=3600")
+}
+
+pub(crate) fn measures() -> Answer {
+    Answer::new(StatusCode::OK, "text/javascript; charset=utf-8", MEASURES).cached("public, max-age=3600")
 }
 
 pub(crate) fn home() -> Answer {
@@ -110,9 +116,27 @@ fn whole(title: &str, body: &str) -> String {
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · The demo shop</title>\n\
-         <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n<script src=\"/measures.js\" data-to=\"/m\" defer></script>\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
          <a href=\"/\">Home</a><a href=\"/products\">Products</a><a href=\"/cart\">Cart</a></nav></header>\n\
          <main>\n{body}</main>\n<footer>An origin to personalize. Nothing here is for sale.</footer>\n</body>\n</html>\n"
     );
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_small_and_needs_nothing() {
+        assert!(MEASURES.len() < 3_000, "{} bytes", MEASURES.len());
+        for word in ["import", "require(", "fetch(", "XMLHttpRequest", "cookie;", "localStorage", "http:", "https:"] {
+            assert!(!MEASURES.contains(word), "{word}");
+        }
+        for measure in ["LCP", "CLS", "INP", "FCP", "TTFB", "sendBeacon", "visibilitychange", "pagehide"] {
+            assert!(MEASURES.contains(measure), "{measure}");
+        }
+        let home = home().bytes();
+        assert!(String::from_utf8_lossy(&home).contains("<script src=\"/measures.js\" data-to=\"/m\" defer></script>"));
+    }
 }

@@ -117,6 +117,7 @@ fn ordinary(head: &Parts, body: &[u8], path: &str) -> Answer {
         ["thanks"] => pages::thanks(),
         ["page", "42k"] => pages::of_42_kilobytes(),
         ["style.css"] => pages::style(),
+        ["measures.js"] => pages::measures(),
         ["img", sku] => pictures::picture(head, sku),
         ["api", "products"] => product_list(head),
         ["api", "products", "all"] => all_products(),
