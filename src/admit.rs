@@ -34,7 +34,8 @@ const RESERVED_PATH: &str = "/.edge";
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names the request: to the origin, and to the client.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_GEO_REGION: HeaderName = HeaderName::from_static("x-geo-region");
 /// Names the user.
 pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");

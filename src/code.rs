@@ -70,6 +70,18 @@ codes! {
     SessionListTooLong = "session-list-too-long",
     /// There is no key to make pseudonyms with.
     ExposureNoKey = "exposure-no-key",
+    /// The origin's `Edge-Event` is no list of events: it is dropped.
+    EventMalformed = "event-malformed",
+    /// A cache may keep the answer that has an `Edge-Event`: it is dropped.
+    EventShared = "event-shared",
+    /// There are more events than are counted at once: the first sixteen are.
+    EventTooMany = "event-too-many",
+    /// What a browser sent to the path of `settings.events` is no event that settings name, or no event at all.
+    BeaconMalformed = "beacon-malformed",
+    /// No page of this site sent it.
+    BeaconForeign = "beacon-foreign",
+    /// A sandbox was sent more in a minute than settings allow.
+    BeaconTooMany = "beacon-too-many",
     /// A rule names a backend that the service doesn't have.
     BackendUnknown = "backend-unknown",
     /// The backend can't be reached.

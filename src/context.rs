@@ -74,6 +74,8 @@ pub struct Needs {
 /// Facts, ready for conditions and templates.
 #[derive(Debug)]
 pub struct Context {
+    /// What was gathered.
+    pub needs: Needs,
     /// When the request came.
     pub now: OffsetDateTime,
     /// Where the address is.
@@ -116,9 +118,20 @@ pub struct Context {
 }
 
 impl Context {
-    /// Gathers from `source` what `needs` names. `preview` is what a signed preview forces, `now` when the request came, `pattern_work` what
-    /// patterns may still take.
+    /// Gathers from `source` what `needs` names. `preview` is what a signed preview forces, `now` when the request came.
     pub fn gather(
+        source: &mut dyn FactSource,
+        head: &RequestHead,
+        rules: &RuleSet,
+        needs: Needs,
+        preview: Option<PreviewClaims>,
+        now: OffsetDateTime,
+    ) -> Self {
+        Self::gather_within(source, head, rules, needs, preview, now, PatternWork::default())
+    }
+
+    /// The same where patterns have taken some of their work already: `pattern_work` is what is left.
+    pub fn gather_within(
         source: &mut dyn FactSource,
         head: &RequestHead,
         rules: &RuleSet,
@@ -135,6 +148,7 @@ impl Context {
             device::detect(&head.headers, record.as_ref(), &settings.bots)
         });
         let mut context = Self {
+            needs,
             now,
             region: Region::default(),
             region_reason: RegionReason::Default,

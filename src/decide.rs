@@ -112,7 +112,7 @@ pub fn consider(
         }
         return Considered { context: None, decision: Decision::default() };
     };
-    let context = Context::gather(source, head, rules, needs, preview, now, work);
+    let context = Context::gather_within(source, head, rules, needs, preview, now, work);
     let decision = decide(rules, candidates, head, &context, trace);
     Considered { context: Some(context), decision }
 }
@@ -140,7 +140,7 @@ fn needs(
 ) -> Option<Needs> {
     let mut possible = candidates.iter().filter(|candidate| excluded(candidate, head, now).is_none()).peekable();
     possible.peek()?;
-    let mut facts = rules.facts_of_regions();
+    let mut facts = rules.facts_of_regions().and(rules.facts_to_log());
     let url = head.url();
     let (mut told, mut sessions, mut origin_on_miss) = (false, false, true);
     for candidate in possible {

@@ -14,7 +14,6 @@ use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
 use crate::code::Code;
-use crate::condition::PatternWork;
 use crate::context::identity::{IdentityKeys, UserId};
 use crate::context::preview::Preview;
 use crate::context::{Context, FactSource, Needs, RegionReason};
@@ -240,7 +239,7 @@ pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) ->
     let considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), now, Some(&mut trace));
     // Where no route can match, the service asks for nothing; whoever wants an explanation wants to know where the visitor is.
     let unasked = || {
-        Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now, PatternWork::default())
+        Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now)
     };
     let shown_context = considered.context.is_none().then(unasked);
     if let Some(context) = considered.context.as_ref().or(shown_context.as_ref()) {

@@ -179,9 +179,9 @@ impl Asking<'_> {
             Shield::Here => return Ok(None),
             Shield::There(backend) => backend,
         };
-        let Passing { keys, is_logged } = self.passing;
+        let Passing { keys, is_logged, sample } = self.passing;
         let key = keys.first().ok_or(Code::ShieldNoSecret)?;
-        let sealed = pass::seal(exchange, self.head, key, self.arrival.now, *is_logged);
+        let sealed = pass::seal(exchange, self.head, key, self.arrival.now, (*is_logged, *sample));
         let (url, proof) = sealed.ok_or(Code::ShieldFailed)?;
         let mut headers = exchange.headers.clone();
         headers.insert(pass::EDGE_PASS, proof);

@@ -69,8 +69,10 @@ pub struct Terms {
 pub struct Passing {
     /// The keys of the secret `shield`: the first one signs. None where no backend has a shield.
     pub keys: Rc<Vec<MacKey>>,
-    /// Whether there is a line about the request in `decisions`.
+    /// Whether there is a line about the request in `decisions`, should nothing fail.
     pub is_logged: bool,
+    /// The share of requests that have one.
+    pub sample: f64,
 }
 
 /// What is asked or answered.

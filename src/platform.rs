@@ -56,6 +56,8 @@ pub enum Endpoint {
     Exposures,
     /// Faults of rules, stores and backends.
     Errors,
+    /// One line for each thing that happened and that a site counts.
+    Conversions,
 }
 
 /// A KV value with the generation that a conditional write must match.

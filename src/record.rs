@@ -1,5 +1,7 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
+pub mod conversion;
+pub mod fields;
 pub mod path;
 mod visit;
 
@@ -7,26 +9,30 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::attributes::{self, Kind};
 use crate::code::Code;
 use crate::condition::{Attributes, Value};
+use crate::mac::MacKey;
 use crate::plan::variant::Variant;
 use crate::platform::{Endpoint, Platform};
 use crate::rules::Fault;
 use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
-pub use visit::{Visit, record};
+pub use visit::{Visit, happened, record};
 
 /// The version of the lines' shape.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// Longest text in a line, in bytes: Fastly takes lines of 16 kB.
 const MAX_TEXT: usize = 512;
 /// Most faults named a request; the first ones tell the story.
 const MAX_FAULTS: usize = 20;
+/// Most members of a list among `facts`.
+const MAX_LIST: usize = 32;
 
-/// A line of `decisions`. Times in milliseconds.
+/// A line of `decisions`. Times in milliseconds. [`fields`] says what each field is.
 #[derive(Debug, Default, Serialize)]
 pub struct DecisionLine<'a> {
     /// [`SCHEMA`].
@@ -44,7 +50,6 @@ pub struct DecisionLine<'a> {
     /// The revision of the rules; `null` at bare names.
     pub revision: Option<&'a str>,
     /// Which of the pointer's revisions that is: `active`, `canary`, `previous`, `last`; `null` where no rules served.
-    #[serde(rename = "arm")]
     pub role: Option<crate::rules::Role>,
     /// Where the shadow's plan differs; `null` where there is no shadow, or no difference.
     pub shadow: Option<ShadowDifference>,
@@ -60,8 +65,17 @@ pub struct DecisionLine<'a> {
     pub region: Option<&'a str>,
     /// The country.
     pub country: Option<&'a str>,
+    /// The class of the device; `null` where nothing asked.
+    pub device: Option<&'a str>,
     /// Dimension → value.
     pub variant: VariantMap<'a>,
+    /// Attributes that settings allow here, so that the request can be decided again.
+    pub facts: serde_json::Map<String, serde_json::Value>,
+    /// Which of 65,536 slots of the day the visitor is in ([`slot`]); absent without a unit or a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u16>,
+    /// The share of such lines that is kept, 0 to 1.
+    pub sample: f64,
     /// SHA-256 of the canonical request in hexadecimal; `null` where the request is not shared.
     pub cache_key: Option<String>,
     /// The backend that answered.
@@ -169,6 +183,8 @@ pub struct ExposureLine<'a> {
     pub unit_type: &'a str,
     /// Its value's pseudonym.
     pub unit_id: String,
+    /// The id of the key that made it: figures of two keys are of two sets of visitors.
+    pub key: &'a str,
     /// Whether the variation was remembered.
     pub sticky: bool,
     /// Whether the visitor got the answer as it was decided.
@@ -180,14 +196,15 @@ pub struct ExposureLine<'a> {
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The attributes that `log` allows and that are scalars. Ids are never among them.
+/// Those of the attributes called `names` that are scalars and tell nobody from the others. Texts are cut.
 pub fn allowed_attributes(
     context: &dyn Attributes,
     own: &OwnAttributes,
     log: &LogSettings,
+    names: &[String],
 ) -> serde_json::Map<String, serde_json::Value> {
     let mut attributes = serde_json::Map::new();
-    for name in log.exposure_attributes.iter().filter(|name| !tells_who(own, name)) {
+    for name in names.iter().filter(|name| !tells_who(own, name)) {
         let value = match context.attribute(name) {
             Some(Value::String(text)) if name == "path" => bounded(&path::shown(&log.redaction.of(&text).path)).into(),
             Some(Value::String(text)) => bounded(&text).into(),
@@ -198,6 +215,40 @@ pub fn allowed_attributes(
         attributes.insert(name.clone(), value);
     }
     attributes
+}
+
+/// The facts that `settings.log.facts` allows. What doesn't fit is left out, for half a fact would decide otherwise; lists of texts
+/// (`segments`) are taken as well.
+fn facts(
+    context: &dyn Attributes,
+    own: &OwnAttributes,
+    log: &LogSettings,
+) -> serde_json::Map<String, serde_json::Value> {
+    let mut facts = allowed_attributes(context, own, log, &log.facts);
+    for name in log.facts.iter().filter(|name| !tells_who(own, name)) {
+        match context.attribute(name) {
+            Some(Value::String(text)) if text.len() > MAX_TEXT => {
+                facts.remove(name);
+            }
+            Some(Value::Json(serde_json::Value::Array(list))) => {
+                let length: Option<usize> = list.iter().map(|member| member.as_str().map(str::len)).sum();
+                if list.len() <= MAX_LIST && length.is_some_and(|length| length <= MAX_TEXT) {
+                    facts.insert(name.clone(), list.clone().into());
+                }
+            }
+            _ => {}
+        }
+    }
+    facts
+}
+
+/// Which of 65,536 slots of a day a unit is in: 16 bits of HMAC-SHA256 over the day (UTC, `2026-11-24`) and the unit. A line in a slot
+/// names no visitor, and lines of one visitor can be told to belong together.
+#[must_use]
+pub fn slot(key: &MacKey, at: OffsetDateTime, unit: &str) -> u16 {
+    let day = at.to_offset(UtcOffset::UTC).date().to_string();
+    let [high, low, ..] = key.tag(&[b"edge-personalizer log slot ", day.as_bytes(), b" ", unit.as_bytes()]);
+    u16::from_be_bytes([high, low])
 }
 
 /// Whether an attribute may tell one visitor from the others. A URL may, by what is in its query.

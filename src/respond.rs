@@ -5,6 +5,7 @@ pub mod body;
 pub mod cache_control;
 pub mod conditional;
 pub mod error_page;
+pub mod events;
 pub mod storing;
 
 pub use answered::{Answered, respond};

@@ -10,6 +10,7 @@ pub mod definitions;
 pub mod dictionary;
 #[cfg(any(test, feature = "tools"))]
 pub mod entries;
+pub mod events;
 pub mod facts;
 pub mod fault;
 pub mod host_pattern;

@@ -1,6 +1,7 @@
 //! The service: walks the steps for one request. Each step takes what came before and returns a value of its own; nothing of one visitor
 //! survives into the next request.
 
+mod events;
 mod explain;
 mod reserved;
 mod shadow;
@@ -12,15 +13,15 @@ use std::rc::Rc;
 use crate::admit::{self, Arrival, RequestHead};
 use crate::context::front::Client;
 use crate::context::preview::Preview;
-use crate::context::{Kept, Live};
+use crate::context::{Context, FactSource, Kept, Live, Needs};
 use crate::decide::{self, Considered, Decision};
 use crate::fetch::pass::{self, EDGE_PASS};
 use crate::plan::{self, Passing};
 use crate::platform::{ClientRequest, Kv, Platform, StoreError};
 use crate::record::{self, Visit};
-use crate::respond;
+use crate::respond::{self, Answered};
 use crate::rules::settings::Settings;
-use crate::rules::{Notes, RuleCache, RuleStores, Rules, Served};
+use crate::rules::{Notes, RuleCache, RuleSet, RuleStores, Rules, Served};
 use crate::wire::cookies::Cookies;
 
 /// What a sandbox keeps from one request to the next: compiled rules, keys, the breaker; nothing of a visitor.
@@ -29,6 +30,7 @@ pub struct Sandbox {
     rules: RuleCache,
     kept: Kept,
     served: u64,
+    events: events::Taken,
 }
 
 /// Serves one request: sends the answer, then writes the log lines.
@@ -49,7 +51,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     if let Some(path) = head.reserved {
         return reserved::answer(platform, &arrival, sandbox, &head, request.body, path);
     }
-    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let Sandbox { rules: cache, kept, events: taken, .. } = sandbox;
     let unit = |settings: &Settings| {
         let client = Client::of(&head, settings, || kept.keys.front(platform));
         canary_unit(&head, client.address, settings)
@@ -68,6 +70,9 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     head.address = client.address;
     notes.codes.extend(client.code);
     let resolved = Resolved { notes, took: arrival.elapsed(platform) };
+    if let Some(events) = events::is_for(&settings, &head) {
+        return events::answer(platform, &arrival, (kept, taken), head, (&rules, events), resolved, request.body);
+    }
     match rules {
         Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),
         Rules::Off | Rules::Unusable => {
@@ -123,7 +128,8 @@ fn passing<P: Platform>(platform: &P, kept: &mut Kept, settings: &Settings, head
     if !settings.backends.values().any(|backend| backend.shield.is_some()) {
         return Passing::default();
     }
-    Passing { keys: kept.keys.shield(platform), is_logged: record::is_sampled(&head.request_id, settings.log.sample) }
+    let sample = settings.log.sample;
+    Passing { keys: kept.keys.shield(platform), is_logged: record::is_sampled(&head.request_id, sample), sample }
 }
 
 /// From the facts to the answer, and to its record.
@@ -149,6 +155,7 @@ fn personalize<P: Platform>(
     let shadow = shadow
         .as_deref()
         .and_then(|shadow| shadow::compare(&mut facts, platform, arrival, &head, shadow, &considered, &answered));
+    let late = who_asked(&mut facts, rules, &head, &preview, arrival, &considered, &answered);
     let writes = considered.context.as_mut().map(|context| std::mem::take(&mut context.session.write_back));
     record::record(
         platform,
@@ -159,6 +166,7 @@ fn personalize<P: Platform>(
             redaction: Some(&rules.settings.log.redaction),
             role: Some(served.role),
             considered: &considered,
+            late: late.as_ref(),
             answered: &answered,
             notes: resolved.notes,
             rules_took: resolved.took,
@@ -168,6 +176,25 @@ fn personalize<P: Platform>(
             keys: &mut facts.kept.keys,
         },
     );
+}
+
+/// Who asked, found out after the answer where no rule needed it and the record does: what failed, and what happened, is counted by visitors. Nobody gets an id
+/// by it.
+fn who_asked(
+    facts: &mut dyn FactSource,
+    rules: &RuleSet,
+    head: &RequestHead,
+    preview: &Preview,
+    arrival: &Arrival,
+    considered: &Considered,
+    answered: &Answered,
+) -> Option<Context> {
+    let is_known = considered.context.as_ref().is_some_and(|context| context.needs.person);
+    let is_wanted = answered.has_failed() || !record::happened(head, considered, answered).is_empty();
+    (!is_known && is_wanted).then(|| {
+        let needs = Needs { device: true, person: true, ..Needs::default() };
+        Context::gather(facts, head, rules, needs, preview.claims.clone(), arrival.now)
+    })
 }
 
 /// Nothing is personalized: the kill switch is on, or no rules are usable.
@@ -182,7 +209,7 @@ fn pass_through<P: Platform>(
 ) {
     let mut plan = plan::passthrough(head, settings);
     // Without rules, every request has its line.
-    plan.terms.passing = Passing { is_logged: true, ..passing(platform, kept, settings, head) };
+    plan.terms.passing = Passing { is_logged: true, sample: 1.0, ..passing(platform, kept, settings, head) };
     let answered = respond::respond(platform, arrival, head, None, plan, resolved.took, body);
     record::record(
         platform,
@@ -193,6 +220,7 @@ fn pass_through<P: Platform>(
             redaction: known.map(|settings| &settings.log.redaction),
             role: None,
             considered: &Considered { context: None, decision: Decision::default() },
+            late: None,
             answered: &answered,
             notes: resolved.notes,
             rules_took: resolved.took,

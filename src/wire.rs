@@ -7,4 +7,5 @@ pub mod hints;
 pub mod list;
 pub mod path;
 pub mod query;
+pub mod structured;
 pub mod url;

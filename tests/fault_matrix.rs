@@ -129,7 +129,12 @@ const FAULTS: &[Fault] = &[
         put(host, "user/alice", json!({ "v": 0, "updated_at": NOW * 1000, "recent_views": ["a"] }).to_string());
     }),
     ("log", "missing", |host| {
-        host.deaf.borrow_mut().extend([Endpoint::Decisions, Endpoint::Exposures, Endpoint::Errors])
+        host.deaf.borrow_mut().extend([
+            Endpoint::Decisions,
+            Endpoint::Exposures,
+            Endpoint::Errors,
+            Endpoint::Conversions,
+        ])
     }),
     ("log", "slow", |host| host.log_takes.set(SLOW)),
     ("log", "oversized", |host| {

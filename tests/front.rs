@@ -262,7 +262,7 @@ fn consent_and_canary_follow_the_visitor_behind_the_hop() {
         visit(HOP, "/page").with("Edge-Front", SECRET).with("Fastly-Client-IP", address).send(&host);
     }
     let arms = host.lines_of(Endpoint::Decisions);
-    let canary = arms.iter().filter(|line| line["arm"] == "canary").count();
+    let canary = arms.iter().filter(|line| line["role"] == "canary").count();
     assert!((5..35).contains(&canary), "{canary} of 40");
 }
 

@@ -22,7 +22,7 @@ fn revision(prefix: &str) -> [(&'static str, Value); 3] {
     [
         (
             "settings",
-            json!({ "log": { "exposure_attributes": ["path", "country"],
+            json!({ "log": { "exposure_attributes": ["path", "country"], "facts": ["path", "country"],
                 "redact": ["/reset/{token}", "/moved/{token}", "/here/{token}", "/through/{token}", "/lost/{token}", "/files/*"] } }),
         ),
         (

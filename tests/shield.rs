@@ -11,7 +11,7 @@ use std::time::Duration;
 use edge_personalizer::platform::memory::{Answer, Asked, Memory, Received};
 use edge_personalizer::platform::{Caching, ClientRequest, Endpoint, SendError, Shield};
 use edge_personalizer::service::{Sandbox, handle};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use support::{NEW_YORK, PARIS, echo, ok, path_of, shop, text, visit};
 
@@ -85,7 +85,12 @@ impl Pair {
         let shield = shop(move |asked| {
             let ask = || {
                 asked_of.borrow_mut().push(asked.clone());
-                echo(asked)
+                let (status, mut headers, body) = echo(asked)?;
+                if asked.url.contains("order") {
+                    headers.insert("edge-event", HeaderValue::from_static("order;id=\"o1\""));
+                    headers.insert("cache-control", HeaderValue::from_static("private, no-store"));
+                }
+                Ok((status, headers, body))
             };
             match &asked.caching {
                 Caching::Keyed { key, .. } | Caching::Origin { key: Some(key) } => {
@@ -412,4 +417,36 @@ fn a_failing_origin_behind_the_shield_is_named_there() {
     let lines = [pair.edge.lines_of(Endpoint::Decisions), pair.shield.lines_of(Endpoint::Decisions)];
     assert_eq!(lines[0][0]["request_id"], lines[1][0]["request_id"]);
     let _: HeaderMap = got.headers;
+}
+
+#[test]
+fn an_order_behind_the_shield_is_counted_once_by_the_pass_that_knows_the_visitor() {
+    let pair = Pair::new(with_shield());
+    for host in [&pair.edge, &*pair.shield] {
+        host.secrets.borrow_mut().insert("identity".to_owned(), b"an-identity-key-of-32-bytes-or-more".to_vec());
+    }
+    for target in ["/shared?order=1", "/elsewhere?order=1"] {
+        let known = support::sessions::browser(NEW_YORK, target);
+        let answer = known.with("Cookie", "ep_vid=0000000000000000000000000000abcd").send(&pair.edge);
+        assert!(!answer.headers.contains_key("edge-event"), "{target}");
+        assert_eq!(pair.edge.lines_of(Endpoint::Conversions).len(), 1, "{target}");
+        pair.edge.lines.borrow_mut().clear();
+    }
+    assert_eq!(pair.edge.asked.borrow().len(), 2);
+    assert!(pair.shield.lines_of(Endpoint::Conversions).is_empty());
+    assert_eq!(pair.shield.lines_of(Endpoint::Decisions).len(), 2, "both went through it");
+}
+
+#[test]
+fn the_lines_of_both_passes_say_how_many_are_kept() {
+    let mut settings = with_shield();
+    settings["log"] = json!({ "sample": 0.5 });
+    let pair = Pair::new(settings);
+    for _ in 0..20 {
+        visit(PARIS, "/shared").send(&pair.edge);
+    }
+    let lines = |host: &Memory| host.lines_of(Endpoint::Decisions);
+    let (first, second) = (lines(&pair.edge), lines(&pair.shield));
+    assert_eq!(first.len(), second.len());
+    assert!((1..20).contains(&first.len()) && first.iter().chain(&second).all(|line| line["sample"] == 0.5));
 }

@@ -1,16 +1,17 @@
-//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark.
+//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark, and of every log line, so that loaders check.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use edge_personalizer::record::fields;
 use edge_personalizer::rules::schema;
 use serde_json::{Map, Value};
 
 use crate::output::{self, Format, Outcome};
 
-/// Write the JSON Schema of every dictionary.
+/// Write the JSON Schema of every dictionary and log line.
 ///
 /// Name a schema in a file of rules by "$schema": "schema/routes.json", and an editor completes its keys.
 #[derive(Debug, Args)]
@@ -28,9 +29,10 @@ pub struct Options {
 
 /// Writes, or compares.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let schemas = schema::schemas();
+    let rules = schema::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    let schemas: Vec<(String, Value)> = rules.chain(fields::schemas()).collect();
     let Some(folder) = &options.to else {
-        let all: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+        let all: Map<String, Value> = schemas.into_iter().collect();
         output::write(Format::Json, &all, String::new)?;
         return Ok(Outcome::Well);
     };

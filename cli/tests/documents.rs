@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use edge_personalizer::record::ExposureLine;
+use edge_personalizer::record::{ExposureLine, fields};
 use guide::{Piece, personalizer, pieces};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 /// The README and every page of `docs/`.
@@ -155,7 +155,7 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
     let (exit, stdout, stderr) = personalizer(folder.path(), &["check", "rules", "--deny-warnings"]);
     assert_eq!(exit, 0, "{stdout}{stderr}");
     let logged = ExposureLine {
-        v: 1,
+        v: edge_personalizer::record::SCHEMA,
         timestamp: "",
         request_id: "",
         revision: None,
@@ -165,6 +165,7 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
         feature_id: None,
         unit_type: "",
         unit_id: String::new(),
+        key: "",
         sticky: false,
         shown: true,
         fallback: None,
@@ -172,6 +173,34 @@ fn the_experiment_of_the_guide_passes_the_check_and_its_line_has_the_fields_that
     };
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(keys(&serde_json::from_str(line).unwrap()), keys(&serde_json::to_value(logged).unwrap()));
+}
+
+#[test]
+fn the_tables_of_fields_are_those_of_the_lines() {
+    let page = guide::text("LOGS.md");
+    for (endpoint, of) in fields::LINES {
+        let (_, table) = page.split_once(&format!("<!-- fields: {endpoint} -->\n")).unwrap();
+        let rows: String =
+            table.lines().skip(2).take_while(|row| row.starts_with('|')).map(|row| format!("{row}\n")).collect();
+        assert!(rows == fields::rows(of), "LOGS.md, {endpoint}: expected these rows\n{}", fields::rows(of));
+    }
+}
+
+#[test]
+fn explain_takes_lines_of_both_versions_and_no_later_one() {
+    let folder = folder(&[("routes.json", r#"{ "routes": [{ "id": "home", "path": "/" }] }"#)]);
+    let explain = |more: Value| {
+        let mut line =
+            json!({ "time": "2026-11-27T12:00:00Z", "method": "GET", "path": "/", "country": "US", "route": "home" });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fs::write(folder.path().join("line.json"), line.to_string()).unwrap();
+        personalizer(folder.path(), &["explain", "rules", "--format", "json", "--trace-request", "line.json"])
+    };
+    let first = explain(json!({ "v": 1, "arm": "active" }));
+    assert!(first.1.contains("\"route\": \"home\""), "{first:?}");
+    assert_eq!(explain(json!({ "v": 2, "role": "active", "slot": 7, "sample": 0.5, "facts": {} })), first);
+    let (exit, _, stderr) = explain(json!({ "v": 3 }));
+    assert!(exit != 0 && stderr.contains("expected a line of version 1 to 2, but found version 3"), "{stderr}");
 }
 
 #[test]

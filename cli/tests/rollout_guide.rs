@@ -130,7 +130,7 @@ fn the_analyses_read_fields_that_the_lines_have() {
     let lines = decisions();
     let line = lines[0].as_object().unwrap();
     assert_eq!(lines.len(), 40);
-    assert!(lines.iter().any(|line| line["arm"] == "canary") && lines.iter().any(|line| line["arm"] == "active"));
+    assert!(lines.iter().any(|line| line["role"] == "canary") && lines.iter().any(|line| line["role"] == "active"));
     assert!(lines.iter().any(|line| line["shadow"]["path"] == "/three"), "{line:?}");
     let mut read = BTreeSet::new();
     for piece in guide() {

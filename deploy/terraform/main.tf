@@ -14,8 +14,8 @@ terraform {
 provider "fastly" {}
 
 locals {
-  # Log endpoints that the service writes to (docs/ROLLOUT.md).
-  log_endpoints = toset(["decisions", "exposures", "errors"])
+  # Log endpoints that the service writes to (docs/LOGS.md).
+  log_endpoints = toset(["decisions", "exposures", "errors", "conversions"])
 }
 
 resource "fastly_configstore" "personalizer" {

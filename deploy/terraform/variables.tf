@@ -37,7 +37,7 @@ variable "backends" {
 }
 
 variable "log_url" {
-  description = "Where log lines go by HTTPS; /decisions, /exposures and /errors are put after it. Another provider: change the block logging_https."
+  description = "Where log lines go by HTTPS; /decisions, /exposures, /errors and /conversions are put after it. Another provider: change the block logging_https."
   type        = string
 
   validation {

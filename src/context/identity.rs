@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 pub use header::sign;
-pub use keys::{IdentityKeys, KeyFault};
+pub use keys::{IdentityKeys, KeyFault, LogKey};
 
 use crate::admit::Claims;
 use crate::code::Code;

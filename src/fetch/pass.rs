@@ -35,8 +35,10 @@ pub struct Passage {
     pub exchange: Exchange,
     /// The request's id at the edge.
     pub request_id: String,
-    /// Whether the edge writes a line about the request in `decisions`.
+    /// Whether the edge writes a line about the request in `decisions`, should nothing fail.
     pub is_logged: bool,
+    /// The share of requests that have one.
+    pub sample: f64,
 }
 
 /// What is signed, beside the request itself.
@@ -51,10 +53,16 @@ struct Signed {
     caching: Stored,
     id: String,
     is_logged: bool,
+    #[serde(default = "whole")]
+    sample: f64,
     /// What the edge says: with values, for others on the way may say such things too.
     said: Vec<(String, String)>,
     /// The names of all other headers; their values are in the request.
     others: Vec<String>,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 /// [`Caching`], written out.
@@ -101,13 +109,13 @@ impl Stored {
 }
 
 /// The header for a request to the shield, and the URL that it is made to: the site's own host, for the shield is the same service.
-/// `None` where the request can't be cached, or doesn't fit.
+/// `None` where the request can't be cached, or doesn't fit. The last argument: whether the request is logged, and which share is.
 pub fn seal(
     exchange: &Exchange,
     head: &RequestHead,
     key: &MacKey,
     now: OffsetDateTime,
-    is_logged: bool,
+    (is_logged, sample): (bool, f64),
 ) -> Option<(String, HeaderValue)> {
     let target = target_of(&exchange.url)?;
     let mut said = Vec::new();
@@ -127,6 +135,7 @@ pub fn seal(
         caching: Stored::of(&exchange.caching)?,
         id: head.request_id.clone(),
         is_logged,
+        sample,
         said,
         others: others.into_iter().collect(),
     };
@@ -181,7 +190,7 @@ pub fn open<B>(request: &mut ClientRequest<B>, keys: &[MacKey], now: OffsetDateT
         is_own_page: false,
         shield: None,
     };
-    Some(Passage { exchange, request_id: signed.id, is_logged: signed.is_logged })
+    Some(Passage { exchange, request_id: signed.id, is_logged: signed.is_logged, sample: signed.sample })
 }
 
 /// Path and query of a URL.

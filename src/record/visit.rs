@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap, path};
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
 use crate::context::consent::Consent;
-use crate::context::identity::{Identity, pseudonym};
+use crate::context::identity::{Identity, IdentityKeys, LogKey, pseudonym};
 use crate::context::keys::Keys;
 use crate::context::preview::Preview;
 use crate::decide::Considered;
 use crate::fetch;
-use crate::mac::MacKey;
 use crate::platform::{Kv, Platform};
 use crate::respond::Answered;
+use crate::respond::events::{Event, Source};
 use crate::rules::settings::{LogSettings, Redaction};
 use crate::rules::{Notes, Role, RuleSet};
 use crate::session::{State, Subject, WriteBack};
@@ -38,6 +40,8 @@ pub struct Visit<'a> {
     pub role: Option<Role>,
     /// The facts and the decision.
     pub considered: &'a Considered,
+    /// The facts again where they were gathered after the answer, for who asks wasn't known before.
+    pub late: Option<&'a Context>,
     /// What was sent.
     pub answered: &'a Answered,
     /// What resolving the rules told.
@@ -57,14 +61,19 @@ pub struct Visit<'a> {
 /// Stores what the session API said, and writes the log lines of one request.
 pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let done = visit.arrival.elapsed(platform);
+    let person = known_person(&visit);
+    let unit = person.and_then(Context::unit).map(str::to_owned);
     let Visit { arrival, head, rules, considered, answered, mut notes, .. } = visit;
     let context = considered.context.as_ref();
-    let log_key =
-        if considered.decision.exposures.is_empty() { None } else { visit.keys.identity(platform).log_key().cloned() };
+    let exposed = !considered.decision.exposures.is_empty();
+    let identity = (exposed || unit.is_some()).then(|| visit.keys.identity(platform));
+    let log_key = identity.as_deref().and_then(IdentityKeys::named_log_key);
     let mut codes = codes_of(context, answered, visit.preview, &notes);
     codes.extend(visit.keys.take_code());
     notes.faults.extend(visit.keys.take_faults());
-    if !considered.decision.exposures.is_empty() && log_key.is_none() {
+    let events = happened(head, considered, answered);
+    let counted = person.filter(|person| !events.is_empty() && super::conversion::unit(person).is_some());
+    if (exposed || counted.is_some()) && log_key.is_none() {
         // Ids go into logs as pseudonyms, or not at all.
         codes.push(Code::ExposureNoKey);
     }
@@ -93,10 +102,15 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     };
     let revision = rules.and_then(|rules| rules.revision.as_deref());
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
-    if let (Some(rules), Some(context), Some(key)) = (rules, context, &log_key) {
+    if let (Some(rules), Some(context), Some(key)) = (rules, context, log_key) {
         exposures(platform, head, rules, context, considered, answered, key, &time);
     }
-    if !super::is_sampled(id, rules.map_or(1.0, |rules| rules.settings.log.sample)) {
+    if let (Some(rules), Some(person), Some(key)) = (rules, counted, log_key) {
+        super::conversion::conversions(platform, (head, &time), (rules, person), key, &events);
+    }
+    // What failed or fell back is always kept, and says so.
+    let sample = rules.filter(|_| !answered.has_failed()).map_or(1.0, |rules| rules.settings.log.sample);
+    if !super::is_sampled(id, sample) {
         return;
     }
     let client = redaction.of(&head.path);
@@ -122,7 +136,14 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             status: answered.status.as_u16(),
             region: context.map(|context| context.region.id.as_str()),
             country: context.and_then(Context::country).map(super::bounded),
+            device: context.and_then(|context| context.device.as_ref()).map(|device| device.class.as_str()),
             variant: VariantMap(answered.variant()),
+            facts: match (rules, context) {
+                (Some(rules), Some(context)) => super::facts(context, &rules.own, &rules.settings.log),
+                _ => serde_json::Map::new(),
+            },
+            slot: log_key.zip(unit.as_deref()).map(|(key, unit)| super::slot(&key.key, arrival.now, unit)),
+            sample,
             cache_key: exchange.and_then(fetch::key_hex),
             backend: exchange.map(|exchange| exchange.backend.as_str()),
             backend_path: exchange.map(|exchange| made(&exchange.path)),
@@ -145,6 +166,27 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
             bytes: answered.bytes,
         },
     );
+}
+
+/// What happened by this request: what the origin says, and what the route says, unless that is the same. A `HEAD` does nothing.
+#[must_use]
+pub fn happened(head: &RequestHead, considered: &Considered, answered: &Answered) -> Vec<Event> {
+    if head.method == http::Method::HEAD {
+        return Vec::new();
+    }
+    let mut events = answered.events.clone();
+    let route = considered.decision.route.as_ref().map(|candidate| &candidate.route);
+    let named = route.and_then(|route| route.event.as_deref());
+    let is_good = answered.status.is_success() || answered.status == StatusCode::SEE_OTHER;
+    if let Some(name) = named.filter(|name| is_good && events.iter().all(|event| event.name != *name)) {
+        events.push(Event::named(name, Source::Route));
+    }
+    events
+}
+
+/// The facts in which it is known who asks, where somebody found out.
+fn known_person<'a>(visit: &Visit<'a>) -> Option<&'a Context> {
+    visit.late.or_else(|| visit.considered.context.as_ref().filter(|context| context.needs.person))
 }
 
 /// Deletes the session record of a visitor who wants none: one delete at most, and none where no id came. The code where it failed: the
@@ -190,7 +232,7 @@ fn exposures<P: Platform>(
     context: &Context,
     considered: &Considered,
     answered: &Answered,
-    key: &MacKey,
+    key: &LogKey,
     time: &str,
 ) {
     if head.method == http::Method::HEAD {
@@ -210,11 +252,17 @@ fn exposures<P: Platform>(
                 variation: exposed.variation,
                 feature_id: exposed.feature.as_deref(),
                 unit_type: &exposed.unit_type,
-                unit_id: pseudonym(key, &exposed.unit_type, &exposed.unit),
+                unit_id: pseudonym(&key.key, &exposed.unit_type, &exposed.unit),
+                key: &key.id,
                 sticky: exposed.sticky,
                 shown: not_shown.is_none(),
                 fallback: not_shown,
-                attributes: super::allowed_attributes(context, &rules.own, &rules.settings.log),
+                attributes: super::allowed_attributes(
+                    context,
+                    &rules.own,
+                    &rules.settings.log,
+                    &rules.settings.log.exposure_attributes,
+                ),
             },
         );
     }

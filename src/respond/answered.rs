@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::body::{self, BodyFault};
+use super::events::{self, Event};
 use super::{ask_for_hints, conditional, error_page, finish_head};
-use crate::admit::{Arrival, RequestHead, microseconds};
+use crate::admit::{Arrival, RequestHead, X_REQUEST_ID, microseconds};
 use crate::code::Code;
 use crate::decide::Considered;
 use crate::fetch::{self, Asking, FallbackReason, Fetched};
@@ -42,11 +43,19 @@ pub struct Answered {
     pub origin: Option<Duration>,
     /// From the request to the answer's head.
     pub head_after: Duration,
+    /// What the origin says has happened.
+    pub events: Vec<Event>,
     /// Codes of what went wrong.
     pub codes: Vec<Code>,
 }
 
 impl Answered {
+    /// Whether the answer is a failure, or stands for one: the visitor didn't get what was decided.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.fallback.is_some() || self.not_shown.is_some() || self.status.is_server_error()
+    }
+
     /// The variant of the answer.
     #[must_use]
     pub fn variant(&self) -> Option<&Variant> {
@@ -100,6 +109,7 @@ impl<P: Platform> Responding<'_, P> {
     fn answer(&self, plan: AnswerPlan, codes: Vec<Code>) -> Answered {
         let AnswerPlan { status, mut headers, body, variant } = plan;
         finish_head(status, &mut headers, self.terms, &variant, true);
+        self.name_request(&mut headers);
         let head_after = self.add_timing(&mut headers, None);
         let body = if self.head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
         let bytes = u64::try_from(body.len()).ok();
@@ -115,6 +125,7 @@ impl<P: Platform> Responding<'_, P> {
             shield: None,
             origin: None,
             head_after,
+            events: Vec::new(),
             codes,
         }
     }
@@ -148,9 +159,15 @@ impl<P: Platform> Responding<'_, P> {
         codes.extend(fetched.reason.map(FallbackReason::code_of));
         let Fetched { response, exchange, reason, first_byte, shield, codes: of_shields, .. } = fetched;
         codes.extend(of_shields);
+        let mut events = Vec::new();
         let mut not_shown = reason.map(FallbackReason::code);
         let mut response = match response {
-            Ok(response) => response,
+            Ok(mut response) => {
+                let (said, code) = events::take(response.status, &mut response.headers, &exchange.caching);
+                events = said;
+                codes.extend(code);
+                response
+            }
             Err(error) => {
                 codes.push(fetch::send_code(error));
                 not_shown.get_or_insert_with(|| fetch::send_code(error).to_string());
@@ -172,6 +189,7 @@ impl<P: Platform> Responding<'_, P> {
         }
         ask_for_hints(&mut response.headers, &hints);
         finish_head(response.status, &mut response.headers, self.terms, &exchange.variant, not_shown.is_none());
+        self.name_request(&mut response.headers);
         let head_after = self.add_timing(&mut response.headers, Some(first_byte));
         let status = response.status;
         let bytes = content_length(&response.headers);
@@ -196,6 +214,7 @@ impl<P: Platform> Responding<'_, P> {
             shield,
             origin: Some(first_byte),
             head_after,
+            events,
             codes,
         }
     }
@@ -276,6 +295,18 @@ impl<P: Platform> Responding<'_, P> {
 
     fn limits(&self) -> Limits {
         self.decided.map(|(rules, _)| rules.settings.limits).unwrap_or_default()
+    }
+
+    /// The request's id on the answer of a personalized route, so that a complaint can be matched to its log line. An origin's echo may be
+    /// another visitor's, from a cache.
+    fn name_request(&self, headers: &mut HeaderMap) {
+        let is_wanted = self.decided.is_some_and(|(rules, _)| rules.settings.log.request_id);
+        if is_wanted
+            && self.terms.privacy != Privacy::Transparent
+            && let Ok(id) = HeaderValue::from_str(&self.head.request_id)
+        {
+            headers.insert(X_REQUEST_ID, id);
+        }
     }
 
     /// `Server-Timing` (W3C) where settings ask for it. Gives the time from the request to now, which is when the head goes out.

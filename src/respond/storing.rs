@@ -35,16 +35,20 @@ pub fn storing(status: StatusCode, headers: &HeaderMap, stale: bool) -> Storing 
     if status.is_client_error() && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
         return Storing::Skip;
     }
-    // The edge's own header outranks the one for everybody (Fastly, "Surrogate-Control").
-    let edge = header::HeaderName::from_static("surrogate-control");
-    let rules = if headers.contains_key(&edge) { edge } else { header::CACHE_CONTROL };
-    let is_private = ["private", "no-store"].iter().any(|directive| has(headers, &rules, directive));
     let vary = merged_vary(headers);
     let varies_by_all = list::members(vary.as_bytes()).any(|member| member == b"*");
-    if headers.contains_key(header::SET_COOKIE) || is_private || varies_by_all {
+    if headers.contains_key(header::SET_COOKIE) || is_private(headers) || varies_by_all {
         return Storing::Skip;
     }
     Storing::Keep { vary }
+}
+
+/// Whether an answer says that it is one visitor's own, or that nobody keeps it.
+pub fn is_private(headers: &HeaderMap) -> bool {
+    // The edge's own header outranks the one for everybody (Fastly, "Surrogate-Control").
+    let edge = header::HeaderName::from_static("surrogate-control");
+    let rules = if headers.contains_key(&edge) { edge } else { header::CACHE_CONTROL };
+    ["private", "no-store"].iter().any(|directive| has(headers, &rules, directive))
 }
 
 /// Whether a list of directives has this one, qualified (`private="x"`) or not.

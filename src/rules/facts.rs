@@ -50,6 +50,13 @@ impl RuleSet {
         *set = set.and(self.own.facts(name));
     }
 
+    /// What `settings.log.facts` asks for, as far as it takes no more than a look-up of the address and the `User-Agent`: nobody is
+    /// identified for a log line.
+    pub fn facts_to_log(&self) -> FactSet {
+        let named: FactSet = self.settings.log.facts.iter().map(|name| FactSet::of(name)).collect();
+        named.shared_with(FactSet::OF_THE_DEVICE)
+    }
+
     /// What the regions' conditions look at.
     #[must_use]
     pub fn facts_of_regions(&self) -> FactSet {

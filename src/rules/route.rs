@@ -46,6 +46,8 @@ pub struct Route {
     pub feature_keys: Vec<String>,
     /// Experiments of their own, likewise.
     pub experiment_keys: Vec<String>,
+    /// What happened, where the answer is 2xx or 303.
+    pub event: Option<String>,
     /// What of the session the route uses.
     pub session: Option<SessionUse>,
     /// What the route reads, and so what has to be known before it is decided and planned.

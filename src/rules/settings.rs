@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod backends;
 pub mod bots;
 pub mod consent;
+pub mod events;
 pub mod front;
 pub mod hosts;
 pub mod identity;
@@ -22,6 +23,7 @@ use super::fault::{self, Fault};
 use backends::BackendSettings;
 use bots::BotSettings;
 use consent::ConsentSettings;
+use events::EventSettings;
 use front::FrontSettings;
 use hosts::HostRules;
 use identity::IdentitySettings;
@@ -138,6 +140,8 @@ pub struct Settings {
     pub attributes: Map<String, Value>,
     /// A GrowthBook SDK payload; the dictionaries win.
     pub growthbook: Option<GrowthBookSettings>,
+    /// Where browsers send their measures to. Nowhere without it.
+    pub events: Option<EventSettings>,
     /// The hop in front: whose word for the visitor's address counts; `{}` is enough. Nobody's without it.
     pub front: Option<FrontSettings>,
     /// How backends want to be asked, by their names.
@@ -221,6 +225,7 @@ impl Settings {
             );
             faults.push(Fault::new("settings", "/sticky/cookie", message));
         }
+        EventSettings::within_bounds(&mut self.events, faults);
         FrontSettings::within_bounds(&mut self.front, faults);
         BackendSettings::within_bounds(&mut self.backends, faults);
         self

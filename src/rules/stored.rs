@@ -87,6 +87,9 @@ pub struct Route {
     /// Experiments of their own that the answer depends on.
     #[serde(default)]
     pub experiments: Vec<String>,
+    /// What happened, where the answer is 2xx or 303: a line in the log `conversions`.
+    #[serde(default)]
+    pub event: Option<String>,
     /// What of the session the route uses.
     #[serde(default)]
     pub session: Option<SessionUse>,

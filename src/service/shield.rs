@@ -14,7 +14,7 @@ use crate::wire::headers::remove_hop_by_hop;
 
 /// Asks the backend, under the key and the surrogate keys of the edge, and hands its answer on as it is.
 pub(super) fn forward<P: Platform>(platform: &P, arrival: &Arrival, passage: Passage) {
-    let Passage { mut exchange, request_id, is_logged } = passage;
+    let Passage { mut exchange, request_id, is_logged, sample } = passage;
     let trace = exchange.headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let sent = platform.send(BackendRequest {
         backend: exchange.backend.clone(),
@@ -41,7 +41,8 @@ pub(super) fn forward<P: Platform>(platform: &P, arrival: &Arrival, passage: Pas
     platform.respond(response);
     let time = record::timestamp(arrival.now);
     record::errors(platform, &time, &request_id, None, &[], &codes);
-    if !is_logged {
+    let has_failed = status.is_server_error();
+    if !is_logged && !has_failed {
         return;
     }
     let runtime = platform.runtime();
@@ -58,6 +59,7 @@ pub(super) fn forward<P: Platform>(platform: &P, arrival: &Arrival, passage: Pas
             // What is to be redacted isn't known here. The first pass has the path, in the line of the same request.
             path: EVERY_PATH,
             status: status.as_u16(),
+            sample: if has_failed { 1.0 } else { sample },
             cache_key: key_hex(&exchange),
             backend: Some(&exchange.backend),
             pass: 2,

@@ -12,6 +12,7 @@ use edge_personalizer::context::preview::keys;
 use edge_personalizer::explain::{Described, SessionLookup, no_session};
 use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
+use edge_personalizer::record;
 use edge_personalizer::session::stored::{Broken, Stored};
 use edge_personalizer::session::{Outcome, Record, RecordLimits, State};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
@@ -237,6 +238,13 @@ fn read_line(file: &Path) -> anyhow::Result<Value> {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     // The local server puts the endpoint's name in front.
     let json = first.find('{').and_then(|at| first.get(at..)).unwrap_or(first);
-    serde_json::from_str(json)
-        .with_context(|| format!("{}: expected a line of the log 'decisions' (JSON)", file.display()))
+    let line: Value = serde_json::from_str(json)
+        .with_context(|| format!("{}: expected a line of the log 'decisions' (JSON)", file.display()))?;
+    // What is read here is alike in all versions so far. A later one may mean something else by it.
+    match line.get("v").and_then(Value::as_u64) {
+        Some(version) if version > u64::from(record::SCHEMA) => {
+            bail!("{}: expected a line of version 1 to {}, but found version {version}", file.display(), record::SCHEMA)
+        }
+        _ => Ok(line),
+    }
 }

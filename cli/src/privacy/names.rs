@@ -99,14 +99,16 @@ pub fn text(names: &[Pseudonym]) -> Vec<String> {
     if names.is_empty() {
         return vec!["no pseudonyms, for no secret `identity` was given (--identity-file)".to_owned()];
     }
-    let mut lines = vec!["log lines (exposures):".to_owned()];
+    let mut lines = vec!["log lines (exposures, conversions):".to_owned()];
     lines.extend(
         names.iter().map(|name| format!("  {} {}  {} under {}", name.unit_type, name.unit_id, name.key, name.secret)),
     );
     let mut ids: Vec<String> = names.iter().map(|name| format!("'{}'", name.unit_id)).collect();
     ids.sort();
     ids.dedup();
-    lines.push(format!("  DELETE FROM edge_exposures WHERE unit_id IN ({});", ids.join(", ")));
+    for table in ["edge_exposures", "edge_conversions"] {
+        lines.push(format!("  DELETE FROM {table} WHERE unit_id IN ({});", ids.join(", ")));
+    }
     lines
 }
 

@@ -3,16 +3,24 @@
 use std::fmt::Write as _;
 
 use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue, LOCATION};
+use hyper::http::request::Parts;
 
 use crate::answer::Answer;
 use crate::catalog::{self, Product};
 
 const STYLE: &str = include_str!("style.css");
+/// Sends how fast a page was to the edge, to be copied into sites.
+const MEASURES: &str = include_str!("measures.js");
 /// What the bench's page weighs, at least.
 const LARGE: usize = 42_000;
 
 pub(crate) fn style() -> Answer {
     Answer::new(StatusCode::OK, "text/css; charset=utf-8", STYLE).cached("public, max-age=3600")
+}
+
+pub(crate) fn measures() -> Answer {
+    Answer::new(StatusCode::OK, "text/javascript; charset=utf-8", MEASURES).cached("public, max-age=3600")
 }
 
 pub(crate) fn home() -> Answer {
@@ -43,8 +51,24 @@ pub(crate) fn product(product: &Product) -> Answer {
 }
 
 pub(crate) fn cart() -> Answer {
-    page("Cart", "<h1>Your cart</h1>\n<ul id=\"cart-items\"></ul>\n<p class=\"empty\">Nothing here yet.</p>\n")
-        .cached("private, no-store")
+    let body = "<h1>Your cart</h1>\n<ul id=\"cart-items\"></ul>\n<p class=\"empty\">Nothing here yet.</p>\n\
+        <form method=\"post\" action=\"/orders\"><button>Order</button></form>\n";
+    page("Cart", body).cached("private, no-store")
+}
+
+/// An order is taken: the edge is told, and the visitor is sent on. Every order costs the same.
+pub(crate) fn order(head: &Parts) -> Answer {
+    let id = head.headers.get("x-request-id").and_then(|id| id.to_str().ok()?.get(..12)).unwrap_or("unknown");
+    let answer = Answer::text(StatusCode::SEE_OTHER, "Thank you.\n").cached("no-store");
+    let answer = answer.with(LOCATION, HeaderValue::from_static("/thanks"));
+    match HeaderValue::try_from(format!("order;id=\"{id}\";value=59.90;currency=\"USD\"")) {
+        Ok(event) => answer.with(HeaderName::from_static("edge-event"), event),
+        Err(_) => answer,
+    }
+}
+
+pub(crate) fn thanks() -> Answer {
+    page("Thank you", "<h1>Thank you</h1>\n<p>Nothing will be sent.</p>\n").cached("private, no-store")
 }
 
 fn home_body(count: usize) -> String {
@@ -92,9 +116,27 @@ fn whole(title: &str, body: &str) -> String {
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · The demo shop</title>\n\
-         <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n<script src=\"/measures.js\" data-to=\"/m\" defer></script>\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
          <a href=\"/\">Home</a><a href=\"/products\">Products</a><a href=\"/cart\">Cart</a></nav></header>\n\
          <main>\n{body}</main>\n<footer>An origin to personalize. Nothing here is for sale.</footer>\n</body>\n</html>\n"
     );
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_small_and_needs_nothing() {
+        assert!(MEASURES.len() < 3_000, "{} bytes", MEASURES.len());
+        for word in ["import", "require(", "fetch(", "XMLHttpRequest", "cookie;", "localStorage", "http:", "https:"] {
+            assert!(!MEASURES.contains(word), "{word}");
+        }
+        for measure in ["LCP", "CLS", "INP", "FCP", "TTFB", "sendBeacon", "visibilitychange", "pagehide"] {
+            assert!(MEASURES.contains(measure), "{measure}");
+        }
+        let home = home().bytes();
+        assert!(String::from_utf8_lossy(&home).contains("<script src=\"/measures.js\" data-to=\"/m\" defer></script>"));
+    }
 }

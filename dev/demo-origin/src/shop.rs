@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::answer::{Answer, Connection, Script};
@@ -113,8 +113,11 @@ fn ordinary(head: &Parts, body: &[u8], path: &str) -> Answer {
         ["products"] => pages::listing(),
         ["products", sku] => catalog::product(sku).map_or_else(Answer::not_found, |product| pages::product(&product)),
         ["cart"] => pages::cart(),
+        ["orders"] if head.method == Method::POST => pages::order(head),
+        ["thanks"] => pages::thanks(),
         ["page", "42k"] => pages::of_42_kilobytes(),
         ["style.css"] => pages::style(),
+        ["measures.js"] => pages::measures(),
         ["img", sku] => pictures::picture(head, sku),
         ["api", "products"] => product_list(head),
         ["api", "products", "all"] => all_products(),

@@ -164,3 +164,25 @@ fn bots_and_refusals_share_control_and_every_arm_varies_alike() {
     assert_eq!(exposed["experiment_id"], "hero-test");
     assert!(edge.logs().of("exposures").len() <= 40, "nobody else was exposed");
 }
+
+#[test]
+fn an_order_is_counted_under_the_pseudonym_of_its_exposure() {
+    let edge = Edge::with_rules(&rules()).start();
+    let id = "00000000000000000000000000abcdef";
+    let home = edge.visitor(NEW_YORK).send(&person("/", Some(id)));
+    let exposed = edge.logs().wait("exposures", 0, LOG_LIMIT, |_| true).unwrap().0;
+    assert_eq!(home.header("x-request-id").as_deref(), exposed["request_id"].as_str(), "the answer names its line");
+    let order = Request::new("POST", "/orders").header("User-Agent", FIREFOX).header("Cookie", format!("ep_vid={id}"));
+    let answer = edge.visitor(NEW_YORK).send(&order);
+    assert_eq!((answer.status, answer.header("location").as_deref()), (303, Some("/thanks")));
+    assert_eq!(answer.header("edge-event"), None);
+    let line = edge.logs().wait("conversions", 0, LOG_LIMIT, |_| true).unwrap().0;
+    assert_eq!(
+        (&line["v"], &line["event"], &line["value"], &line["currency"], &line["source"]),
+        (&json!(2), &json!("order"), &json!(59.9), &json!("USD"), &json!("origin"))
+    );
+    assert_eq!((&line["unit_id"], &line["key"]), (&exposed["unit_id"], &exposed["key"]), "no route touched the order");
+    let decided = edge.logs().of("decisions");
+    let slot = |path: &str| decided.iter().find(|line| line["path"] == path).map(|line| line["slot"].clone());
+    assert!(slot("/").is_some_and(|slot| slot.is_u64()) && slot("/") == slot("/orders"), "{decided:#?}");
+}

@@ -206,7 +206,7 @@ fn no_log_line_no_shared_header_and_no_error_page_names_anybody() {
     // Lines come in order: after the last one, all are there.
     assert!(edge.logs().wait("decisions", 0, LOG_LIMIT, |line| line["path"] == "/echo/last-of-all").is_some());
     let (mut lines, mut counted) = (0, std::collections::BTreeMap::new());
-    for endpoint in ["decisions", "exposures", "errors"] {
+    for endpoint in ["decisions", "exposures", "errors", "conversions"] {
         for line in edge.logs().of(endpoint) {
             lines += 1;
             *counted.entry(endpoint).or_insert(0) += 1;

@@ -1,7 +1,8 @@
 //! The secret `identity`: the keys that prove a user.
 //!
 //! A bare text is one HMAC key. A JSON document is a list of keys, by itself or under `keys` (so that a JWK set, RFC
-//! 7517, section 5, can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms:
+//! 7517, section 5, can be pasted as it is), and under `log` the base64 key of the ids' pseudonyms, by itself or with an id of its own
+//! (`{ "kid": "2026-11", "secret": "<base64>" }`):
 //!
 //! ```json
 //! { "keys": [ { "kid": "2026-11", "alg": "HS256", "secret": "<base64>" },
@@ -122,7 +123,47 @@ impl fmt::Display for KeyFault {
 #[derive(Default)]
 pub struct IdentityKeys {
     keys: Vec<Key>,
-    log: Option<MacKey>,
+    log: Option<LogKey>,
+}
+
+/// The key of the ids' pseudonyms in logs.
+#[derive(Debug, Clone)]
+pub struct LogKey {
+    /// What names it in log lines: its `kid`, else eight hexadecimal digits that follow from the key. Another key has another id.
+    pub id: String,
+    /// The key.
+    pub key: MacKey,
+}
+
+impl LogKey {
+    fn new(key: MacKey, kid: Option<String>) -> Self {
+        let id = kid.unwrap_or_else(|| {
+            let tag = key.tag(&[b"edge-personalizer log key id"]);
+            base16ct::lower::encode_string(tag.get(..4).unwrap_or_default())
+        });
+        Self { id, key }
+    }
+
+    /// The key under `log`: base64, or an object with `kid` and `secret`.
+    fn read(given: &Value) -> Option<Self> {
+        let (secret, kid) = match given {
+            Value::Object(members) => {
+                let kid = members.get("kid").map(|kid| kid.as_str().filter(|kid| is_kid(kid)));
+                // An id that can't be used makes two keys look like one.
+                if kid == Some(None) {
+                    return None;
+                }
+                (members.get("secret")?.as_str()?, kid.flatten().map(str::to_owned))
+            }
+            other => (other.as_str()?, None),
+        };
+        Some(Self::new(MacKey::new(&decode(secret)?)?, kid))
+    }
+}
+
+/// Whether a text can name a log key in lines: 1 to 64 visible ASCII characters.
+fn is_kid(kid: &str) -> bool {
+    (1..=64).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl fmt::Debug for IdentityKeys {
@@ -146,7 +187,8 @@ impl IdentityKeys {
                 Some(key) => {
                     let log = derived(&key);
                     let material = Material::Hmac { key, signs_jwt: secret.len() >= SHORTEST_HS256 };
-                    (Self { keys: vec![Key { kid: None, material }], log: Some(log) }, Vec::new())
+                    let log = Some(LogKey::new(log, None));
+                    (Self { keys: vec![Key { kid: None, material }], log }, Vec::new())
                 }
                 None => (
                     Self::default(),
@@ -173,15 +215,17 @@ impl IdentityKeys {
             }
         }
         let log = document.get("log").and_then(|given| {
-            let key = given.as_str().and_then(decode).and_then(|bytes| MacKey::new(&bytes));
+            let key = LogKey::read(given);
             if key.is_none() {
-                faults.push(KeyFault::of_document("expected base64 of at least 16 bytes under `log`"));
+                let reason =
+                    "expected base64 of at least 16 bytes under `log`, by itself or as `secret` beside a `kid`";
+                faults.push(KeyFault::of_document(reason));
             }
             key
         });
         let derived = || {
             keys.iter().find_map(|key| match &key.material {
-                Material::Hmac { key, .. } => Some(derived(key)),
+                Material::Hmac { key, .. } => Some(LogKey::new(derived(key), None)),
                 _ => None,
             })
         };
@@ -193,6 +237,12 @@ impl IdentityKeys {
     /// `None` where there are public keys alone, which anyone may know: ids then don't appear in logs at all.
     #[must_use]
     pub fn log_key(&self) -> Option<&MacKey> {
+        self.log.as_ref().map(|log| &log.key)
+    }
+
+    /// The same key with its id.
+    #[must_use]
+    pub fn named_log_key(&self) -> Option<&LogKey> {
         self.log.as_ref()
     }
 

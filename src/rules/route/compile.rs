@@ -8,6 +8,7 @@ use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route
 use crate::attributes::FactSet;
 use crate::condition::{Condition, Fault, PatternBudget};
 use crate::growthbook::Schedule;
+use crate::rules::events::{expected_name, is_name as is_name_of_event};
 use crate::rules::host_pattern::HostPattern;
 use crate::rules::path::Pattern;
 use crate::rules::settings::attributes::OwnAttributes;
@@ -59,6 +60,9 @@ impl Route {
             let message = "expected a time after 'from', but found an earlier one";
             return Err(fault("/schedule/until", message));
         }
+        if let Some(event) = stored.event.as_deref().filter(|event| !is_name_of_event(event)) {
+            return Err(fault("/event", expected_name(event)));
+        }
         let action = compile_action(&stored, &pattern, beside.own)?;
         let adapt = stored.adapt.as_ref().map(compile_adapt).transpose()?;
         let (body, mut faults) =
@@ -75,6 +79,7 @@ impl Route {
             action,
             feature_keys: stored.features,
             experiment_keys: stored.experiments,
+            event: stored.event,
             session: stored.session,
             reads: RouteReads::default(),
             adapt,

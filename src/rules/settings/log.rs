@@ -25,8 +25,12 @@ pub struct LogSettings {
     pub sample: f64,
     /// Whether answers carry `Server-Timing`.
     pub server_timing: bool,
-    /// Attributes that an exposure's line may carry: `country`, `deviceType`, ….
+    /// Whether answers of personalized routes carry the request's id, in `X-Request-ID`.
+    pub request_id: bool,
+    /// Attributes that a line of `exposures` or `conversions` may carry: `country`, `deviceType`, ….
     pub exposure_attributes: Vec<String>,
+    /// Attributes that a line of `decisions` may carry, so that the request can be decided again.
+    pub facts: Vec<String>,
     /// Patterns of paths (`/reset/{token}`) whose named segments, and what `*` stands for, are in no line.
     pub redact: Vec<String>,
     /// The patterns, ready to use.
@@ -39,7 +43,9 @@ impl Default for LogSettings {
         Self {
             sample: 1.0,
             server_timing: false,
+            request_id: true,
             exposure_attributes: Vec::new(),
+            facts: Vec::new(),
             redact: Vec::new(),
             redaction: Redaction::default(),
         }

@@ -16,7 +16,7 @@ const LOG_LIMIT: Duration = Duration::from_secs(20);
 /// How long is listened for lines that must not come.
 const SILENCE: Duration = Duration::from_millis(100);
 /// What the log's own endpoints are called; anything else that is printed is the local server's or the SDK's.
-const ENDPOINTS: [&str; 3] = ["decisions", "exposures", "errors"];
+const ENDPOINTS: [&str; 4] = ["decisions", "exposures", "errors", "conversions"];
 /// What a stopped service leaves in what is printed.
 const STOPPED: [&str; 4] = ["panicked", "wasm trap", "wasm backtrace", "unreachable"];
 /// What no visitor may read: names of stores and backends, rules, files, programs.

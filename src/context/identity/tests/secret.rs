@@ -80,6 +80,25 @@ fn logs_name_ids_by_a_keyed_hash() {
 }
 
 #[test]
+fn a_log_key_has_an_id_that_another_key_does_not_have() {
+    let secret = STANDARD.encode([3; 32]);
+    let id = |log: Value| {
+        let (keys, faults) = IdentityKeys::parse(json!({ "keys": [], "log": log }).to_string().as_bytes());
+        (keys.named_log_key().map(|key| key.id.clone()), faults.len())
+    };
+    let (plain, _) = id(json!(secret));
+    assert_eq!(plain.as_ref().map(String::len), Some(8));
+    assert_eq!(id(json!({ "secret": secret })), (plain.clone(), 0));
+    assert_ne!(id(json!(STANDARD.encode([4; 32]))).0, plain);
+    assert_eq!(id(json!({ "kid": "2026-11", "secret": secret })), (Some("2026-11".to_owned()), 0));
+    let long = "k".repeat(65);
+    for kid in [json!(7), json!(""), json!("a b"), json!(long)] {
+        assert_eq!(id(json!({ "kid": kid, "secret": secret })), (None, 1), "{kid}");
+    }
+    assert_eq!(id(json!({ "kid": "x" })), (None, 1));
+}
+
+#[test]
 fn keys_of_a_set_that_are_not_for_checking_signatures_are_no_fault_and_no_key() {
     let with = |members: Value| {
         let mut key = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(HMAC) });
