@@ -238,9 +238,7 @@ pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) ->
     let mut trace = Trace::default();
     let considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), now, Some(&mut trace));
     // Where no route can match, the service asks for nothing; whoever wants an explanation wants to know where the visitor is.
-    let unasked = || {
-        Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now)
-    };
+    let unasked = || Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now);
     let shown_context = considered.context.is_none().then(unasked);
     if let Some(context) = considered.context.as_ref().or(shown_context.as_ref()) {
         explanation.visitor = Some(visitor(context));

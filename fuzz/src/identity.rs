@@ -1,5 +1,7 @@
 //! Any token, any signature, any secret: no panic, and nobody is proven who doesn't have the key.
 //!
+//! The public keys are the examples of RFC 7515 and RFC 8037, appendix A.
+//!
 //! The first line is the secret as it is stored, the second a token, the third `X-User-ID`, the fourth `X-User-Signature`.
 
 use edge_personalizer::admit::Claims;
@@ -18,7 +20,8 @@ pub fn run(data: &[u8]) {
     let (keys, faults) = IdentityKeys::parse(
         br#"{"keys":[{"kid":"a","kty":"oct","k":"YS1rZXktb2YtdGhpcnR5LXR3by1ieXRlcy1vci1tb3JlIQ"},
         {"kid":"b","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
-        {"kid":"c","kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#,
+        {"kid":"c","kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+        {"kid":"d","kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}]}"#,
     );
     assert!(faults.is_empty(), "{faults:?}");
     let mut headers = HeaderMap::new();
@@ -32,7 +35,7 @@ pub fn run(data: &[u8]) {
     set("x-user-id", user);
     set("x-user-signature", signature);
     let jwt: JwtSettings =
-        serde_json::from_str(r#"{"algorithms":["HS256","ES256","EdDSA"],"cookie":"jwt","bearer":true}"#).unwrap();
+        serde_json::from_str(r#"{"algorithms":["HS256","ES256","EdDSA","RS256"],"cookie":"jwt","bearer":true}"#).unwrap();
     let settings = IdentitySettings { jwt: Some(jwt), ..IdentitySettings::default() };
     // Within the life of the seeds' tokens.
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
