@@ -1,4 +1,4 @@
-//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark.
+//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark; and of what `report` writes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,8 +9,9 @@ use edge_personalizer::rules::schema;
 use serde_json::{Map, Value};
 
 use crate::output::{self, Format, Outcome};
+use crate::report::model::Report;
 
-/// Write the JSON Schema of every dictionary.
+/// Write the JSON Schema of every dictionary, and of `personalizer report --format json`.
 ///
 /// Name a schema in a file of rules by "$schema": "schema/routes.json", and an editor completes its keys.
 #[derive(Debug, Args)]
@@ -28,7 +29,8 @@ pub struct Options {
 
 /// Writes, or compares.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let schemas = schema::schemas();
+    let mut schemas = schema::schemas();
+    schemas.push(("report", serde_json::to_value(schemars::schema_for!(Report))?));
     let Some(folder) = &options.to else {
         let all: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
         output::write(Format::Json, &all, String::new)?;
