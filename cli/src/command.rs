@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, pointer, preview, privacy, prune, purge, push, reweight, schema, secrets,
-    sessions, status,
+    check, conformance, diff, explain, pointer, preview, privacy, prune, pseudonym, purge, push, report, reweight,
+    schema, secrets, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -53,6 +53,8 @@ enum Command {
     Privacy(privacy::Options),
     Purge(purge::Options),
     Schema(schema::Options),
+    Report(report::Options),
+    Pseudonym(pseudonym::Options),
     Conformance(conformance::Arguments),
 }
 
@@ -78,6 +80,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Privacy(options) => privacy::run(options),
         Command::Purge(options) => purge::run(options),
         Command::Schema(options) => schema::run(options),
+        Command::Report(options) => report::run(options),
+        Command::Pseudonym(options) => pseudonym::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

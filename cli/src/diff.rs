@@ -5,7 +5,7 @@ mod conditions;
 mod names;
 mod regions;
 mod routes;
-mod side;
+pub(crate) mod side;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,6 +1,6 @@
 //! `personalizer privacy`: what is stored of one person, for who asks for it, and how to get rid of it.
 
-mod names;
+pub(crate) mod names;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};

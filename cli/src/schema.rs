@@ -1,4 +1,5 @@
-//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark, and of every log line, so that loaders check.
+//! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark; of every log line, so that loaders check; and of
+//! what `report` writes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,8 +11,9 @@ use edge_personalizer::rules::schema;
 use serde_json::{Map, Value};
 
 use crate::output::{self, Format, Outcome};
+use crate::report::model::Report;
 
-/// Write the JSON Schema of every dictionary and log line.
+/// Write the JSON Schema of every dictionary, of every log line, and of `personalizer report --format json`.
 ///
 /// Name a schema in a file of rules by "$schema": "schema/routes.json", and an editor completes its keys.
 #[derive(Debug, Args)]
@@ -30,7 +32,8 @@ pub struct Options {
 /// Writes, or compares.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let rules = schema::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema));
-    let schemas: Vec<(String, Value)> = rules.chain(fields::schemas()).collect();
+    let report = ("report".to_owned(), serde_json::to_value(schemars::schema_for!(Report))?);
+    let schemas: Vec<(String, Value)> = rules.chain(fields::schemas()).chain([report]).collect();
     let Some(folder) = &options.to else {
         let all: Map<String, Value> = schemas.into_iter().collect();
         output::write(Format::Json, &all, String::new)?;

@@ -63,16 +63,17 @@ impl<'o> Reader<'o> {
         Self { on, api, payload, open: None }
     }
 
-    /// Reads what is called `name`.
+    /// The names of the store's revisions.
     ///
     /// # Errors
     ///
-    /// There is no such folder and no such revision, or a part of it can't be read.
-    pub fn read(&mut self, name: &str) -> anyhow::Result<Side> {
-        let is_path = name.contains(['/', '\\']) || name == ".";
-        if is_path || (Path::new(name).is_dir() && !name.starts_with('@')) {
-            return of_folder(name, self.payload);
-        }
+    /// There is no store, or it can't be read.
+    pub fn revisions(&mut self) -> anyhow::Result<Vec<String>> {
+        let (_, store) = self.store("@active")?;
+        Ok(store.revisions().into_iter().map(str::to_owned).collect())
+    }
+
+    fn store(&mut self, name: &str) -> anyhow::Result<&mut (Box<dyn Target>, Store)> {
         if self.open.is_none() {
             let on = self.on.with_context(|| {
                 format!(
@@ -83,7 +84,20 @@ impl<'o> Reader<'o> {
             let store = Store::read(&mut *target)?;
             self.open = Some((target, store));
         }
-        let Some((target, store)) = &mut self.open else { bail!("the store isn't open") };
+        self.open.as_mut().context("the store isn't open")
+    }
+
+    /// Reads what is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such folder and no such revision, or a part of it can't be read.
+    pub fn read(&mut self, name: &str) -> anyhow::Result<Side> {
+        let is_path = name.contains(['/', '\\']) || name == ".";
+        if is_path || (Path::new(name).is_dir() && !name.starts_with('@')) {
+            return of_folder(name, self.payload);
+        }
+        let (target, store) = self.store(name)?;
         of_store(&mut **target, store, name)
     }
 }

@@ -1,7 +1,7 @@
 //! The names that log lines know a person by: made by the code that the edge makes them with, under every key that was in use.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -81,16 +81,33 @@ impl LogKeys {
         if let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
             texts.push((VARIABLE.to_owned(), text.into_encoded_bytes()));
         }
-        texts
-            .into_iter()
-            .map(|(place, text)| {
-                let (keys, faults) = IdentityKeys::parse(&text);
-                match faults.first() {
-                    Some(fault) => bail!("{place}: {fault}"),
-                    None => Ok((place, keys)),
-                }
-            })
-            .collect()
+        texts.into_iter().map(|(place, text)| parsed(place, &text)).collect()
+    }
+}
+
+/// A secret's keys, with the place where it came from.
+fn parsed(place: String, text: &[u8]) -> anyhow::Result<(String, IdentityKeys)> {
+    let (keys, faults) = IdentityKeys::parse(text);
+    match faults.first() {
+        Some(fault) => bail!("{place}: {fault}"),
+        None => Ok((place, keys)),
+    }
+}
+
+/// One secret: of this file, else of the environment.
+///
+/// # Errors
+///
+/// There is none, or it can't be read.
+pub fn one_secret(file: Option<&Path>) -> anyhow::Result<(String, IdentityKeys)> {
+    if let Some(path) = file {
+        let place = path.display().to_string();
+        let text = fs::read(path).with_context(|| format!("{place}: can't be read"))?;
+        return parsed(place, &text);
+    }
+    match std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) {
+        Some(text) => parsed(VARIABLE.to_owned(), &text.into_encoded_bytes()),
+        None => bail!("expected the secret identity by --identity-file or in {VARIABLE}, but found neither"),
     }
 }
 
@@ -117,7 +134,6 @@ mod tests {
     use super::*;
     use edge_personalizer::context::identity::UserId;
     use edge_personalizer::context::visitor::VisitorId;
-    use std::path::Path;
 
     fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
         let path = folder.join(name);

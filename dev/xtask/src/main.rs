@@ -5,6 +5,7 @@ mod bots;
 mod command;
 mod fastly_cli;
 mod fuzz;
+mod gbstats;
 mod leak;
 mod npm;
 mod pictures;

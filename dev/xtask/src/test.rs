@@ -44,6 +44,8 @@ enum Step {
     Workflows,
     /// how many real crawlers are known, and real browsers mistaken
     Bots,
+    /// statistics of experiments, beside GrowthBook's own program
+    Gbstats,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -61,6 +63,7 @@ impl Step {
             Self::NativeBench => "native bench's clippy",
             Self::Workflows => "workflows",
             Self::Bots => "crawlers, browsers",
+            Self::Gbstats => "gbstats",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

@@ -1,0 +1,355 @@
+//! Experiments: who was where, whether that can be trusted, and what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::metric::{Arm, Metric, Wanted, arms};
+use super::model::{Count, Day, Experiment, MetricRow, Variation, Verdict, WeightsFrom};
+use super::moment::{self, DAY, Micros};
+use super::names::{Name, Names};
+use super::read::Collected;
+use super::rules::Rules;
+use super::srm;
+use super::statistics::{self, TUNING, compare, units_needed};
+use super::units::{Block, Done, Source, Unit};
+use super::verdict::{Known, percent, verdict};
+
+/// The share of units in several variations from which on that is a warning (GrowthBook's).
+const MOST_IN_SEVERAL: f64 = 0.01;
+/// Metrics that are chosen where none is named.
+const MOST_CHOSEN: usize = 8;
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The metrics; empty where they are to be chosen.
+    pub metrics: Vec<Metric>,
+    /// How long after the first exposure a conversion counts.
+    pub window: Micros,
+    /// When the fixed interval counts: figures of units before it.
+    pub horizon: Option<Micros>,
+    /// The relative difference that matters.
+    pub least: f64,
+}
+
+/// Everything that experiments are made from.
+pub struct Material<'m> {
+    /// What was asked for.
+    pub asked: &'m Asked,
+    /// What the rules say.
+    pub rules: &'m Rules,
+    /// All texts.
+    pub names: &'m Names,
+    /// What was read.
+    pub collected: &'m Collected,
+    /// What units did, in the order of units.
+    pub done: &'m [Done],
+    /// The time of the last line.
+    pub last: Micros,
+}
+
+impl Material<'_> {
+    /// Every experiment, in the order of names and first exposures.
+    pub fn experiments(&self, blocks: HashMap<Block, Vec<(u128, Unit)>>) -> Vec<Experiment> {
+        let metrics = self.metrics();
+        let mut all: Vec<Experiment> = Vec::new();
+        let mut blocks: Vec<(Block, Vec<(u128, Unit)>)> = blocks.into_iter().collect();
+        let first = |units: &[(u128, Unit)]| units.iter().map(|(_, unit)| unit.first).min().unwrap_or_default();
+        blocks.sort_by_cached_key(|(block, units)| {
+            let text = |name: Name| self.names.text(name);
+            (text(block.experiment), text(block.unit_type), first(units), block.key.map(text))
+        });
+        for (block, units) in blocks {
+            all.push(self.experiment(block, &units, &metrics));
+        }
+        let mut times: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for experiment in &all {
+            *times.entry((experiment.id.clone(), experiment.unit_type.clone())).or_default() += 1;
+        }
+        for experiment in &mut all {
+            if times.get(&(experiment.id.clone(), experiment.unit_type.clone())).is_some_and(|times| *times > 1) {
+                experiment.warnings.push(
+                    "This experiment stands here more than once: the log key changed, or its seed, hash version or weights did. Figures of \
+                     different ones are never put together, and a visitor may be in several."
+                        .to_owned(),
+                );
+            }
+        }
+        all
+    }
+
+    /// The metrics that were named, else the events that the edge's own logs have.
+    fn metrics(&self) -> Vec<Metric> {
+        if !self.asked.metrics.is_empty() {
+            return self.asked.metrics.clone();
+        }
+        let trusted = self.done.iter().filter(|done| done.source == Source::Trusted);
+        let mut events: BTreeMap<Name, (u64, bool)> = BTreeMap::new();
+        for done in trusted {
+            let known = events.entry(done.event).or_default();
+            known.0 += 1;
+            known.1 |= done.value.is_some();
+        }
+        let mut events: Vec<_> = events.into_iter().map(|(name, found)| (self.names.text(name), found)).collect();
+        events.sort_by(|a, b| (b.1.0, &a.0).cmp(&(a.1.0, &b.0)));
+        let kinds = events.iter().take(MOST_CHOSEN).flat_map(|(event, (_, valued))| {
+            let named = |kind: &str| format!("{event}:{kind}").parse::<Metric>().ok();
+            [named("rate"), valued.then(|| named("value")).flatten()]
+        });
+        kinds.flatten().collect()
+    }
+
+    fn experiment(&self, block: Block, units: &[(u128, Unit)], metrics: &[Metric]) -> Experiment {
+        let definition = self.rules.definition(block.phase);
+        let seen = units.iter().map(|(_, unit)| usize::from(unit.variation) + 1).max().unwrap_or_default();
+        let count = definition.map_or(0, |definition| definition.weights.len()).max(seen).max(1);
+        #[allow(clippy::cast_precision_loss)]
+        let weights: Vec<f64> = match definition {
+            Some(definition) => {
+                (0..count).map(|index| definition.weights.get(index).copied().unwrap_or_default()).collect()
+            }
+            None => vec![1.0 / count as f64; count],
+        };
+        let names: Vec<String> = (0..count)
+            .map(|index| {
+                let name = u16::try_from(index).ok().and_then(|index| self.collected.variations.get(&(block, index)));
+                name.map_or_else(|| index.to_string(), |name| self.names.text(*name).to_string())
+            })
+            .collect();
+        let variations = self.variations(block, units, &names, &weights);
+        let from = if definition.is_some() { WeightsFrom::Rules } else { WeightsFrom::Equal };
+        let srm = srm::test(units, &weights, from, self.names);
+        let several = units.iter().filter(|(_, unit)| unit.several).count();
+        let (first, last) = span(units);
+        let mut experiment = Experiment {
+            id: self.names.text(block.experiment).to_string(),
+            unit_type: self.names.text(block.unit_type).to_string(),
+            key: block.key.map(|key| self.names.text(key).to_string()),
+            revisions: revisions(units, self.names),
+            from: moment::second(first),
+            to: moment::second(last),
+            days: days(units, count),
+            units_in_several: u64::try_from(several).unwrap_or(u64::MAX),
+            warnings: Vec::new(),
+            metrics: Vec::new(),
+            variations,
+            srm,
+        };
+        self.warn(&mut experiment, units.len(), definition.is_some_and(|definition| definition.redirects));
+        for metric in metrics {
+            self.metric(&mut experiment, metric, units, &names);
+        }
+        experiment
+    }
+
+    fn variations(&self, block: Block, units: &[(u128, Unit)], names: &[String], weights: &[f64]) -> Vec<Variation> {
+        let mut variations: Vec<Variation> = names
+            .iter()
+            .zip(weights)
+            .map(|(id, weight)| Variation {
+                id: id.clone(),
+                weight: *weight,
+                units: 0,
+                shown: 0,
+                fallback: 0,
+                reasons: Vec::new(),
+            })
+            .collect();
+        for (_, unit) in units {
+            if let Some(variation) = variations.get_mut(usize::from(unit.variation)) {
+                variation.units += 1;
+                variation.shown += u64::from(unit.shown);
+                variation.fallback += u64::from(unit.fell_back);
+            }
+        }
+        for ((own, index, reason), count) in &self.collected.reasons {
+            if let Some(variation) = variations.get_mut(usize::from(*index)).filter(|_| *own == block) {
+                let name = self.names.text(*reason).to_string();
+                variation.reasons.push(Count { name, requests: *count });
+            }
+        }
+        for variation in &mut variations {
+            variation.reasons.sort_by(|a, b| (b.requests, &a.name).cmp(&(a.requests, &b.name)));
+        }
+        variations
+    }
+
+    /// What is wrong, or to be known.
+    fn warn(&self, experiment: &mut Experiment, units: usize, redirects: bool) {
+        let mut warnings = Vec::new();
+        if experiment.srm.flagged {
+            warnings.push(srm::sentence(&experiment.srm, &experiment.variations, redirects));
+        }
+        warnings.extend(srm::part_sentence(&experiment.srm));
+        if experiment.srm.weights == WeightsFrom::Equal {
+            warnings.push(
+                "No rules were given that define this experiment under these revisions: equal weights are assumed (--rules gives them)."
+                    .to_owned(),
+            );
+        }
+        if experiment.key.is_none() {
+            warnings.push(
+                "These lines are of version 1 and don't name their log key: had it been rotated, every visitor would be new afterwards."
+                    .to_owned(),
+            );
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let share = experiment.units_in_several as f64 / units.max(1) as f64;
+        if share > MOST_IN_SEVERAL {
+            warnings.push(format!(
+                "{} of the units were seen in several variations: the rules changed, or something else assigns them too. Each counts in \
+                 its first.",
+                percent(share).trim_start_matches('+')
+            ));
+        }
+        warnings.extend(fallbacks(&experiment.variations));
+        experiment.warnings = warnings;
+    }
+
+    /// Adds the rows of one metric.
+    fn metric(&self, experiment: &mut Experiment, metric: &Metric, units: &[(u128, Unit)], names: &[String]) {
+        let event = self.names.number(&metric.event);
+        let trusted = self.done.iter().any(|done| done.event == event && done.source == Source::Trusted);
+        let from_browsers = !trusted && self.done.iter().any(|done| done.event == event);
+        let source = if from_browsers { Source::Browser } else { Source::Trusted };
+        let (currency, left_out) = self.currency(event, source);
+        let wanted = Wanted { event, source, currency, window: self.asked.window };
+        let count = names.len();
+        let found = arms(metric.kind, wanted, units, self.done, count, Micros::MAX);
+        let at_horizon = self.asked.horizon.filter(|horizon| self.last >= *horizon);
+        let at_horizon = at_horizon.map(|horizon| arms(metric.kind, wanted, units, self.done, count, horizon));
+        let name = metric.to_string();
+        if let Some(left_out) = left_out.filter(|_| name.contains(":value")) {
+            experiment.warnings.push(format!("{name}: {left_out}"));
+        }
+        let untrusted = if experiment.srm.flagged {
+            Some("the sample ratio is off, so visitors of one variation are lost")
+        } else if from_browsers {
+            Some("only browsers report it, and anybody can send such a report")
+        } else {
+            None
+        };
+        let days = experiment.days.len();
+        let (Some(baseline), others) = (found.first(), found.iter().enumerate().skip(1)) else { return };
+        for (index, arm) in others {
+            let compared = compare(&baseline.sample, &arm.sample, TUNING);
+            let fixed = at_horizon.as_ref().and_then(|arms: &Vec<Arm>| {
+                Some(compare(&arms.first()?.sample, &arms.get(index)?.sample, TUNING)?.fixed)
+            });
+            let days_left =
+                compared.and_then(|_| units_needed(&baseline.sample, &arm.sample, self.asked.least)).map(|factor| {
+                    #[allow(clippy::cast_precision_loss)]
+                    let days = days as f64;
+                    (factor - 1.0) * days
+                });
+            let variation = names.get(index).map_or("", String::as_str);
+            let (verdict, why) = verdict(&Known {
+                metric: &name,
+                kind: metric.kind,
+                variation,
+                baseline,
+                arm,
+                compared: compared.as_ref(),
+                fixed,
+                least: self.asked.least,
+                days_left,
+                untrusted,
+            });
+            experiment.metrics.push(MetricRow {
+                name: name.clone(),
+                variation: variation.to_owned(),
+                baseline: baseline.sample.mean(),
+                mean: arm.sample.mean(),
+                lift: compared.map(|compared| compared.lift),
+                sequence: compared.map(|compared| compared.sequence),
+                fixed,
+                days_left: days_left.filter(|_| matches!(verdict, Verdict::Undecided)),
+                verdict,
+                why,
+                did: [baseline.did, arm.did],
+            });
+        }
+    }
+
+    /// The money that most values of an event are in, and what is left out for it.
+    fn currency(&self, event: Name, source: Source) -> (Option<Name>, Option<String>) {
+        let mut counts: BTreeMap<Name, u64> = BTreeMap::new();
+        for done in self.done.iter().filter(|done| done.event == event && done.source == source && done.value.is_some())
+        {
+            *counts.entry(done.currency).or_default() += 1;
+        }
+        let most = counts.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(self.names.text(**name))));
+        let Some((most, _)) = most.filter(|_| counts.len() > 1) else { return (None, None) };
+        let others: BTreeSet<String> =
+            counts.keys().filter(|name| *name != most).map(|name| self.names.text(*name).to_string()).collect();
+        let others: Vec<&str> = others.iter().map(|name| if name.is_empty() { "no currency" } else { name }).collect();
+        let left_out = format!(
+            "values in {} count, those in {} are left out: different money is never added up.",
+            self.names.text(*most),
+            others.join(", ")
+        );
+        (Some(*most), Some(left_out))
+    }
+}
+
+fn span(units: &[(u128, Unit)]) -> (Micros, Micros) {
+    let times = units.iter().map(|(_, unit)| unit.first);
+    (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default())
+}
+
+/// New units of every day, days without any included.
+fn days(units: &[(u128, Unit)], count: usize) -> Vec<Day> {
+    /// A clock that was wrong must not make a table of centuries.
+    const MOST: i64 = 1_000;
+    let (first, last) = span(units);
+    let (first, last) = (first.div_euclid(DAY), last.div_euclid(DAY));
+    let first = first.max(last - MOST);
+    let mut days: Vec<Day> =
+        (first..=last).map(|day| Day { day: moment::day(day * DAY), units: vec![0; count] }).collect();
+    for (_, unit) in units {
+        let day = usize::try_from(unit.first.div_euclid(DAY) - first).ok().and_then(|day| days.get_mut(day));
+        if let Some(count) = day.and_then(|day| day.units.get_mut(usize::from(unit.variation))) {
+            *count += 1;
+        }
+    }
+    days
+}
+
+fn revisions(units: &[(u128, Unit)], names: &Names) -> Vec<String> {
+    let mut first: BTreeMap<Name, Micros> = BTreeMap::new();
+    for (_, unit) in units {
+        let known = first.entry(unit.revision).or_insert(unit.first);
+        *known = unit.first.min(*known);
+    }
+    let mut revisions: Vec<(Micros, String)> =
+        first.into_iter().map(|(name, at)| (at, names.text(name).to_string())).collect();
+    revisions.sort();
+    revisions.into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect()
+}
+
+/// Whether one variation falls back more often than another.
+fn fallbacks(variations: &[Variation]) -> Option<String> {
+    #[allow(clippy::cast_precision_loss)]
+    let numbers =
+        |of: fn(&Variation) -> u64| variations.iter().map(|variation| of(variation) as f64).collect::<Vec<_>>();
+    let (fell, units) = (numbers(|variation| variation.fallback), numbers(|variation| variation.units));
+    let p = statistics::same_share(&fell, &units)?;
+    if p >= statistics::SRM {
+        return None;
+    }
+    let share = |variation: &Variation| {
+        #[allow(clippy::cast_precision_loss)]
+        let share = variation.fallback as f64 / variation.units.max(1) as f64;
+        share
+    };
+    let most = variations.iter().max_by(|a, b| share(a).total_cmp(&share(b)))?;
+    let least = variations.iter().min_by(|a, b| share(a).total_cmp(&share(b)))?;
+    let reason = most.reasons.first().map(|reason| format!(", mostly for {}", reason.name)).unwrap_or_default();
+    Some(format!(
+        "Variation {} falls back for {} of its units, variation {} for {}{reason}. Visitors are compared by what they were assigned, so \
+         its figures hold the harm.",
+        most.id,
+        percent(share(most)).trim_start_matches('+'),
+        least.id,
+        percent(share(least)).trim_start_matches('+'),
+    ))
+}

@@ -1,0 +1,251 @@
+//! Log lines, read without copying: version 1 and version 2, and which of the four logs a line belongs to.
+//!
+//! A field that a version doesn't have is absent; a field that nobody here needs is passed over.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::memmem;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde_json::value::RawValue;
+
+/// How far into a line the fields stand that tell which log it is from.
+const HEAD: usize = 320;
+
+/// Which log a line belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// One a request.
+    Decisions,
+    /// One a variation that a visitor was assigned.
+    Exposures,
+    /// One an event that somebody reported.
+    Conversions,
+    /// One a fault.
+    Errors,
+}
+
+/// The line's JSON, and the log where the line names it, as the local server's output does (`decisions :: {…}`). `None` for a line of
+/// another program.
+pub fn unwrapped(line: &[u8]) -> Option<(&[u8], Option<Log>)> {
+    let line = line.trim_ascii();
+    if line.first() == Some(&b'{') {
+        return Some((line, None));
+    }
+    [
+        (&b"decisions :: "[..], Log::Decisions),
+        (b"exposures :: ", Log::Exposures),
+        (b"conversions :: ", Log::Conversions),
+        (b"errors :: ", Log::Errors),
+    ]
+    .into_iter()
+    .find_map(|(prefix, log)| Some((line.strip_prefix(prefix)?, Some(log))))
+}
+
+/// Which log a line is from, by fields that the others don't have. Quotes within a text are escaped, so that no text looks like a key.
+pub fn log_of(line: &[u8]) -> Option<Log> {
+    let has = |key: &str, text: &[u8]| memmem::find(text, key.as_bytes()).is_some();
+    let head = line.get(..HEAD).unwrap_or(line);
+    // The edge's own order of fields, so that most lines are known by their beginning.
+    if has("\"trace_id\":", head) {
+        return Some(Log::Decisions);
+    }
+    [
+        ("\"experiment_id\"", Log::Exposures),
+        ("\"event\"", Log::Conversions),
+        ("\"total_ms\"", Log::Decisions),
+        ("\"code\"", Log::Errors),
+        ("\"status\"", Log::Decisions),
+    ]
+    .into_iter()
+    .find_map(|(key, log)| has(key, line).then_some(log))
+}
+
+/// A text: of the line itself, unless it holds an escape.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl Text<'_> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Text<'de>;
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a text")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Either)
+    }
+}
+
+/// The text, or an empty one.
+pub fn or_empty<'t>(text: &'t Option<Text<'_>>) -> &'t str {
+    text.as_ref().map_or("", Text::as_str)
+}
+
+/// A line of `decisions`, as far as a report reads it.
+#[derive(Debug, serde::Deserialize)]
+pub struct Decision<'a> {
+    #[serde(borrow)]
+    pub time: Text<'a>,
+    #[serde(borrow)]
+    pub request_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pop: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub revision: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub route: Option<Text<'a>>,
+    #[serde(default)]
+    pub status: u16,
+    #[serde(borrow)]
+    pub variant: Option<&'a RawValue>,
+    #[serde(default = "one")]
+    pub pass: u8,
+    #[serde(borrow)]
+    pub fallback: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub session: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub errors: Vec<Text<'a>>,
+    #[serde(default)]
+    pub cold: bool,
+    pub total_ms: Option<f64>,
+    pub origin_ms: Option<f64>,
+    pub vcpu_ms: Option<u64>,
+    /// Version 2: the rate that kept this line.
+    pub sample: Option<f64>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// A line of `exposures`.
+#[derive(Debug, serde::Deserialize)]
+pub struct Exposure<'a> {
+    #[serde(borrow)]
+    pub timestamp: Text<'a>,
+    #[serde(borrow)]
+    pub revision: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub experiment_id: Text<'a>,
+    #[serde(borrow)]
+    pub variation_id: Text<'a>,
+    pub variation: u16,
+    #[serde(borrow)]
+    pub unit_type: Text<'a>,
+    #[serde(borrow)]
+    pub unit_id: Text<'a>,
+    #[serde(default = "yes")]
+    pub shown: bool,
+    #[serde(borrow)]
+    pub fallback: Option<Text<'a>>,
+    /// Version 2: which log key made the pseudonym.
+    #[serde(borrow)]
+    pub key: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub attributes: Attributes<'a>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What is looked at of an exposure's attributes.
+#[derive(Debug, Default, serde::Deserialize)]
+pub struct Attributes<'a> {
+    #[serde(borrow)]
+    pub country: Option<Text<'a>>,
+    #[serde(borrow, rename = "deviceType")]
+    pub device: Option<Text<'a>>,
+}
+
+/// A line of `conversions` (since version 2).
+#[derive(Debug, serde::Deserialize)]
+pub struct Conversion<'a> {
+    #[serde(borrow)]
+    pub timestamp: Text<'a>,
+    #[serde(borrow)]
+    pub event: Text<'a>,
+    #[serde(borrow)]
+    pub event_id: Option<Text<'a>>,
+    pub value: Option<f64>,
+    #[serde(borrow)]
+    pub currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub source: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit_type: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub unit_id: Option<Text<'a>>,
+}
+
+/// A line of `errors`.
+#[derive(Debug, serde::Deserialize)]
+pub struct ErrorLine<'a> {
+    #[serde(borrow)]
+    pub time: Text<'a>,
+    #[serde(borrow)]
+    pub code: Text<'a>,
+    #[serde(borrow)]
+    pub fault: Option<Fault<'a>>,
+}
+
+/// The rule that an error is about.
+#[derive(Debug, serde::Deserialize)]
+pub struct Fault<'a> {
+    #[serde(borrow)]
+    pub dictionary: Text<'a>,
+    #[serde(borrow)]
+    pub pointer: Text<'a>,
+    #[serde(borrow)]
+    pub message: Text<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_by_its_fields_in_any_order() {
+        for (line, log) in [
+            (r#"{"v":1,"time":"t","request_id":"a","trace_id":"b","path":"/x"}"#, Some(Log::Decisions)),
+            (r#"{"status":200,"total_ms":1}"#, Some(Log::Decisions)),
+            (r#"{"v":1,"timestamp":"t","experiment_id":"e"}"#, Some(Log::Exposures)),
+            (r#"{"event":"order","event_id":"o1"}"#, Some(Log::Conversions)),
+            (r#"{"time":"t","code":"rule-fault"}"#, Some(Log::Errors)),
+            (r#"{"path":"\"experiment_id\"","status":200}"#, Some(Log::Decisions)),
+            (r#"{"level":"info"}"#, None),
+        ] {
+            assert_eq!(log_of(line.as_bytes()), log, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_local_servers_output_is_taken_as_it_is() {
+        assert_eq!(unwrapped(b"decisions :: {\"a\":1}\r"), Some((&b"{\"a\":1}"[..], Some(Log::Decisions))));
+        assert_eq!(unwrapped(b"2026-11-24T04:53:30Z  INFO request{id=0}: handled"), None);
+    }
+
+    #[test]
+    fn an_escaped_text_is_read_too() {
+        let line = r#"{"timestamp":"t","experiment_id":"a\"b","variation_id":"1","variation":1,"unit_type":"id","unit_id":"x","attributes":{}}"#;
+        let read: Exposure<'_> = serde_json::from_str(line).unwrap();
+        assert_eq!(read.experiment_id.as_str(), "a\"b");
+        assert!(matches!(read.unit_id.0, Cow::Borrowed("x")) && read.shown && read.key.is_none());
+    }
+}

@@ -1,0 +1,126 @@
+//! Orders that are known elsewhere: a CSV file with a column of units, as `personalizer pseudonym` makes it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use super::moment;
+use super::names::Names;
+use super::read::event_id;
+use super::seen::hash;
+use super::units::{Done, Source, Units, unit_of};
+
+/// What an order is called where no column `event` says it.
+const EVENT: &str = "order";
+
+/// How many rows there were.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Orders {
+    /// Rows that count.
+    pub rows: u64,
+    /// Rows that can't be read.
+    pub broken: u64,
+    /// The time of the last one.
+    pub last: Option<moment::Micros>,
+}
+
+/// Reads `unit_id` and `timestamp`, and what there is of `event_id`, `value`, `currency`, `event`, `unit_type`. An order that the logs have
+/// too, under the same `event_id`, counts once.
+///
+/// # Errors
+///
+/// The file can't be read, or has no such columns.
+pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders> {
+    let place = path.display();
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .with_context(|| format!("{place}: can't be read"))?;
+    let head = reader.headers().with_context(|| format!("{place}: can't be read"))?.clone();
+    let column = |name: &str| head.iter().position(|found| found == name);
+    let (Some(unit), Some(timestamp)) = (column("unit_id"), column("timestamp").or_else(|| column("time"))) else {
+        bail!(
+            "{place}: expected the columns unit_id and timestamp (and event_id, value, currency, event, unit_type, where there are), but found \
+             {}. `personalizer pseudonym` adds unit_id to a file of ids",
+            head.iter().collect::<Vec<_>>().join(", ")
+        );
+    };
+    let [id, value, currency, event, kind] = ["event_id", "value", "currency", "event", "unit_type"].map(column);
+    let mut orders = Orders::default();
+    let mut row = csv::StringRecord::new();
+    let mut number = 1_u64;
+    loop {
+        number += 1;
+        match reader.read_record(&mut row) {
+            Ok(true) => {}
+            Ok(false) => return Ok(orders),
+            Err(_) => {
+                orders.broken += 1;
+                continue;
+            }
+        }
+        let cell = |column: Option<usize>| column.and_then(|column| row.get(column)).filter(|text| !text.is_empty());
+        let amount = cell(value).map(str::parse::<f64>);
+        let (Some(unit), Some(at), None | Some(Ok(_))) =
+            (cell(Some(unit)), cell(Some(timestamp)).and_then(moment::read), &amount)
+        else {
+            orders.broken += 1;
+            continue;
+        };
+        let event = cell(event).unwrap_or(EVENT);
+        let done = Done {
+            unit: unit_of(unit),
+            at,
+            event: names.number(event),
+            value: amount.and_then(Result::ok).filter(|value| value.is_finite()),
+            currency: names.number(cell(currency).unwrap_or_default()),
+            source: Source::Trusted,
+        };
+        let kind = cell(kind).unwrap_or("id").as_bytes();
+        let id = match cell(id) {
+            Some(id) => event_id(kind, event, id, Source::Trusted),
+            None => hash(&[b"row", place.to_string().as_bytes(), &number.to_be_bytes()]),
+        };
+        units.report(id, done);
+        orders.rows += 1;
+        orders.last = orders.last.max(Some(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> (anyhow::Result<Orders>, Vec<Done>, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.csv");
+        std::fs::write(&path, text).unwrap();
+        let units = Units::new(1_000);
+        let orders = read(&path, &Names::default(), &units);
+        let repeated = units.repeated();
+        (orders, units.taken().1, repeated)
+    }
+
+    #[test]
+    fn an_order_that_stands_twice_counts_once_and_a_broken_row_is_counted() {
+        let (orders, done, repeated) = read_text(
+            "order,unit_id,timestamp,event_id,value\n\
+             1,00000000000000000000000000000001,2026-11-24T10:00:00Z,o1,5\n\
+             1,00000000000000000000000000000001,2026-11-24T11:00:00Z,o1,5\n\
+             2,00000000000000000000000000000002,yesterday,o2,5\n\
+             3,00000000000000000000000000000003,2026-11-24T10:00:00Z,o3,a lot\n\
+             4,00000000000000000000000000000004,2026-11-24T10:00:00Z,,\n",
+        );
+        let orders = orders.unwrap();
+        assert_eq!((orders.rows, orders.broken, done.len(), repeated), (3, 2, 2, 1));
+        assert_eq!(done[0].value, Some(5.0));
+    }
+
+    #[test]
+    fn a_file_without_units_is_refused_with_the_way_to_make_them() {
+        let (orders, ..) = read_text("id,total\n1,2\n");
+        let error = format!("{:#}", orders.unwrap_err());
+        assert!(error.contains("but found id, total. `personalizer pseudonym`"), "{error}");
+    }
+}

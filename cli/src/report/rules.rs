@@ -1,0 +1,213 @@
+//! What the rules say of experiments: the weights that a sample ratio is compared with, and which revisions' figures belong together.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value};
+
+use crate::diff::side::{Reader, Side};
+use crate::folder::payload::PayloadOptions;
+use crate::target::{Address, Api};
+
+/// An experiment as one revision has it. Figures of two revisions are put together only where all of this is the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// A share for each variation; together 1.
+    pub weights: Vec<f64>,
+    /// A variation asks for another page.
+    pub redirects: bool,
+    seed: String,
+    hash_version: u64,
+    attribute: String,
+}
+
+/// The definitions of every revision that is known.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// One set for all revisions, where a folder was given.
+    all: Option<Experiments>,
+    /// By revision; an empty text for the bare names.
+    revisions: BTreeMap<String, Experiments>,
+    phases: Vec<Definition>,
+    /// Whether anything was given.
+    pub given: bool,
+}
+
+/// By key and attribute: the number of the phase.
+type Experiments = BTreeMap<(String, String), u32>;
+
+/// The phase of an experiment that no rules define.
+pub const UNKNOWN: u32 = 0;
+
+impl Rules {
+    /// Reads what `--rules` names: a folder for all revisions, `REVISION=FOLDER` for one, `@active` for all that the store holds.
+    ///
+    /// # Errors
+    ///
+    /// A folder or the store can't be read.
+    pub fn read(given: &[String], on: Option<&Address>, api: &Api, payload: &PayloadOptions) -> anyhow::Result<Self> {
+        let mut rules = Self { given: !given.is_empty(), ..Self::default() };
+        let mut reader = Reader::new(on, api, payload);
+        for name in given {
+            if name == "@active" {
+                let revisions = reader.revisions()?;
+                for revision in revisions {
+                    let side = reader.read(&revision).with_context(|| format!("--rules @active: {revision}"))?;
+                    let experiments = rules.filed(&side);
+                    rules.revisions.insert(revision, experiments);
+                }
+                if let Ok(side) = reader.read("@bare") {
+                    let experiments = rules.filed(&side);
+                    rules.revisions.insert(String::new(), experiments);
+                }
+            } else if let Some((revision, folder)) = name.split_once('=') {
+                let side = reader.read(folder)?;
+                let experiments = rules.filed(&side);
+                rules.revisions.insert(revision.to_owned(), experiments);
+            } else {
+                let side = reader.read(name)?;
+                rules.all = Some(rules.filed(&side));
+            }
+        }
+        Ok(rules)
+    }
+
+    fn filed(&mut self, side: &Side) -> Experiments {
+        let mut experiments = Experiments::new();
+        for (key, rule) in running(&side.dictionaries) {
+            let Some(definition) = definition(&key, rule) else { continue };
+            let place = (key, definition.attribute.clone());
+            let phase = match self.phases.iter().position(|known| *known == definition) {
+                Some(known) => known,
+                None => {
+                    self.phases.push(definition);
+                    self.phases.len() - 1
+                }
+            };
+            let phase = u32::try_from(phase + 1).unwrap_or(UNKNOWN);
+            // One key with two definitions: neither says which one a line is of.
+            experiments
+                .entry(place)
+                .and_modify(|known| {
+                    if *known != phase {
+                        *known = UNKNOWN
+                    }
+                })
+                .or_insert(phase);
+        }
+        experiments
+    }
+
+    /// The phase of an experiment under a revision (an empty text at bare names).
+    pub fn phase(&self, revision: &str, experiment: &str, attribute: &str) -> u32 {
+        let place = (experiment.to_owned(), attribute.to_owned());
+        let experiments = self.revisions.get(revision).or(self.all.as_ref());
+        experiments.and_then(|experiments| experiments.get(&place)).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// What a phase's revisions have in common.
+    pub fn definition(&self, phase: u32) -> Option<&Definition> {
+        self.phases.get(usize::try_from(phase).ok()?.checked_sub(1)?)
+    }
+}
+
+/// Every experiment of a rule set, with its key.
+fn running(dictionaries: &Map<String, Value>) -> Vec<(String, &Value)> {
+    let mut all = Vec::new();
+    let content = |name: &str| dictionaries.get(name).and_then(|dictionary| dictionary.get(name));
+    let key_of =
+        |rule: &Value| rule.get("key").and_then(Value::as_str).filter(|key| !key.is_empty()).map(str::to_owned);
+    for (feature, definition) in content("features").and_then(Value::as_object).into_iter().flatten() {
+        for rule in definition.get("rules").and_then(Value::as_array).into_iter().flatten() {
+            if rule.get("variations").is_some() && rule.get("force").is_none() {
+                all.push((key_of(rule).unwrap_or_else(|| feature.clone()), rule));
+            }
+        }
+    }
+    for rule in content("experiments").and_then(Value::as_array).into_iter().flatten() {
+        all.extend(key_of(rule).map(|key| (key, rule)));
+    }
+    all
+}
+
+/// Weights and what decides who is in which variation, with the defaults of GrowthBook's specification. Coverage isn't part of it: raising it
+/// moves nobody.
+fn definition(key: &str, rule: &Value) -> Option<Definition> {
+    let text = |name: &str, default: &str| rule.get(name).and_then(Value::as_str).unwrap_or(default).to_owned();
+    let count = rule.get("variations")?.as_array()?.len();
+    let numbers = |list: &Value| list.as_array()?.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>();
+    let ranges = rule.get("ranges").and_then(Value::as_array).map(|ranges| {
+        let length = |range: &Value| match numbers(range)?.as_slice() {
+            [from, to] => Some((to - from).max(0.0)),
+            _ => None,
+        };
+        ranges.iter().map(length).collect::<Option<Vec<f64>>>()
+    });
+    #[allow(clippy::cast_precision_loss)]
+    let equal = || vec![1.0 / count as f64; count];
+    let weights = match (ranges, rule.get("weights")) {
+        (Some(lengths), _) => lengths?,
+        (None, Some(weights)) => numbers(weights)?,
+        (None, None) => equal(),
+    };
+    let sum: f64 = weights.iter().sum();
+    if weights.len() != count || !sum.is_finite() || sum <= 0.0 || weights.iter().any(|weight| *weight < 0.0) {
+        return None;
+    }
+    Some(Definition {
+        weights: weights.iter().map(|weight| weight / sum).collect(),
+        redirects: rule.get("variations")?.as_array()?.iter().any(|value| value.get("urlRedirect").is_some()),
+        seed: text("seed", key),
+        hash_version: rule.get("hashVersion").and_then(Value::as_u64).unwrap_or(1),
+        attribute: Some(text("hashAttribute", "id")).filter(|name| !name.is_empty()).unwrap_or_else(|| "id".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn side(rule: &Value) -> Side {
+        let features = json!({ "features": { "hero": { "rules": [rule] } } });
+        Side::new("x", Map::from_iter([("features".to_owned(), features)]))
+    }
+
+    #[test]
+    fn revisions_belong_together_as_long_as_nobody_moves() {
+        let rule = json!({ "key": "e", "variations": [1, 2], "weights": [0.5, 0.5], "seed": "s", "hashVersion": 2 });
+        let mut more = rule.clone();
+        more["coverage"] = json!(0.8);
+        let mut rules = Rules::default();
+        for (revision, change) in [
+            ("r1", None),
+            ("r2", Some(("coverage", json!(0.8)))),
+            ("r3", Some(("weights", json!([0.3, 0.7])))),
+            ("r4", Some(("seed", json!("t")))),
+            ("r5", Some(("hashVersion", json!(1)))),
+        ] {
+            let mut rule = rule.clone();
+            if let Some((key, value)) = change {
+                rule[key] = value;
+            }
+            let filed = rules.filed(&side(&rule));
+            rules.revisions.insert(revision.to_owned(), filed);
+        }
+        let phase = |revision: &str| rules.phase(revision, "e", "id");
+        assert_eq!(phase("r1"), phase("r2"));
+        let all = [phase("r1"), phase("r3"), phase("r4"), phase("r5"), phase("r6")];
+        assert_eq!(all, [1, 2, 3, 4, UNKNOWN]);
+        assert_eq!(rules.definition(2).unwrap().weights, [0.3, 0.7]);
+        assert_eq!(rules.definition(UNKNOWN), None);
+    }
+
+    #[test]
+    fn ranges_and_defaults_make_weights() {
+        let weights = |rule: Value| definition("e", &rule).map(|definition| definition.weights);
+        assert_eq!(weights(json!({ "variations": [1, 2] })), Some(vec![0.5, 0.5]));
+        let ranges = json!({ "variations": [1, 2], "ranges": [[0, 0.1], [0.5, 0.8]] });
+        let found = weights(ranges).unwrap();
+        assert!((found[0] - 0.25).abs() < 1e-12 && (found[1] - 0.75).abs() < 1e-12);
+        assert_eq!(weights(json!({ "variations": [1, 2], "weights": [1] })), None);
+    }
+}
