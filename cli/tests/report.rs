@@ -274,6 +274,18 @@ fn the_local_servers_output_is_read_as_it_is() {
 }
 
 #[test]
+fn an_experiment_by_another_attribute_than_the_conversions_is_named() {
+    let (lines, _) = Shop { visitors: 500, ..Shop::default() }.lines();
+    let other = |line: &String| match line.contains("experiment_id") {
+        true => line.replace("\"id\"", "\"visitorId\"").replace("\"unit_id\":\"", "\"unit_id\":\"f"),
+        false => line.clone(),
+    };
+    let folder = folder(&lines.iter().map(other).collect::<Vec<_>>());
+    let report = report(folder.path(), &["a.log", "--metric", "order:rate"]);
+    assert!(warned(only(&report), "pseudonym --unit-type visitorId"), "{}", only(&report)["warnings"]);
+}
+
+#[test]
 fn lines_of_version_one_are_read_too() {
     let (lines, truth) = Shop { visitors: 500, ..Shop::default() }.lines();
     let old = |line: &String| line.replace("\"v\":2", "\"v\":1").replace("\"key\":\"2026-11\",", "");

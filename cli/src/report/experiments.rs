@@ -1,6 +1,6 @@
 //! Experiments: who was where, whether that can be trusted, and what came of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::metric::{Arm, Metric, Wanted, arms};
 use super::model::{Count, Day, Experiment, MetricRow, Variation, Verdict, WeightsFrom};
@@ -10,7 +10,7 @@ use super::read::Collected;
 use super::rules::Rules;
 use super::srm;
 use super::statistics::{self, TUNING, compare, units_needed};
-use super::units::{Block, Done, Source, Unit};
+use super::units::{Block, Blocks, Done, Source, Unit};
 use super::verdict::{Known, percent, verdict};
 
 /// The share of units in several variations from which on that is a warning (GrowthBook's).
@@ -49,7 +49,7 @@ pub struct Material<'m> {
 
 impl Material<'_> {
     /// Every experiment, in the order of names and first exposures.
-    pub fn experiments(&self, blocks: HashMap<Block, Vec<(u128, Unit)>>) -> Vec<Experiment> {
+    pub fn experiments(&self, blocks: Blocks) -> Vec<Experiment> {
         let metrics = self.metrics();
         let mut all: Vec<Experiment> = Vec::new();
         let mut blocks: Vec<(Block, Vec<(u128, Unit)>)> = blocks.into_iter().collect();
@@ -102,7 +102,6 @@ impl Material<'_> {
         let definition = self.rules.definition(block.phase);
         let seen = units.iter().map(|(_, unit)| usize::from(unit.variation) + 1).max().unwrap_or_default();
         let count = definition.map_or(0, |definition| definition.weights.len()).max(seen).max(1);
-        #[allow(clippy::cast_precision_loss)]
         let weights: Vec<f64> = match definition {
             Some(definition) => {
                 (0..count).map(|index| definition.weights.get(index).copied().unwrap_or_default()).collect()
@@ -137,6 +136,14 @@ impl Material<'_> {
         self.warn(&mut experiment, units.len(), definition.is_some_and(|definition| definition.redirects));
         for metric in metrics {
             self.metric(&mut experiment, metric, units, &names);
+        }
+        let nobody = !experiment.metrics.is_empty() && experiment.metrics.iter().all(|row| row.did == [0, 0]);
+        if nobody && experiment.unit_type != "id" {
+            experiment.warnings.push(format!(
+                "No conversion is known by {kind}, the attribute that this experiment hashes: the edge reports them by id. --orders may have \
+                 others (`personalizer pseudonym --unit-type {kind}`).",
+                kind = experiment.unit_type
+            ));
         }
         experiment
     }
@@ -192,7 +199,6 @@ impl Material<'_> {
                     .to_owned(),
             );
         }
-        #[allow(clippy::cast_precision_loss)]
         let share = experiment.units_in_several as f64 / units.max(1) as f64;
         if share > MOST_IN_SEVERAL {
             warnings.push(format!(
@@ -235,12 +241,9 @@ impl Material<'_> {
             let fixed = at_horizon.as_ref().and_then(|arms: &Vec<Arm>| {
                 Some(compare(&arms.first()?.sample, &arms.get(index)?.sample, TUNING)?.fixed)
             });
-            let days_left =
-                compared.and_then(|_| units_needed(&baseline.sample, &arm.sample, self.asked.least)).map(|factor| {
-                    #[allow(clippy::cast_precision_loss)]
-                    let days = days as f64;
-                    (factor - 1.0) * days
-                });
+            let days_left = compared
+                .and_then(|_| units_needed(&baseline.sample, &arm.sample, self.asked.least))
+                .map(|factor| (factor - 1.0) * days as f64);
             let variation = names.get(index).map_or("", String::as_str);
             let (verdict, why) = verdict(&Known {
                 metric: &name,
@@ -328,7 +331,6 @@ fn revisions(units: &[(u128, Unit)], names: &Names) -> Vec<String> {
 
 /// Whether one variation falls back more often than another.
 fn fallbacks(variations: &[Variation]) -> Option<String> {
-    #[allow(clippy::cast_precision_loss)]
     let numbers =
         |of: fn(&Variation) -> u64| variations.iter().map(|variation| of(variation) as f64).collect::<Vec<_>>();
     let (fell, units) = (numbers(|variation| variation.fallback), numbers(|variation| variation.units));
@@ -336,11 +338,7 @@ fn fallbacks(variations: &[Variation]) -> Option<String> {
     if p >= statistics::SRM {
         return None;
     }
-    let share = |variation: &Variation| {
-        #[allow(clippy::cast_precision_loss)]
-        let share = variation.fallback as f64 / variation.units.max(1) as f64;
-        share
-    };
+    let share = |variation: &Variation| variation.fallback as f64 / variation.units.max(1) as f64;
     let most = variations.iter().max_by(|a, b| share(a).total_cmp(&share(b)))?;
     let least = variations.iter().min_by(|a, b| share(a).total_cmp(&share(b)))?;
     let reason = most.reasons.first().map(|reason| format!(", mostly for {}", reason.name)).unwrap_or_default();

@@ -141,7 +141,6 @@ pub fn arms(
 fn quantile_of(values: &[(u16, f64)], quantile: f64) -> f64 {
     let mut sorted: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
     sorted.sort_by(f64::total_cmp);
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rank = ((quantile * sorted.len() as f64).ceil() as usize).saturating_sub(1);
     sorted.get(rank).copied().unwrap_or(f64::INFINITY)
 }

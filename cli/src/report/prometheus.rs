@@ -120,7 +120,6 @@ fn borrowed<'l>(labels: &'l [(&'static str, String)]) -> Vec<(&'l str, &'l str)>
     labels.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn count(number: u64) -> f64 {
     number as f64
 }

@@ -15,6 +15,9 @@ use super::seen::{Seen, hash};
 use super::traffic::Traffic;
 use super::units::{Block, Done, Source, Unit, Units, unit_of};
 
+/// No experiment has so many: a line that says so is garbage.
+const MOST_VARIATIONS: u16 = 256;
+
 /// What readers share.
 pub struct Shared<'r> {
     /// All texts.
@@ -203,6 +206,9 @@ impl<'s> Reader<'s> {
 
     fn exposure(&mut self, json: &[u8]) -> Option<()> {
         let line: Exposure<'_> = serde_json::from_slice(json).ok()?;
+        if line.variation >= MOST_VARIATIONS {
+            return None;
+        }
         let at = moment::read(line.timestamp.as_str())?;
         if !self.counts(Log::Exposures, at, hash(&[b"x", json])) {
             return Some(());

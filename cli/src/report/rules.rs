@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use crate::diff::side::{Reader, Side};
 use crate::folder::payload::PayloadOptions;
+use crate::output;
 use crate::target::{Address, Api};
 
 /// An experiment as one revision has it. Figures of two revisions are put together only where all of this is the same.
@@ -52,9 +52,14 @@ impl Rules {
             if name == "@active" {
                 let revisions = reader.revisions()?;
                 for revision in revisions {
-                    let side = reader.read(&revision).with_context(|| format!("--rules @active: {revision}"))?;
-                    let experiments = rules.filed(&side);
-                    rules.revisions.insert(revision, experiments);
+                    match reader.read(&revision) {
+                        Ok(side) => {
+                            let experiments = rules.filed(&side);
+                            rules.revisions.insert(revision, experiments);
+                        }
+                        // Others are still good: a push may be under way.
+                        Err(error) => output::note(&format!("{error:#}: its experiments have no weights here")),
+                    }
                 }
                 if let Ok(side) = reader.read("@bare") {
                     let experiments = rules.filed(&side);
@@ -143,7 +148,6 @@ fn definition(key: &str, rule: &Value) -> Option<Definition> {
         };
         ranges.iter().map(length).collect::<Option<Vec<f64>>>()
     });
-    #[allow(clippy::cast_precision_loss)]
     let equal = || vec![1.0 / count as f64; count];
     let weights = match (ranges, rule.get("weights")) {
         (Some(lengths), _) => lengths?,

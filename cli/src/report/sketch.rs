@@ -28,7 +28,6 @@ impl Sketch {
         }
         let place = (milliseconds.max(LEAST) / LEAST).ln() / gamma().ln();
         // At most `MOST_BINS`, and never negative.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let place = (place.ceil() as usize).min(MOST_BINS - 1);
         self.cover(place, place + 1);
         if let Some(bin) = self.bins.get_mut(place - self.first) {
@@ -65,7 +64,6 @@ impl Sketch {
 
     /// The quantile `q` (0 to 1) in milliseconds; `None` where there is nothing.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let rank = (q.clamp(0.0, 1.0) * self.total as f64).ceil().max(1.0) as u64;
         // Rounding may have made it one that isn't there.
         let rank = rank.min(self.total);

@@ -48,7 +48,6 @@ pub fn test(units: &[(u128, Unit)], weights: &[f64], from: WeightsFrom, names: &
         i64::from(unit.fell_back)
     });
     // Many parts are tested: each at its share of the threshold.
-    #[allow(clippy::cast_precision_loss)]
     let threshold = SRM / tested.len().max(1) as f64;
     let flagged = p.is_some_and(|p| p < SRM);
     // Those who fell back are no random part: an arm that fails more often has more of them, which loses nobody.
@@ -66,7 +65,6 @@ fn count(counts: &mut [u64], unit: &Unit) {
 
 /// The test of the variations that have a weight; `None` where there are too few units.
 fn p_value(counts: &[u64], weights: &[f64]) -> Option<f64> {
-    #[allow(clippy::cast_precision_loss)]
     let (counts, weights): (Vec<f64>, Vec<f64>) = counts
         .iter()
         .zip(weights)
@@ -82,7 +80,6 @@ pub fn sentence(srm: &Srm, variations: &[Variation], redirects: bool) -> String 
     let shares: Vec<String> = variations
         .iter()
         .map(|variation| {
-            #[allow(clippy::cast_precision_loss)]
             let share = 100.0 * variation.units as f64 / total.max(1) as f64;
             format!("{} has {share:.1} % instead of {:.1} %", variation.id, 100.0 * variation.weight)
         })

@@ -173,7 +173,6 @@ pub fn same_share(hits: &[f64], totals: &[f64]) -> Option<f64> {
 }
 
 fn chi_square(square: f64, arms: usize) -> f64 {
-    #[allow(clippy::cast_precision_loss)]
     let freedom = arms as f64 - 1.0;
     ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(square))
 }

@@ -111,7 +111,6 @@ fn slices(traffic: &Traffic, name: &dyn Fn(&Place) -> String) -> Vec<Slice> {
 
 fn slice(name: String, group: &Group, cold: u64) -> Slice {
     // A millisecond a request is a thousand seconds a million.
-    #[allow(clippy::cast_precision_loss)]
     let vcpu = (group.metered > 0).then(|| (group.vcpu as f64 / group.metered as f64 * 1_000.0).round());
     Slice {
         name,

@@ -114,8 +114,7 @@ pub struct Traffic {
 fn weight(sample: Option<f64>) -> u64 {
     match sample {
         // Below a millionth it is no rate that anybody meant.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Some(rate) if rate < 1.0 && rate >= 1e-6 => (1_000.0 / rate).round() as u64,
+        Some(rate) if (1e-6..1.0).contains(&rate) => (1_000.0 / rate).round() as u64,
         _ => THOUSAND,
     }
 }

@@ -75,6 +75,9 @@ pub struct Done {
     pub source: Source,
 }
 
+/// The units of each experiment, in the order of their pseudonyms.
+pub type Blocks = HashMap<Block, Vec<(u128, Unit)>>;
+
 type Map<K, V> = HashMap<K, V, FnvBuildHasher>;
 
 /// All units and what they did, shared by those who read.
@@ -200,9 +203,9 @@ impl Units {
     }
 
     /// Everything that was held: units by block, and what was done in the order of units and times.
-    pub fn taken(self) -> (HashMap<Block, Vec<(u128, Unit)>>, Vec<Done>) {
+    pub fn taken(self) -> (Blocks, Vec<Done>) {
         let bits = self.bits.load(Ordering::Relaxed);
-        let mut blocks: HashMap<Block, Vec<(u128, Unit)>> = HashMap::new();
+        let mut blocks = Blocks::new();
         for part in self.units {
             for ((block, number), unit) in part.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 // Some reader may have added it while another one shrank the rest.

@@ -99,7 +99,7 @@ impl Plot<'_> {
             for (colour, series) in series.iter().enumerate() {
                 let value = at(series, index);
                 if value > 0.0 {
-                    let (x, width) = (LEFT + as_f64(index) * step, (step - 1.0).max(0.5).min(40.0));
+                    let (x, width) = (LEFT + as_f64(index) * step, (step - 1.0).clamp(0.5, 40.0));
                     let (top, bottom) = (height_of(below + value, most), height_of(below, most));
                     let _ = write!(
                         body,
@@ -226,7 +226,6 @@ fn names(series: &[Series]) -> Vec<&str> {
     series.iter().map(|series| series.name.as_str()).collect()
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn as_f64(count: usize) -> f64 {
     count as f64
 }
