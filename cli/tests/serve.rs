@@ -302,6 +302,7 @@ fn the_site_keeps_its_name_and_the_browser_stays_here() {
     let edge = Edge::start(rules.path(), &["--origin", &origin.url(), "--host", "www.shop.example"]);
     let saw = edge.origin_saw(&format!("POST /cart\nOrigin: http://{}\nContent-Length: 0", edge.address));
     assert_eq!(saw["headers"]["host"], "www.shop.example");
+    assert_eq!(saw["headers"]["content-length"], "0", "no body has a length, too");
     assert_eq!(saw["headers"]["origin"], "http://www.shop.example");
     assert_eq!(saw["headers"]["x-forwarded-host"], "www.shop.example");
     let (head, _) = edge.ask("GET /login");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use edge_personalizer::platform::{BackendRequest, Response, SendError};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderValue, Method, Request, Uri, header};
+use http_body::Body as _;
 use hyper_rustls::{ConfigBuilderExt as _, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
@@ -140,6 +141,11 @@ impl Backend {
         // The connection's own business: the client sees what the body is.
         sent.headers_mut().remove(header::CONTENT_LENGTH);
         sent.headers_mut().remove(header::TRANSFER_ENCODING);
+        // A body that isn't there has a length as well, where one is expected (RFC 9110, section 8.6).
+        let expects = matches!(*sent.method(), Method::POST | Method::PUT | Method::PATCH);
+        if expects && sent.body().is_end_stream() {
+            sent.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         sent.headers_mut().insert(header::HOST, host.ok_or(SendError::Failed)?);
         Ok(sent)
     }

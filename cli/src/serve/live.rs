@@ -46,6 +46,8 @@ pub struct Entries {
 #[derive(Debug)]
 pub struct LiveRules {
     sources: Sources,
+    /// Held while the files are read.
+    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -68,7 +70,7 @@ impl LiveRules {
     pub fn start(sources: Sources) -> anyhow::Result<Self> {
         let state = State { seen: sources.stamps(), ..State::default() };
         let folder = Folder::read(&sources.folder, &sources.payload)?;
-        let rules = Self { sources, state: Mutex::new(state) };
+        let rules = Self { sources, turn: Mutex::default(), state: Mutex::new(state) };
         rules.take(&folder);
         rules.report(&folder);
         Ok(rules)
@@ -82,22 +84,29 @@ impl LiveRules {
     /// Takes changes over, if there are any, and prints what the checker says of them. Where the folder can't be read, what was read
     /// before goes on serving.
     pub fn look(&self) {
-        let now = self.sources.stamps();
-        {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.seen == now {
+        let read = {
+            // Who looks meanwhile waits: an answer by the old rules would be one too many.
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = self.sources.stamps();
+            if !self.is_news(now) {
                 return;
             }
-            state.seen = now;
-        }
-        match Folder::read(&self.sources.folder, &self.sources.payload) {
+            Folder::read(&self.sources.folder, &self.sources.payload).inspect(|folder| self.take(folder))
+        };
+        match read {
             Ok(folder) => {
-                self.take(&folder);
                 output::line("The rules changed: the next request follows them.");
                 self.report(&folder);
             }
             Err(error) => output::line(&format!("The rules changed, but the old ones go on serving: {error:#}")),
         }
+    }
+
+    fn is_news(&self, now: Stamps) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = state.seen != now;
+        state.seen = now;
+        is_news
     }
 
     fn take(&self, folder: &Folder) {
