@@ -35,7 +35,7 @@ use crate::output::{Format, Outcome};
 pub use backends::beside;
 pub use compile::{escape, nearest};
 use report::Finding;
-pub use report::{Level, Report, print, warnings};
+pub use report::{Level, Report, lines, print, warnings};
 pub use settings::open_settings;
 
 /// Name every fault and warning of a folder of rules, each with its place.

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Outcome;
 use crate::{
     check, conformance, diff, explain, pointer, preview, privacy, prune, pseudonym, purge, push, report, reweight,
-    schema, secrets, sessions, status,
+    schema, secrets, serve, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -19,6 +19,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   personalizer check rules
+  personalizer serve rules --origin https://www.example.com
   personalizer explain rules --country FR https://www.example.com/api/products/all
   personalizer push rules --to fastly:STORE_ID --revision r42
   personalizer canary r42 --percent 5 --on fastly:STORE_ID
@@ -35,6 +36,7 @@ Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Options),
+    Serve(serve::Options),
     Explain(explain::Options),
     Diff(diff::Options),
     Push(push::Options),
@@ -62,6 +64,7 @@ enum Command {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     match &arguments.command {
         Command::Check(options) => check::run(options),
+        Command::Serve(options) => serve::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Diff(options) => diff::run(options),
         Command::Push(options) => push::run(options),

@@ -28,6 +28,7 @@ mod reweight;
 mod rollout;
 mod schema;
 mod secrets;
+mod serve;
 mod sessions;
 mod span;
 mod status;

@@ -100,6 +100,11 @@ pub fn print(format: Format, report: &Report) -> anyhow::Result<()> {
     output::write(format, report, || text(report))
 }
 
+/// All of it, a line each.
+pub fn lines(report: &Report) -> Vec<String> {
+    report.findings.iter().map(line).chain([summary(report)]).collect()
+}
+
 /// The warnings, a line each: for who pushes in spite of them.
 pub fn warnings(report: &Report) -> Vec<String> {
     report.findings.iter().filter(|finding| finding.level == Level::Warning).map(line).collect()
@@ -114,19 +119,23 @@ fn line(finding: &Finding) -> String {
     format!("{level} {}:{line}:{column} {}: {}", finding.file.display(), finding.pointer, finding.message)
 }
 
+fn summary(report: &Report) -> String {
+    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let summary = format!("{}, {}", many(report.faults, "fault"), many(report.warnings, "warning"));
+    match (report.faults, report.warnings) {
+        (0, 0) => summary.green().to_string(),
+        (0, _) => summary.yellow().to_string(),
+        _ => summary.red().to_string(),
+    }
+}
+
 fn text(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         // Writing to a String can't fail.
         let _ = writeln!(text, "{}", line(finding));
     }
-    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let summary = format!("{}, {}", many(report.faults, "fault"), many(report.warnings, "warning"));
-    let _ = match (report.faults, report.warnings) {
-        (0, 0) => writeln!(text, "{}", summary.green()),
-        (0, _) => writeln!(text, "{}", summary.yellow()),
-        _ => writeln!(text, "{}", summary.red()),
-    };
+    let _ = writeln!(text, "{}", summary(report));
     if !report.variants.is_empty() {
         let _ = writeln!(text, "\nVariants a route can have:");
     }

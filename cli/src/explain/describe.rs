@@ -10,7 +10,6 @@ use clap::Args;
 use edge_personalizer::context::identity::UserId;
 use edge_personalizer::context::preview::keys;
 use edge_personalizer::explain::{Described, SessionLookup, no_session};
-use edge_personalizer::platform::geo::GeoTexts;
 use edge_personalizer::platform::{ClientRequest, Geo};
 use edge_personalizer::record;
 use edge_personalizer::session::stored::{Broken, Stored};
@@ -21,6 +20,7 @@ use time::OffsetDateTime;
 
 use crate::countries::{self, continent_of};
 use crate::preview;
+use crate::serve::manifest::place;
 
 /// The visitor and the request.
 #[derive(Debug, Args)]
@@ -200,14 +200,7 @@ impl Visitor {
             .try_fold(&toml::Value::Table(manifest), |value, step| value.get(step))
             .cloned();
         let Some(entry) = entry else { return Ok(None) };
-        let text = |key: &str| entry.get(key).and_then(toml::Value::as_str).unwrap_or_default();
-        Ok(Some(Geo::from(GeoTexts {
-            country: text("country_code"),
-            subdivision: text("region"),
-            continent: text("continent"),
-            city: text("city"),
-            connection_type: text("conn_type"),
-        })))
+        Ok(Some(place(&entry)))
     }
 }
 

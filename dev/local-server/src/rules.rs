@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use edge_personalizer::rules::dictionary::part_name;
+use edge_personalizer::rules::dictionary::{DICTIONARIES, dictionary_of, part_name};
 use edge_personalizer::rules::entries;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,20 @@ impl Rules {
         &self.entries
     }
 
+    /// Writes the file, and keeps what others put there beside dictionaries: pushed revisions, and the pointer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write). What can't be read in the file is lost.
+    pub fn update(&self, file: &Path) -> anyhow::Result<()> {
+        let found = fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let found: BTreeMap<String, String> = found.unwrap_or_default();
+        let mut whole = self.clone();
+        let others = found.into_iter().filter(|(entry, _)| !DICTIONARIES.contains(&dictionary_of(entry)));
+        whole.entries.extend(others);
+        whole.write(file)
+    }
+
     /// Writes the file that the local server reads at every request: beside it first, then renamed, because a file
     /// caught half-written stops the service.
     ///
@@ -110,6 +124,23 @@ mod tests {
     fn a_short_dictionary_is_one_entry() {
         let rules = Rules::from_json(json!({ "routes": { "routes": [] } }).as_object().unwrap());
         assert_eq!(rules.entries()["routes"], r#"{"routes":[]}"#);
+    }
+
+    #[test]
+    fn an_update_keeps_pushed_revisions_and_the_pointer_and_nothing_of_the_old_rules() {
+        let folder = std::env::temp_dir().join(format!("local-server-rules-{}", std::process::id()));
+        let file = folder.join("store.json");
+        let mut old = Rules::default();
+        for (entry, text) in
+            [("routes", "{}"), ("routes.2", "{}"), ("r1/routes", "{}"), ("r1/manifest", "{}"), ("active", "{}")]
+        {
+            old.set_entry(entry, text);
+        }
+        old.write(&file).unwrap();
+        Rules::from_json(json!({ "regions": {} }).as_object().unwrap()).update(&file).unwrap();
+        let found: BTreeMap<String, String> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["active", "r1/manifest", "r1/routes", "regions"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::command::{cargo, run as execute};
 use crate::project::{self, WASM_TARGET};
-use crate::setup;
+use crate::{setup, viceroy};
 use load::Sample;
 use rows::ROWS;
 use stand::Stands;
@@ -48,7 +48,7 @@ const QUICK_ROUNDS: u32 = 3;
 /// Runs the bench.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     setup::wasm_target()?;
-    let viceroy = setup::viceroy()?;
+    let viceroy = viceroy::program(None)?;
     let ours = setup::build_wasm()?;
     let bare = build_bare()?;
     let rounds = if options.quick { QUICK_ROUNDS.min(options.rounds) } else { options.rounds };

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::command::{self, run};
 use crate::test::Outcome;
-use crate::{npm, project, serve, setup};
+use crate::{npm, project, serve, setup, viceroy};
 
 /// The package and the version that everything here was tried with.
 const PACKAGE: &str = "@fastly/cli";
@@ -31,7 +31,7 @@ pub fn check() -> anyhow::Result<Outcome> {
         Err(why) => return Ok(Outcome::Skipped(why)),
     };
     setup::wasm_target()?;
-    let viceroy = setup::viceroy()?;
+    let viceroy = viceroy::program(None)?;
     let fastly = program(&modules)?;
     serve::write_rules()?;
 

@@ -13,6 +13,7 @@ mod project;
 mod serve;
 mod setup;
 mod test;
+mod viceroy;
 mod workflows;
 
 use std::process::ExitCode;

@@ -1,4 +1,6 @@
-//! `cargo xtask serve`: the service, the demo shop behind it, and rules that can be edited while it runs.
+//! `cargo xtask serve`: the local edge or the wasm, the demo shop behind it, and rules that can be edited while it runs.
+
+mod native;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +18,15 @@ use local_server::manifest::Manifest;
 use local_server::process::{Launch, LocalServer};
 use local_server::rules::Rules;
 
-use crate::{project, setup};
+use crate::{project, setup, viceroy};
 
 /// How often the rules are looked at for changes.
 const WATCH: Duration = Duration::from_millis(400);
 
-/// Build the service, start the demo shop and the local server, and print what to try.
+/// Build the local edge (`personalizer serve`), start it and the demo shop, and print what to try.
 ///
-/// The rules in rules/ are watched: save a file, and the next requests follow it. Ctrl-C ends everything.
+/// The rules in rules/ are watched: save a file, and the next requests follow it. Ctrl-C ends everything. With --wasm the service itself
+/// runs on Fastly's local server, as the end-to-end tests have it.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Where the service listens (on 127.0.0.1).
@@ -32,6 +35,12 @@ pub struct Options {
     /// Where the demo shop listens.
     #[arg(long, default_value_t = DEFAULT_PORT)]
     origin_port: u16,
+    /// Build the wasm and run it on Fastly's local server (Viceroy); the first time, that is installed.
+    #[arg(long)]
+    wasm: bool,
+    /// The local server's program; without it, one is looked for.
+    #[arg(long, value_name = "PATH", requires = "wasm")]
+    viceroy: Option<PathBuf>,
     /// Don't print the service's log lines.
     #[arg(long)]
     quiet: bool,
@@ -40,28 +49,35 @@ pub struct Options {
 /// Puts the rules of rules/ where the local server reads them (`fastly compute serve` needs it once).
 pub fn write_rules() -> anyhow::Result<PathBuf> {
     let store = project::rules_store()?;
-    Rules::from_folder(&project::root()?.join("rules"))?.write(&store)?;
+    Rules::from_folder(&project::root()?.join("rules"))?.update(&store)?;
     Ok(store)
 }
 
 /// Serves until Ctrl-C (or SIGTERM).
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let root = project::root()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     free(address, "the service", "--port")?;
     let shop = SocketAddr::from((Ipv4Addr::LOCALHOST, options.origin_port));
     let origin = DemoOrigin::start(shop).map_err(|error| taken(error, shop, "the demo shop", "--origin-port"))?;
+    if options.wasm { run_wasm(options, address, origin) } else { native::run(options, address, origin) }
+}
 
-    setup::wasm_target()?;
-    let viceroy = setup::viceroy()?;
-    let wasm = setup::build_wasm()?;
-
-    // Until here a signal ends us at once; from now on there is something to take down.
+/// Told by each signal. Until this is called a signal ends us at once; from now on there is something to take down.
+fn signals() -> anyhow::Result<mpsc::Receiver<()>> {
     let (stop, stopped) = mpsc::channel();
     ctrlc::set_handler(move || {
         // A second Ctrl-C finds the receiver gone: we are ending.
         let _ = stop.send(());
     })?;
+    Ok(stopped)
+}
+
+fn run_wasm(options: &Options, address: SocketAddr, origin: DemoOrigin) -> anyhow::Result<ExitCode> {
+    let root = project::root()?;
+    setup::wasm_target()?;
+    let viceroy = viceroy::program(options.viceroy.as_deref())?;
+    let wasm = setup::build_wasm()?;
+    let stopped = signals()?;
     let folder = root.join("rules");
     let mut watch = Watch::start(&folder, project::rules_store()?)?;
     let manifest = manifest(&root, options, &origin)?;
@@ -74,7 +90,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         shown: if options.quiet { |_| () } else { |line| println!("{line}") },
     });
     let mut server = server?;
-    println!("{}", greeting(&server, &origin));
+    println!("{}", greeting(server.address(), &origin));
 
     loop {
         match stopped.recv_timeout(WATCH) {
@@ -127,8 +143,8 @@ fn taken(error: io::Error, address: SocketAddr, who: &str, option: &str) -> anyh
     }
 }
 
-fn greeting(server: &LocalServer, origin: &DemoOrigin) -> String {
-    let (edge, origin) = (server.address(), origin.address());
+fn greeting(edge: SocketAddr, origin: &DemoOrigin) -> String {
+    let origin = origin.address();
     format!(
         "
 The service listens on    http://{edge}
@@ -158,7 +174,7 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn start(folder: &'a Path, store: PathBuf) -> anyhow::Result<Self> {
         let seen = modified(folder);
-        Rules::from_folder(folder)?.write(&store)?;
+        Rules::from_folder(folder)?.update(&store)?;
         Ok(Self { folder, store, seen })
     }
 
@@ -169,7 +185,7 @@ impl<'a> Watch<'a> {
             return;
         }
         self.seen = now;
-        let passed = Rules::from_folder(self.folder).and_then(|rules| rules.write(&self.store));
+        let passed = Rules::from_folder(self.folder).and_then(|rules| rules.update(&self.store));
         match passed.context("the old rules go on serving") {
             Ok(()) => println!("The rules changed: the service follows."),
             Err(error) => eprintln!("The rules changed, but {error:#}"),

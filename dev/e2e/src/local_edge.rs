@@ -1,0 +1,102 @@
+//! The local edge, `personalizer serve`, beside an [`Edge`]: the same rules, the same manifest, the same shop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use local_server::client::{self, Answer, Request};
+use local_server::process;
+use local_server::visitors::Visitor;
+use tempfile::TempDir;
+
+use crate::{Edge, personalizer};
+
+/// How long it may take to start.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a request's log line is waited for. Some have none.
+const LINE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A running local edge; it ends when this is dropped.
+#[derive(Debug)]
+pub struct LocalEdge {
+    child: Child,
+    address: SocketAddr,
+    decisions: Arc<AtomicUsize>,
+    _rules: TempDir,
+}
+
+impl LocalEdge {
+    /// Starts one with what `edge` has.
+    ///
+    /// # Panics
+    ///
+    /// It doesn't start, or the rules are longer than an entry.
+    #[must_use]
+    pub fn beside(edge: &Edge) -> Self {
+        let entries = fs::read_to_string(edge.store()).unwrap();
+        let entries: BTreeMap<String, String> = serde_json::from_str(&entries).unwrap();
+        let rules = TempDir::new().unwrap();
+        for (name, text) in entries {
+            assert!(!name.contains(['.', '/']), "expected whole dictionaries, but found the entry {name}");
+            fs::write(rules.path().join(format!("{name}.json")), text).unwrap();
+        }
+        let child = process::child(&personalizer(), |command| {
+            command.arg("serve").arg(rules.path()).args(["--port", "0", "--manifest"]);
+            command.arg(edge.store().with_file_name("fastly.toml"));
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        });
+        let mut child = child.unwrap();
+        let decisions = Arc::new(AtomicUsize::new(0));
+        let (counted, lines) = (Arc::clone(&decisions), BufReader::new(child.stdout.take().unwrap()));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                if line.starts_with("decisions :: ") {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        let (sender, said) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                // Nobody listens once it is up.
+                let _ = sender.send(line);
+            }
+        });
+        let address = loop {
+            let line = said.recv_timeout(START_LIMIT).expect("the local edge says where it listens");
+            if let Some(rest) = line.strip_prefix("The local edge listens on http://") {
+                break rest.split(' ').next().unwrap().parse().unwrap();
+            }
+        };
+        Self { child, address, decisions, _rules: rules }
+    }
+
+    /// Asks as somebody, and waits until the request is logged: then nothing of it is still under way.
+    ///
+    /// # Errors
+    ///
+    /// The connection ended before an answer's head came.
+    pub fn send(&self, visitor: Visitor, request: &Request) -> std::io::Result<Answer> {
+        let before = self.decisions.load(Ordering::SeqCst);
+        let answer = client::send(visitor.address, self.address, request);
+        let end = Instant::now() + LINE_LIMIT;
+        while self.decisions.load(Ordering::SeqCst) == before && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        answer
+    }
+}
+
+impl Drop for LocalEdge {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
