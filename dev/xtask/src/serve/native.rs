@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Builds it and serves until Ctrl-C (or SIGTERM).
 pub(super) fn run(options: &Options, address: SocketAddr, origin: DemoOrigin) -> anyhow::Result<ExitCode> {
-    println!("Building the local edge. The first time takes a minute or two; cargo shows how far it is.");
+    println!("Building the local edge. The first time takes a few minutes; cargo shows how far it is.");
     let program = setup::build_personalizer()?;
     let root = project::root()?;
     let stopped = signals()?;
