@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, pointer, preview, privacy, prune, pseudonym, purge, push, report, reweight,
-    schema, secrets, serve, sessions, status,
+    check, conformance, diff, explain, judge, pointer, preview, privacy, prune, pseudonym, purge, push, report,
+    reweight, schema, secrets, serve, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -31,7 +31,7 @@ Examples:
 A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store). The environment variable
 FASTLY_API_TOKEN has the API token.
 
-Exit codes: 0 all is well, 1 faults were found, 2 the command could not run.";
+Exit codes: 0 all is well, 1 faults were found, 2 the command could not run; judge: 3 it can't be told yet.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,6 +56,7 @@ enum Command {
     Purge(purge::Options),
     Schema(schema::Options),
     Report(report::Options),
+    Judge(judge::Options),
     Pseudonym(pseudonym::Options),
     Conformance(conformance::Arguments),
 }
@@ -84,6 +85,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Purge(options) => purge::run(options),
         Command::Schema(options) => schema::run(options),
         Command::Report(options) => report::run(options),
+        Command::Judge(options) => judge::run(options),
         Command::Pseudonym(options) => pseudonym::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }

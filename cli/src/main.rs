@@ -15,6 +15,7 @@ mod edit;
 mod explain;
 mod files;
 mod folder;
+mod judge;
 mod output;
 mod pointer;
 mod preview;

@@ -27,6 +27,8 @@ pub enum Outcome {
     Faults,
     /// It could not run.
     CouldNotRun,
+    /// It ran, and nothing can be told yet.
+    Inconclusive,
 }
 
 impl From<Outcome> for ExitCode {
@@ -35,6 +37,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Well => Self::SUCCESS,
             Outcome::Faults => Self::from(1),
             Outcome::CouldNotRun => Self::from(2),
+            Outcome::Inconclusive => Self::from(3),
         }
     }
 }

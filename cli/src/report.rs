@@ -5,20 +5,20 @@
 
 mod experiments;
 mod html;
-mod input;
-mod lines;
+pub mod input;
+pub mod lines;
 mod metric;
 pub mod model;
-mod moment;
+pub mod moment;
 mod names;
 mod orders;
 mod prometheus;
 mod read;
 mod rules;
-mod seen;
+pub mod seen;
 mod sketch;
 mod srm;
-mod statistics;
+pub mod statistics;
 mod summary;
 mod traffic;
 mod units;

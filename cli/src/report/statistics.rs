@@ -109,7 +109,7 @@ fn rho(tuning: f64) -> f64 {
 }
 
 /// Half the width of the sequence of an estimate with this variance, from `n` units.
-fn half_width(variance: f64, n: f64, tuning: f64) -> f64 {
+pub fn half_width(variance: f64, n: f64, tuning: f64) -> f64 {
     let rho = rho(tuning);
     let grown = n * rho.powi(2) + 1.0;
     (variance * n).sqrt() * (2.0 * grown * (grown.sqrt() / ALPHA).ln() / (n * rho).powi(2)).sqrt()

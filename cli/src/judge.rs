@@ -1,0 +1,210 @@
+//! `personalizer judge`: whether a canary is worse than what everybody else gets, by what the logs say of both.
+//!
+//! Lines are gathered by visitor (`gather`), each metric is weighed (`metrics`, with the test of `evidence`), and the verdicts make one.
+
+mod evidence;
+mod gather;
+mod metrics;
+#[cfg(test)]
+mod tests;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use crate::output::{self, Format, Outcome};
+use crate::report::input;
+use gather::Gathered;
+use metrics::{Margins, Metric, Verdict};
+
+/// The version of the JSON contract.
+const VERSION: u32 = 1;
+
+/// Say whether a canary does worse than the baseline: go, regression or inconclusive.
+///
+/// Logs are lines of decisions: files, folders, patterns in quotes, or - for standard input; plain, gzip or zstd; in any order. The local
+/// server's output is read as it is. Visitors are told apart by the lines' slot.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  personalizer judge logs --baseline r41 --canary r42
+  kubectl logs deploy/log-collector | personalizer judge - --baseline r41 --canary r42 --format json
+
+A metric is a regression where the evidence reaches its threshold. It is go where even the upper bound of the difference is below the margin.
+The test may be run as often as you like, on more and more lines: a false alarm stays below --alpha over all looks.
+
+Exit codes: 0 go, 1 regression, 2 it could not run, 3 inconclusive.")]
+pub struct Options {
+    /// Files, folders or patterns of log lines; - is standard input.
+    #[arg(value_name = "LOGS", required = true)]
+    logs: Vec<String>,
+    /// The revision that everybody else gets.
+    #[arg(long, value_name = "REVISION")]
+    baseline: String,
+    /// The revision that is on trial.
+    #[arg(long, value_name = "REVISION")]
+    canary: String,
+    /// How likely a false alarm may be, over all metrics and all looks.
+    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.01, value_parser = alpha)]
+    alpha: f64,
+    /// How many more of a hundred visitors may fail before it matters: percentage points.
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0, value_parser = percent)]
+    margin: f64,
+    /// How much longer a request may take before it matters: percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent)]
+    latency_margin: f64,
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+fn alpha(text: &str) -> anyhow::Result<f64> {
+    match text.parse() {
+        Ok(number) if (1e-6..=0.2).contains(&number) => Ok(number),
+        _ => bail!("expected a probability from 0.000001 to 0.2, but found '{text}'"),
+    }
+}
+
+fn percent(text: &str) -> anyhow::Result<f64> {
+    match text.trim_end_matches('%').trim().parse() {
+        Ok(number) if (0.01..=100.0).contains(&number) => Ok(number),
+        _ => bail!("expected a number from 0.01 to 100, but found '{text}'"),
+    }
+}
+
+/// What came out: the contract of `--format json`.
+#[derive(Debug, Serialize)]
+pub struct Judgement {
+    v: u32,
+    /// All metrics together.
+    pub verdict: Verdict,
+    /// In one sentence.
+    pub why: String,
+    visitors: Visitors,
+    read: Read,
+    /// Each for itself.
+    pub metrics: Vec<Metric>,
+}
+
+/// How many visitors there were.
+#[derive(Debug, Serialize)]
+struct Visitors {
+    baseline: u64,
+    canary: u64,
+}
+
+/// What was read.
+#[derive(Debug, Serialize)]
+struct Read {
+    /// Lines of decisions of the two revisions.
+    lines: u64,
+    /// Of these, lines without a slot: nobody knows whose they are, and they don't count.
+    without_slot: u64,
+    /// Lines of decisions of other revisions, or of none.
+    other_revisions: u64,
+    /// Lines that came again.
+    doubled: u64,
+    /// Lines that can't be read.
+    broken: u64,
+}
+
+/// Reads, weighs, says.
+pub fn run(options: &Options) -> anyhow::Result<Outcome> {
+    if options.baseline == options.canary {
+        bail!("expected two revisions, but found {} twice", options.canary);
+    }
+    let (pieces, length) = input::pieces(&options.logs)?;
+    let bar = output::transfer("reading", length);
+    let mut gathered = Gathered::new(&options.baseline, &options.canary);
+    for piece in &pieces {
+        gathered.read(piece, &bar)?;
+    }
+    bar.finish_and_clear();
+    let margins = Margins { share: options.margin / 100.0, latency: options.latency_margin / 100.0 };
+    let judgement = judge(&gathered, options.alpha, margins);
+    output::write(options.format, &judgement, || text(&judgement, options))?;
+    Ok(match judgement.verdict {
+        Verdict::Go => Outcome::Well,
+        Verdict::Regression => Outcome::Faults,
+        Verdict::Inconclusive => Outcome::Inconclusive,
+    })
+}
+
+/// Weighs what was gathered.
+pub fn judge(gathered: &Gathered, alpha: f64, margins: Margins) -> Judgement {
+    let metrics = metrics::weigh(gathered, alpha, margins);
+    let [baseline, canary] = gathered.visitors();
+    let counted = || metrics.iter().filter(|metric| metric.counts);
+    let named = |verdict: Verdict| {
+        let names: Vec<&str> =
+            counted().filter(|metric| metric.verdict == verdict).map(|metric| metric.name.as_str()).collect();
+        names.join(", ")
+    };
+    let (verdict, why) = if baseline == 0 || canary == 0 {
+        let which = if canary == 0 { "the canary" } else { "the baseline" };
+        (
+            Verdict::Inconclusive,
+            format!("No visitor of {which} can be told apart: its lines are missing, or have no slot."),
+        )
+    } else if counted().any(|metric| metric.verdict == Verdict::Regression) {
+        (Verdict::Regression, format!("The canary is worse: {}.", named(Verdict::Regression)))
+    } else if counted().all(|metric| metric.verdict == Verdict::Go) {
+        (Verdict::Go, "No metric of the canary is worse by more than its margin.".to_owned())
+    } else {
+        (Verdict::Inconclusive, format!("It can't be told yet: {}.", named(Verdict::Inconclusive)))
+    };
+    let counts = &gathered.counts;
+    Judgement {
+        v: VERSION,
+        verdict,
+        why,
+        visitors: Visitors { baseline, canary },
+        read: Read {
+            lines: counts.lines,
+            without_slot: counts.without_slot,
+            other_revisions: counts.other_revisions,
+            doubled: counts.doubled,
+            broken: counts.broken,
+        },
+        metrics,
+    }
+}
+
+fn text(judgement: &Judgement, options: &Options) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    // Writing to a String can't fail.
+    let _ = writeln!(text, "{}: {}", judgement.verdict.as_str(), judgement.why);
+    let Visitors { baseline, canary } = judgement.visitors;
+    let _ = writeln!(text, "{baseline} visitors of {}, {canary} of {}", options.baseline, options.canary);
+    let _ = writeln!(
+        text,
+        "\n  {:<26} {:>10} {:>10} {:>12} {:>12} {:>10} {:>10}  verdict",
+        "metric", "baseline", "canary", "evidence", "threshold", "at most", "margin"
+    );
+    for metric in &judgement.metrics {
+        let shown = |value: f64| metric.unit.shown(value);
+        let difference = |value: f64| format!("{:+.2} {}", value * 100.0, metric.unit.of_difference());
+        let (evidence, threshold) = match metric.unit {
+            metrics::Unit::Share => (format!("{:.3}", metric.evidence), format!("{:.0}", metric.threshold)),
+            metrics::Unit::Milliseconds => (difference(metric.evidence), difference(metric.threshold)),
+        };
+        let _ = writeln!(
+            text,
+            "  {:<26} {:>10} {:>10} {evidence:>12} {threshold:>12} {:>10} {:>10}  {}{}",
+            metric.name,
+            shown(metric.baseline),
+            shown(metric.canary),
+            metric.upper.map_or_else(|| "–".to_owned(), difference),
+            difference(metric.margin),
+            metric.verdict.as_str(),
+            if metric.counts { "" } else { " (too few to count)" }
+        );
+    }
+    let read = &judgement.read;
+    let _ = writeln!(
+        text,
+        "\n{} lines of the two; {} without a slot; {} of other revisions; {} came again; {} can't be read",
+        read.lines, read.without_slot, read.other_revisions, read.doubled, read.broken
+    );
+    text
+}

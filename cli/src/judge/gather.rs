@@ -1,0 +1,289 @@
+//! Lines of decisions, gathered by visitor.
+//!
+//! Requests of one visitor are not independent: whoever meets an error reloads. So a visitor counts once a day for each way to fail, by the
+//! line's `slot`, which names nobody.
+
+use std::collections::{BTreeMap, HashMap};
+
+use fnv::FnvBuildHasher;
+use indicatif::ProgressBar;
+use serde::Deserialize;
+
+use crate::report::input::{self, Piece};
+use crate::report::lines::{Log, Text, log_of, unwrapped};
+use crate::report::moment::{self, DAY, Micros, SECOND};
+use crate::report::seen::{Seen, hash};
+
+/// Which of the two a line is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// What everybody else gets.
+    Baseline,
+    /// What is on trial.
+    Canary,
+}
+
+impl Arm {
+    fn index(self) -> usize {
+        usize::from(self == Self::Canary)
+    }
+}
+
+/// Ways to fail that have a name of their own beside the error codes.
+pub const SERVER_ERROR: &str = "5xx";
+/// The origin's personalized answer was replaced.
+pub const FALLBACK: &str = "fallback";
+/// The request came near the platform's limit of vCPU.
+pub const VCPU: &str = "vcpu";
+/// Milliseconds of vCPU from which a request counts as near the limit: the platform ends a request at 50.
+const NEAR_VCPU_MS: u64 = 40;
+/// Length of the time in which the canary's share of visitors is taken as one.
+const BUCKET: Micros = 600 * SECOND;
+/// Slots there are: 16 bits.
+const SLOTS: f64 = 65_536.0;
+/// Lines that are remembered to find those that came again.
+const REMEMBERED: usize = 4 << 20;
+
+/// A visitor of a day.
+type Visitor = (i64, u16);
+type Map<K, V> = HashMap<K, V, FnvBuildHasher>;
+
+/// What is counted of the lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Lines of the two revisions.
+    pub lines: u64,
+    /// Of these, without a slot.
+    pub without_slot: u64,
+    /// Lines of other revisions.
+    pub other_revisions: u64,
+    /// Lines that came again.
+    pub doubled: u64,
+    /// Lines that can't be read.
+    pub broken: u64,
+}
+
+/// What is known of the times of one visitor: sums of logarithms, so that one slow request isn't everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Requests.
+    pub count: f64,
+    /// Sum of the natural logarithms of milliseconds.
+    pub logs: f64,
+}
+
+impl Times {
+    fn add(&mut self, milliseconds: f64) {
+        /// What is below can't be measured.
+        const LEAST: f64 = 0.01;
+        self.count += 1.0;
+        self.logs += milliseconds.max(LEAST).ln();
+    }
+}
+
+/// The times of a visitor by what is compared with what.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Measured {
+    /// The edge's own share, in warm sandboxes.
+    pub edge: Times,
+    /// The same in cold ones.
+    pub edge_cold: Times,
+    /// The whole, in warm sandboxes.
+    pub total: Times,
+}
+
+/// One revision's visitors.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// Each visitor of a day.
+    pub visitors: Map<Visitor, Measured>,
+    /// When a visitor first failed, by the way.
+    pub failures: BTreeMap<String, Map<Visitor, Micros>>,
+    /// The slots that were seen, by time.
+    active: BTreeMap<i64, Map<u16, ()>>,
+}
+
+/// All that is judged.
+#[derive(Debug)]
+pub struct Gathered {
+    names: [String; 2],
+    /// The baseline, the canary.
+    pub sides: [Side; 2],
+    /// How many lines.
+    pub counts: Counts,
+    seen: Seen,
+}
+
+/// What is looked at of a line.
+#[derive(Debug, Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    time: Text<'a>,
+    #[serde(borrow)]
+    request_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    revision: Option<Text<'a>>,
+    #[serde(default)]
+    status: u16,
+    #[serde(borrow)]
+    fallback: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    errors: Vec<Text<'a>>,
+    #[serde(default)]
+    cold: bool,
+    total_ms: Option<f64>,
+    origin_ms: Option<f64>,
+    vcpu_ms: Option<u64>,
+    #[serde(default)]
+    pass: u8,
+    slot: Option<u16>,
+}
+
+impl Gathered {
+    /// Nothing yet of two revisions.
+    pub fn new(baseline: &str, canary: &str) -> Self {
+        Self {
+            names: [baseline.to_owned(), canary.to_owned()],
+            sides: [Side::default(), Side::default()],
+            counts: Counts::default(),
+            seen: Seen::new(REMEMBERED),
+        }
+    }
+
+    /// Reads the lines of a piece.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read.
+    pub fn read(&mut self, piece: &Piece, bar: &ProgressBar) -> anyhow::Result<()> {
+        let ended = input::lines(piece, bar, |line| self.line(line))?;
+        self.counts.broken += ended.too_long;
+        Ok(())
+    }
+
+    /// Takes a line of any log, or of another program.
+    pub fn line(&mut self, line: &[u8]) {
+        let Some((json, log)) = unwrapped(line) else { return };
+        if log.or_else(|| log_of(json)) != Some(Log::Decisions) {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(json) else {
+            self.counts.broken += 1;
+            return;
+        };
+        let revision = line.revision.as_ref().map(Text::as_str);
+        let [baseline, canary] = &self.names;
+        let arm = match revision {
+            Some(name) if name == baseline => Arm::Baseline,
+            Some(name) if name == canary => Arm::Canary,
+            _ => {
+                self.counts.other_revisions += 1;
+                return;
+            }
+        };
+        let Some(at) = moment::read(line.time.as_str()) else {
+            self.counts.broken += 1;
+            return;
+        };
+        // The shield's pass of a request is no request of its own.
+        if line.pass > 1 {
+            return;
+        }
+        let id = line.request_id.as_ref().map(|id| hash(&[id.as_str().as_bytes()]));
+        if id.is_some_and(|id| !self.seen.is_new(id)) {
+            self.counts.doubled += 1;
+            return;
+        }
+        self.counts.lines += 1;
+        let Some(slot) = line.slot else {
+            self.counts.without_slot += 1;
+            return;
+        };
+        let mut failed: Vec<&str> = line.errors.iter().map(Text::as_str).collect();
+        failed.extend((line.status >= 500).then_some(SERVER_ERROR));
+        failed.extend(line.fallback.is_some().then_some(FALLBACK));
+        failed.extend(line.vcpu_ms.is_some_and(|used| used >= NEAR_VCPU_MS).then_some(VCPU));
+        let times = line.total_ms.map(|total| (total, line.origin_ms));
+        self.request(arm, at, slot, &failed, times.map(|(total, origin)| (total, origin, line.cold)));
+    }
+
+    /// Takes a request of a visitor: when it was, in which ways it failed, and its times (total and the origin's milliseconds, cold).
+    pub fn request(
+        &mut self,
+        arm: Arm,
+        at: Micros,
+        slot: u16,
+        failed: &[&str],
+        times: Option<(f64, Option<f64>, bool)>,
+    ) {
+        let Some(side) = self.sides.get_mut(arm.index()) else { return };
+        let visitor = (at.div_euclid(DAY), slot);
+        let measured = side.visitors.entry(visitor).or_default();
+        if let Some((total, origin, cold)) = times.filter(|(total, ..)| total.is_finite()) {
+            let edge = total - origin.unwrap_or_default();
+            if cold {
+                measured.edge_cold.add(edge);
+            } else {
+                measured.edge.add(edge);
+                measured.total.add(total);
+            }
+        }
+        side.active.entry(at.div_euclid(BUCKET)).or_default().insert(slot, ());
+        for name in failed {
+            if !side.failures.contains_key(*name) {
+                side.failures.insert((*name).to_owned(), Map::default());
+            }
+            if let Some(visitors) = side.failures.get_mut(*name) {
+                let first = visitors.entry(visitor).or_insert(at);
+                *first = (*first).min(at);
+            }
+        }
+    }
+
+    /// How many visitors each has, a visitor of two days twice.
+    pub fn visitors(&self) -> [u64; 2] {
+        self.sides.each_ref().map(|side| u64::try_from(side.visitors.len()).unwrap_or(u64::MAX))
+    }
+
+    /// The canary's share of the visitors around a time: of its ten minutes, with the share of all times as two hundred visitors more, so that a
+    /// quiet hour isn't taken for another share.
+    pub fn shares(&self) -> Shares {
+        let mut buckets: BTreeMap<i64, [f64; 2]> = BTreeMap::new();
+        for (index, side) in self.sides.iter().enumerate() {
+            for (bucket, slots) in &side.active {
+                if let Some(count) = buckets.entry(*bucket).or_default().get_mut(index) {
+                    *count = people(slots.len());
+                }
+            }
+        }
+        let whole = buckets.values().fold([0.0, 0.0], |[a, b], [x, y]| [a + x, b + y]);
+        Shares { buckets, whole: share_of(whole) }
+    }
+}
+
+/// How many visitors leave so many slots behind (linear counting): two of them may have one slot.
+fn people(slots: usize) -> f64 {
+    let used = u32::try_from(slots).map_or(SLOTS, f64::from).min(SLOTS - 1.0);
+    -SLOTS * (1.0 - used / SLOTS).ln()
+}
+
+fn share_of([baseline, canary]: [f64; 2]) -> f64 {
+    if baseline + canary > 0.0 { canary / (baseline + canary) } else { 0.0 }
+}
+
+/// The canary's share of visitors, by time.
+#[derive(Debug)]
+pub struct Shares {
+    buckets: BTreeMap<i64, [f64; 2]>,
+    whole: f64,
+}
+
+impl Shares {
+    /// The share around a time, above 0 and below 1.
+    pub fn at(&self, at: Micros) -> f64 {
+        const PRIOR: f64 = 200.0;
+        let [baseline, canary] = self.buckets.get(&at.div_euclid(BUCKET)).copied().unwrap_or_default();
+        let share = (canary + PRIOR * self.whole) / (baseline + canary + PRIOR);
+        share.clamp(1e-6, 1.0 - 1e-6)
+    }
+}

@@ -1,0 +1,70 @@
+//! `personalizer judge`, as a pipeline calls it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+
+use std::fmt::Write as _;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn judge(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_personalizer")).arg("judge").args(arguments).output().unwrap()
+}
+
+/// A log of an hour: one visitor a slot, of whom every fourth is the canary's; of a hundred of each arm so many fail.
+fn log(baseline: u32, canary: u32) -> tempfile::NamedTempFile {
+    let mut text = String::new();
+    for slot in 0_u32..12_000 {
+        let is_canary = slot % 4 == 0;
+        let (revision, failing) = if is_canary { ("r42", canary) } else { ("r41", baseline) };
+        let status = if slot / 4 % 100 < failing { 503 } else { 200 };
+        let (minute, second) = (slot / 200, slot % 60);
+        writeln!(
+            text,
+            r#"{{"v":2,"time":"2026-11-24T04:{minute:02}:{second:02}Z","request_id":"{slot}","trace_id":"t","revision":"{revision}","status":{status},"total_ms":12.5,"origin_ms":10.0,"vcpu_ms":2,"errors":[],"slot":{slot}}}"#
+        )
+        .unwrap();
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn the_exit_code_is_the_verdict() {
+    for (baseline, canary, verdict, code) in
+        [(0, 0, "go", 0), (1, 30, "regression", 1), (2, 2, "go", 0), (0, 1, "inconclusive", 3)]
+    {
+        let file = log(baseline, canary);
+        let path = file.path().display().to_string();
+        let output = judge(&[&path, "--baseline", "r41", "--canary", "r42", "--format", "json"]);
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&json["v"], &json["verdict"]), (&Value::from(1), &Value::from(verdict)), "{json:#}");
+        assert_eq!(output.status.code(), Some(code), "{json:#}");
+        assert_eq!((&json["visitors"]["baseline"], &json["visitors"]["canary"]), (&9_000.into(), &3_000.into()));
+        for key in ["name", "baseline", "canary", "evidence", "threshold", "verdict"] {
+            assert!(json["metrics"].as_array().unwrap().iter().all(|metric| !metric[key].is_null()), "{key}");
+        }
+        // The same for people.
+        let text = String::from_utf8(judge(&[&path, "--baseline", "r41", "--canary", "r42"]).stdout).unwrap();
+        assert!(text.starts_with(&format!("{verdict}: ")) && text.contains("5xx"), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_is_said() {
+    let file = log(0, 0);
+    let path = file.path().display().to_string();
+    let output = judge(&[&path, "--baseline", "r41", "--canary", "r43"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("No visitor of the canary"));
+    for (arguments, said) in [
+        (vec!["none.log", "--baseline", "a", "--canary", "b"], "found nothing of that name"),
+        (vec![path.as_str(), "--baseline", "a", "--canary", "a"], "expected two revisions"),
+        (vec![path.as_str(), "--baseline", "a", "--canary", "b", "--alpha", "1"], "expected a probability"),
+        (vec![path.as_str(), "--baseline", "a"], "--canary"),
+    ] {
+        let output = judge(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{arguments:?}");
+    }
+}
