@@ -184,7 +184,9 @@ fn latency(gathered: &Gathered, name: &str, times: fn(&Measured) -> Times, margi
     });
     let counts = a.n >= FEWEST && b.n >= FEWEST;
     let difference = b.mean() - a.mean();
-    let width = counts.then(|| half_width(a.variance() / a.n + b.variance() / b.n, a.n + b.n, TUNING));
+    // Where all are the same, rounding may leave less than nothing.
+    let variance = |sample: &Sample| sample.variance().max(0.0) / sample.n;
+    let width = counts.then(|| half_width(variance(&a) + variance(&b), a.n + b.n, TUNING));
     let relative = |logarithm: f64| logarithm.exp() - 1.0;
     let evidence = width.map_or(0.0, |width| relative(difference - width));
     let upper = width.map(|width| relative(difference + width));
