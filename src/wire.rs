@@ -7,5 +7,4 @@ pub mod hints;
 pub mod list;
 pub mod path;
 pub mod query;
-pub mod structured;
 pub mod url;

@@ -5,12 +5,12 @@
 //! ```
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 use super::storing::{Storing, is_private, storing};
 use crate::code::Code;
 use crate::platform::Caching;
 use crate::rules::events::is_name;
-use crate::wire::structured::{Bare, Item, items};
 
 /// The header: a list of Structured Fields (RFC 9651), one item an event.
 pub const EDGE_EVENT: HeaderName = HeaderName::from_static("edge-event");
@@ -103,23 +103,30 @@ fn read(lines: &[HeaderValue]) -> Option<Vec<Event>> {
     if field.len() > LONGEST {
         return None;
     }
-    items(&field)?.iter().map(event).collect()
+    let list: List = Parser::new(&field).parse().ok()?;
+    list.iter()
+        .map(|entry| match entry {
+            ListEntry::Item(item) => event(item),
+            ListEntry::InnerList(_) => None,
+        })
+        .collect()
 }
 
-fn event(item: &Item<'_>) -> Option<Event> {
-    let name = text(&item.value).filter(|name| is_name(name))?;
+fn event(item: &Item) -> Option<Event> {
+    let name = text(&item.bare_item).filter(|name| is_name(name))?;
     let mut event = Event::named(name, Source::Origin);
-    for (parameter, value) in &item.parameters {
-        match *parameter {
+    for (parameter, value) in &item.params {
+        match parameter.as_str() {
             "id" => {
                 let id = match value {
-                    Bare::Number(number) => number,
-                    other => text(other)?,
+                    BareItem::Integer(number) => number.to_string(),
+                    other => text(other)?.to_owned(),
                 };
-                event.id = Some(Some(id).filter(|id| is_id(id))?.to_owned());
+                event.id = Some(Some(id).filter(|id| is_id(id))?);
             }
             "value" => match value {
-                Bare::Number(number) => event.value = Some(number.parse().ok()?),
+                BareItem::Decimal(number) => event.value = Some((*number).into()),
+                BareItem::Integer(number) => event.value = Some(number.to_string().parse().ok()?),
                 _ => return None,
             },
             "currency" => {
@@ -133,11 +140,11 @@ fn event(item: &Item<'_>) -> Option<Event> {
     Some(event)
 }
 
-fn text<'i>(value: &'i Bare<'_>) -> Option<&'i str> {
+fn text(value: &BareItem) -> Option<&str> {
     match value {
-        Bare::Text(text) => Some(text),
-        Bare::Token(token) => Some(token),
-        Bare::Number(_) | Bare::Truth(_) | Bare::Other => None,
+        BareItem::String(text) => Some(text.as_str()),
+        BareItem::Token(token) => Some(token.as_str()),
+        _ => None,
     }
 }
 
