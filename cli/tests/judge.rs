@@ -31,12 +31,16 @@ fn log(baseline: u32, canary: u32) -> tempfile::NamedTempFile {
 
 #[test]
 fn the_exit_code_is_the_verdict() {
-    for (baseline, canary, verdict, code) in
-        [(0, 0, "go", 0), (1, 30, "regression", 1), (2, 2, "go", 0), (0, 1, "inconclusive", 3)]
-    {
+    for (baseline, canary, margin, verdict, code) in [
+        (0, 0, "1", "go", 0),
+        (2, 2, "1", "go", 0),
+        (2, 2, "0.3", "inconclusive", 3),
+        (0, 1, "1", "regression", 1),
+        (1, 30, "100", "regression", 1),
+    ] {
         let file = log(baseline, canary);
         let path = file.path().display().to_string();
-        let output = judge(&[&path, "--baseline", "r41", "--canary", "r42", "--format", "json"]);
+        let output = judge(&[&path, "--baseline", "r41", "--canary", "r42", "--margin", margin, "--format", "json"]);
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((&json["v"], &json["verdict"]), (&Value::from(1), &Value::from(verdict)), "{json:#}");
         assert_eq!(output.status.code(), Some(code), "{json:#}");
@@ -45,7 +49,9 @@ fn the_exit_code_is_the_verdict() {
             assert!(json["metrics"].as_array().unwrap().iter().all(|metric| !metric[key].is_null()), "{key}");
         }
         // The same for people.
-        let text = String::from_utf8(judge(&[&path, "--baseline", "r41", "--canary", "r42"]).stdout).unwrap();
+        let text =
+            String::from_utf8(judge(&[&path, "--baseline", "r41", "--canary", "r42", "--margin", margin]).stdout)
+                .unwrap();
         assert!(text.starts_with(&format!("{verdict}: ")) && text.contains("5xx"), "{text}");
     }
 }
