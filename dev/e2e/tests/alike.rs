@@ -65,7 +65,8 @@ impl Pair {
         let _ = self.wasm.logs().wait("decisions", position, LINE_LIMIT, |_| true);
         let wasm = told(wasm.ok(), &self.wasm.origin().requests());
         self.wasm.origin().forget();
-        let native = told(self.native.send(visitor, &request).ok(), &self.wasm.origin().requests());
+        let mut native = told(self.native.send(visitor, &request).ok(), &self.wasm.origin().requests());
+        native.cut_as(&wasm);
         if wasm != native {
             let request = String::from_utf8_lossy(&request.bytes(HOST)).into_owned();
             self.differences.push(format!("from {}: {request}\n{}", visitor.city, difference(&wasm, &native)));
@@ -76,6 +77,16 @@ impl Pair {
         let (found, asked) = (self.differences.len(), self.asked);
         let shown = self.differences.iter().take(8).cloned().collect::<Vec<_>>().join("\n\n");
         assert!(found == 0, "{found} of {asked} answers differ:\n\n{shown}");
+    }
+}
+
+impl Told {
+    /// How much of a body came before it broke off is the network's to say: of two that broke off, the one may go on longer.
+    fn cut_as(&mut self, other: &Self) {
+        let goes_on = self.body.starts_with(&other.body) || other.body.starts_with(&self.body);
+        if !self.complete && !other.complete && goes_on {
+            self.body.clone_from(&other.body);
+        }
     }
 }
 
