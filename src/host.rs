@@ -47,7 +47,7 @@ pub struct Fastly<'s> {
 /// What the host side of a sandbox knows.
 pub struct FastlySandbox {
     started: Instant,
-    endpoints: OnceCell<[Option<LogEndpoint>; 4]>,
+    endpoints: OnceCell<[(Endpoint, Option<LogEndpoint>); Endpoint::ALL.len()]>,
     runtime: Runtime,
     has_cache: bool,
     /// Shields by their codes, as they were found first: the platform makes the backend that leads to one once a sandbox.
@@ -392,18 +392,11 @@ impl Platform for Fastly<'_> {
 
     fn log(&self, endpoint: Endpoint, line: &str) {
         // log-fastly would do the same, and carry a regex engine of 840 kB for filters that are not used here.
-        const NAMES: [&str; 4] = ["decisions", "exposures", "errors", "conversions"];
-        let [decisions, exposures, errors, conversions] =
-            self.sandbox.endpoints.get_or_init(|| NAMES.map(|name| LogEndpoint::try_from_name(name).ok()));
-        let endpoint = match endpoint {
-            Endpoint::Decisions => decisions,
-            Endpoint::Exposures => exposures,
-            Endpoint::Errors => errors,
-            Endpoint::Conversions => conversions,
-        };
+        let open = |endpoint: Endpoint| (endpoint, LogEndpoint::try_from_name(endpoint.name()).ok());
+        let opened = self.sandbox.endpoints.get_or_init(|| Endpoint::ALL.map(open));
         // Without its endpoint the service serves on, unheard.
-        if let Some(mut endpoint) = endpoint.clone() {
-            let _ = endpoint.write_all(line.as_bytes());
+        if let Some((_, Some(found))) = opened.iter().find(|(known, _)| *known == endpoint) {
+            let _ = found.clone().write_all(line.as_bytes());
         }
     }
 }

@@ -60,6 +60,22 @@ pub enum Endpoint {
     Conversions,
 }
 
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 4] = [Self::Decisions, Self::Exposures, Self::Errors, Self::Conversions];
+
+    /// Its name on the platform.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decisions => "decisions",
+            Self::Exposures => "exposures",
+            Self::Errors => "errors",
+            Self::Conversions => "conversions",
+        }
+    }
+}
+
 /// A KV value with the generation that a conditional write must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KvValue {

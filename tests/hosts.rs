@@ -239,3 +239,50 @@ fn an_explanation_is_by_the_hosts_own_settings() {
         assert_eq!(explained["visitor"]["language"], language, "{explained:#}");
     }
 }
+
+#[test]
+fn a_shadow_is_decided_by_the_hosts_own_settings() {
+    let host = site(&settings());
+    let route = json!({ "id": "shop", "path": "/shop", "rewrite": { "path": "/{region.id}/{language|none}" } });
+    for revision in ["r1", "r2"] {
+        host.set(&format!("{revision}/settings"), &settings());
+        host.set(
+            &format!("{revision}/regions"),
+            &json!({ "regions": [{ "id": "EU-WEST", "slug": "eu", "when": { "country": "FR" } }] }),
+        );
+        host.set(&format!("{revision}/routes"), &json!({ "routes": [route] }));
+    }
+    host.set("active", &json!({ "revision": "r1", "shadow": "r2" }));
+    let mut sandbox = Sandbox::default();
+    // The shadow is read from the second request on.
+    for authority in ["shop.example", "www.example.de", "www.example.de"] {
+        visit(NOWHERE, "/shop").on(authority).with("accept-language", "de").send_in(&host, &mut sandbox);
+    }
+    let lines = host.lines_of(Endpoint::Decisions);
+    assert_eq!(lines[2]["backend_path"], "/EU-WEST/de", "{:#}", lines[2]);
+    assert!(lines.iter().all(|line| line["shadow"].is_null()), "the same rules differ in nothing: {lines:#?}");
+}
+
+#[test]
+fn a_browsers_event_counts_by_the_hosts_own_consent() {
+    let mut settings = settings();
+    settings["events"] = json!({ "path": "/m", "names": ["LCP"] });
+    let host = site(&settings);
+    let key =
+        json!({ "keys": [], "log": { "kid": "k1", "secret": "bG9nLWtleS1vZi10aGlydHktdHdvLWJ5dGVzLW9yLW1vcmU=" } });
+    host.secrets.borrow_mut().insert("identity".to_owned(), key.to_string().into_bytes());
+    let id = "00000000000000000000000000000abc";
+    for (authority, cookie, counts) in [
+        ("shop.example", format!("vid={id}"), true),
+        // Consent comes first there, and the cookie has another name.
+        ("www.example.de", format!("kennung={id}"), false),
+        ("www.example.de", format!("vid={id}; cc=yes"), false),
+        ("www.example.de", format!("kennung={id}; cc=yes"), true),
+    ] {
+        let before = host.lines_of(Endpoint::Conversions).len();
+        let event = visit(NEW_YORK, "/m").on(authority).by("POST").body(r#"{"name":"LCP","value":1200}"#);
+        let event = event.with("user-agent", FIREFOX).with("content-type", "text/plain").with("cookie", &cookie);
+        assert_eq!(event.with("sec-fetch-site", "same-origin").send(&host).status, 204);
+        assert_eq!(host.lines_of(Endpoint::Conversions).len() - before, usize::from(counts), "{authority} {cookie}");
+    }
+}

@@ -13,8 +13,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::output::{self, Format, Outcome};
-use crate::report::input;
-use gather::Gathered;
+use crate::report::{input, percent};
+use gather::{Counts, Gathered};
 use metrics::{Margins, Metric, Verdict};
 
 /// The version of the JSON contract.
@@ -64,13 +64,6 @@ fn alpha(text: &str) -> anyhow::Result<f64> {
     }
 }
 
-fn percent(text: &str) -> anyhow::Result<f64> {
-    match text.trim_end_matches('%').trim().parse() {
-        Ok(number) if (0.01..=100.0).contains(&number) => Ok(number),
-        _ => bail!("expected a number from 0.01 to 100, but found '{text}'"),
-    }
-}
-
 /// What came out: the contract of `--format json`.
 #[derive(Debug, Serialize)]
 pub struct Judgement {
@@ -80,7 +73,8 @@ pub struct Judgement {
     /// In one sentence.
     pub why: String,
     visitors: Visitors,
-    read: Read,
+    /// What was read.
+    read: Counts,
     /// Each for itself.
     pub metrics: Vec<Metric>,
 }
@@ -90,21 +84,6 @@ pub struct Judgement {
 struct Visitors {
     baseline: u64,
     canary: u64,
-}
-
-/// What was read.
-#[derive(Debug, Serialize)]
-struct Read {
-    /// Lines of decisions of the two revisions.
-    lines: u64,
-    /// Of these, lines without a slot: nobody knows whose they are, and they don't count.
-    without_slot: u64,
-    /// Lines of decisions of other revisions, or of none.
-    other_revisions: u64,
-    /// Lines that came again.
-    doubled: u64,
-    /// Lines that can't be read.
-    broken: u64,
 }
 
 /// Reads, weighs, says.
@@ -152,21 +131,7 @@ pub fn judge(gathered: &Gathered, alpha: f64, margins: Margins) -> Judgement {
     } else {
         (Verdict::Inconclusive, format!("It can't be told yet: {}.", named(Verdict::Inconclusive)))
     };
-    let counts = &gathered.counts;
-    Judgement {
-        v: VERSION,
-        verdict,
-        why,
-        visitors: Visitors { baseline, canary },
-        read: Read {
-            lines: counts.lines,
-            without_slot: counts.without_slot,
-            other_revisions: counts.other_revisions,
-            doubled: counts.doubled,
-            broken: counts.broken,
-        },
-        metrics,
-    }
+    Judgement { v: VERSION, verdict, why, visitors: Visitors { baseline, canary }, read: gathered.counts, metrics }
 }
 
 fn text(judgement: &Judgement, options: &Options) -> String {

@@ -128,7 +128,12 @@ enum Kind {
     Prometheus,
 }
 
-fn percent(text: &str) -> anyhow::Result<f64> {
+/// Reads a percentage, with its sign or without.
+///
+/// # Errors
+///
+/// It is none from 0.01 to 100.
+pub fn percent(text: &str) -> anyhow::Result<f64> {
     match text.trim_end_matches('%').trim().parse() {
         Ok(number) if (0.01..=100.0).contains(&number) => Ok(number),
         _ => bail!("expected a percentage from 0.01 to 100, but found '{text}'"),

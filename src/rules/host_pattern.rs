@@ -30,3 +30,8 @@ impl HostPattern {
         }
     }
 }
+
+/// The one of `all` that is closest to a host, by what [`HostPattern::fits`] says of each; of equals the last.
+pub fn closest<T>(all: &[T], fits: impl Fn(&T) -> Option<usize>) -> Option<&T> {
+    all.iter().filter_map(|one| Some((fits(one)?, one))).max_by_key(|(fit, _)| *fit).map(|(_, one)| one)
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::definitions;
 use super::dictionary::{DICTIONARIES, ReadError, is_whole, part_name, parts_of};
 use super::fault::Fault;
+use super::host_pattern::closest;
 use super::pack::Pack;
 use super::regions::{Region, Regions};
 use super::revision::Missed;
@@ -319,8 +320,7 @@ impl RuleSet {
     /// The rules as they are on `host` (in lower case, without a port): with that host's own settings (`settings.hosts`).
     #[must_use]
     pub fn on_host(&self, host: &str) -> Cow<'_, Self> {
-        let closest = self.hosts.iter().filter_map(|on| Some((on.rules.fits(host)?, on))).max_by_key(|(fit, _)| *fit);
-        let Some((_, on)) = closest else { return Cow::Borrowed(self) };
+        let Some(on) = closest(&self.hosts, |on| on.rules.fits(host)) else { return Cow::Borrowed(self) };
         Cow::Owned(Self {
             settings: Rc::clone(&on.rules.settings),
             consent: Rc::clone(&on.consent),

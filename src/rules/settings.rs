@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::{self, Fault};
+use super::host_pattern::closest;
 use backends::BackendSettings;
 use bots::BotSettings;
 use consent::ConsentSettings;
@@ -234,7 +235,7 @@ impl Settings {
     /// The settings on `host` (in lower case, without a port).
     #[must_use]
     pub fn on_host(&self, host: &str) -> &Self {
-        hosts::for_host(&self.hosts, host).map_or(self, |of| &of.settings)
+        closest(&self.hosts, |of| of.fits(host)).map_or(self, |of| &of.settings)
     }
 
     /// Every language that the site speaks on any host.

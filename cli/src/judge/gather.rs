@@ -3,14 +3,14 @@
 //! Requests of one visitor are not independent: whoever meets an error reloads. So a visitor counts once a day for each way to fail, by the
 //! line's `slot`, which names nobody.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fnv::FnvBuildHasher;
 use indicatif::ProgressBar;
-use serde::Deserialize;
+use serde::Serialize;
 
 use crate::report::input::{self, Piece};
-use crate::report::lines::{Log, Text, log_of, unwrapped};
+use crate::report::lines::{Decision, Log, Text, log_of, unwrapped};
 use crate::report::moment::{self, DAY, Micros, SECOND};
 use crate::report::seen::{Seen, hash};
 
@@ -49,13 +49,13 @@ type Visitor = (i64, u16);
 type Map<K, V> = HashMap<K, V, FnvBuildHasher>;
 
 /// What is counted of the lines.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Counts {
-    /// Lines of the two revisions.
+    /// Lines of decisions of the two revisions.
     pub lines: u64,
-    /// Of these, without a slot.
+    /// Of these, without a slot: nobody knows whose they are, and they don't count.
     pub without_slot: u64,
-    /// Lines of other revisions.
+    /// Lines of other revisions, or of none.
     pub other_revisions: u64,
     /// Lines that came again.
     pub doubled: u64,
@@ -100,7 +100,7 @@ pub struct Side {
     /// When a visitor first failed, by the way.
     pub failures: BTreeMap<String, Map<Visitor, Micros>>,
     /// The slots that were seen, by time.
-    active: BTreeMap<i64, Map<u16, ()>>,
+    active: BTreeMap<i64, HashSet<u16, FnvBuildHasher>>,
 }
 
 /// All that is judged.
@@ -112,31 +112,6 @@ pub struct Gathered {
     /// How many lines.
     pub counts: Counts,
     seen: Seen,
-}
-
-/// What is looked at of a line.
-#[derive(Debug, Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    time: Text<'a>,
-    #[serde(borrow)]
-    request_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    revision: Option<Text<'a>>,
-    #[serde(default)]
-    status: u16,
-    #[serde(borrow)]
-    fallback: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    errors: Vec<Text<'a>>,
-    #[serde(default)]
-    cold: bool,
-    total_ms: Option<f64>,
-    origin_ms: Option<f64>,
-    vcpu_ms: Option<u64>,
-    #[serde(default)]
-    pass: u8,
-    slot: Option<u16>,
 }
 
 impl Gathered {
@@ -167,7 +142,7 @@ impl Gathered {
         if log.or_else(|| log_of(json)) != Some(Log::Decisions) {
             return;
         }
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(json) else {
+        let Ok(line) = serde_json::from_slice::<Decision<'_>>(json) else {
             self.counts.broken += 1;
             return;
         };
@@ -228,7 +203,7 @@ impl Gathered {
                 measured.total.add(total);
             }
         }
-        side.active.entry(at.div_euclid(BUCKET)).or_default().insert(slot, ());
+        side.active.entry(at.div_euclid(BUCKET)).or_default().insert(slot);
         for name in failed {
             if !side.failures.contains_key(*name) {
                 side.failures.insert((*name).to_owned(), Map::default());

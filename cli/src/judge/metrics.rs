@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::evidence::Test;
-use super::gather::{FALLBACK, Gathered, Measured, SERVER_ERROR, Side, Times, VCPU};
+use super::gather::{FALLBACK, Gathered, Measured, SERVER_ERROR, Shares, Side, Times, VCPU};
 use crate::report::statistics::{Sample, TUNING, half_width};
 
 /// Ways to fail that are looked at in any case; error codes as they come.
@@ -103,13 +103,14 @@ pub struct Margins {
 /// Weighs every metric of what was gathered.
 pub fn weigh(gathered: &Gathered, alpha: f64, margins: Margins) -> Vec<Metric> {
     let fixed = f64::from(u32::try_from(FIXED.len()).unwrap_or(1));
-    let mut metrics: Vec<Metric> =
-        FIXED.iter().map(|name| share(gathered, name, alpha * OF_FIXED / fixed, margins.share)).collect();
+    let shares = gathered.shares();
+    let share = |name: &str, alpha: f64| share(gathered, &shares, name, alpha, margins.share);
+    let mut metrics: Vec<Metric> = FIXED.iter().map(|name| share(name, alpha * OF_FIXED / fixed)).collect();
     for (place, name) in codes(gathered).into_iter().enumerate() {
         // In the order of their first appearance, which is known before they are weighed: 6/π² · 1/k² adds up to 1.
         let k = f64::from(u32::try_from(place + 1).unwrap_or(u32::MAX));
         let own = alpha * (1.0 - OF_FIXED) * 6.0 / (std::f64::consts::PI * k).powi(2);
-        metrics.push(share(gathered, name, own, margins.share));
+        metrics.push(share(name, own));
     }
     for (name, times) in [
         ("edge_ms", (|measured| measured.edge) as fn(&Measured) -> Times),
@@ -134,14 +135,13 @@ fn codes(gathered: &Gathered) -> Vec<&str> {
     codes
 }
 
-fn share(gathered: &Gathered, name: &str, alpha: f64, margin: f64) -> Metric {
+fn share(gathered: &Gathered, shares: &Shares, name: &str, alpha: f64, margin: f64) -> Metric {
     let failures = |index: usize| gathered.sides.get(index).and_then(|side| side.failures.get(name));
     let mut first: Vec<(i64, bool)> = Vec::new();
     for (index, is_canary) in [(0, false), (1, true)] {
         first.extend(failures(index).into_iter().flat_map(|visitors| visitors.values()).map(|at| (*at, is_canary)));
     }
     first.sort_unstable();
-    let shares = gathered.shares();
     let mut test = Test::default();
     for (at, is_canary) in first {
         test.failed(is_canary, shares.at(at));

@@ -128,6 +128,8 @@ pub struct Decision<'a> {
     pub vcpu_ms: Option<u64>,
     /// Version 2: the rate that kept this line.
     pub sample: Option<f64>,
+    /// Version 2: which slot of the day the visitor is in.
+    pub slot: Option<u16>,
 }
 
 fn one() -> u8 {

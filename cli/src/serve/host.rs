@@ -189,13 +189,7 @@ impl Platform for Host<'_> {
         if self.machine.is_quiet {
             return;
         }
-        let name = match endpoint {
-            Endpoint::Decisions => "decisions",
-            Endpoint::Exposures => "exposures",
-            Endpoint::Errors => "errors",
-            Endpoint::Conversions => "conversions",
-        };
         // As the local server prints them. Who closed the pipe reads no logs.
-        let _ = writeln!(std::io::stdout().lock(), "{name} :: {line}");
+        let _ = writeln!(std::io::stdout().lock(), "{} :: {line}", endpoint.name());
     }
 }

@@ -54,15 +54,6 @@ pub struct HostRules {
     pub default_region: Option<String>,
 }
 
-/// The entry for `host` (in lower case, without a port), where there is one: the most specific.
-pub fn for_host<'h>(hosts: &'h [HostRules], host: &str) -> Option<&'h HostRules> {
-    hosts
-        .iter()
-        .filter_map(|rules| Some((rules.fits(host)?, rules)))
-        .max_by_key(|(fit, _)| *fit)
-        .map(|(_, rules)| rules)
-}
-
 /// Reads `settings.hosts` (`stored`) over the site's own settings: `fields` as stored, `site` as read. Every mistake is a fault of `settings`.
 /// Where nobody can tell which hosts are meant, the site's own settings become the strictest.
 pub(super) fn read(stored: &Value, fields: &Map<String, Value>, site: &mut Settings, faults: &mut Vec<Fault>) {
