@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, judge, pointer, preview, privacy, prune, pseudonym, purge, push, report,
+    check, conformance, diff, explain, judge, ops, pointer, preview, privacy, prune, pseudonym, purge, push, report,
     reweight, schema, secrets, serve, sessions, status,
 };
 
@@ -58,6 +58,7 @@ enum Command {
     Report(report::Options),
     Judge(judge::Options),
     Pseudonym(pseudonym::Options),
+    Ops(ops::Options),
     Conformance(conformance::Arguments),
 }
 
@@ -87,6 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Report(options) => report::run(options),
         Command::Judge(options) => judge::run(options),
         Command::Pseudonym(options) => pseudonym::run(options),
+        Command::Ops(options) => ops::run(options),
         Command::Conformance(options) => Ok(conformance::run(options)),
     }
 }

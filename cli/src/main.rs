@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod folder;
 mod judge;
+mod ops;
 mod output;
 mod pointer;
 mod preview;

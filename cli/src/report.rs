@@ -3,6 +3,7 @@
 //! One direction: lines (`input`, `lines`) are collected (`traffic`, `units`), then looked at once (`summary`, `experiments`), and the result
 //! (`model`) is written as a page, as JSON, or as metrics.
 
+mod clickhouse;
 mod experiments;
 mod html;
 pub mod input;
@@ -27,6 +28,7 @@ mod verdict;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -34,6 +36,7 @@ use clap::{Args, ValueEnum};
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Outcome};
 use crate::target::{Address, Api};
+use clickhouse::Server;
 use experiments::{Asked, Material};
 use metric::Metric;
 use model::Report;
@@ -60,6 +63,7 @@ const BYTES_A_UNIT: u64 = 260;
   personalizer report logs --rules @active --on fastly:STORE_ID --horizon 2026-12-08 --out week.html
   personalizer report logs --format json | jq '.experiments[].metrics[].why'
   zcat *.gz | personalizer report - --format prometheus
+  personalizer report --from clickhouse:https://HOST:8443/?database=edge --from 2026-11-01
 
 A conversion counts once (by event_id), after the first exposure of its unit, within --window. The baseline is the first variation. Larger
 is better. docs/REPORT.md says how to read it.
@@ -67,7 +71,7 @@ is better. docs/REPORT.md says how to read it.
 Exit codes: 0 the report was written, 2 it could not be.")]
 pub struct Options {
     /// Files, folders or patterns of log lines; - is standard input.
-    #[arg(value_name = "LOGS", required = true)]
+    #[arg(value_name = "LOGS")]
     logs: Vec<String>,
     /// The rules, for the weights of experiments: a folder for all revisions, REVISION=FOLDER for one (may be repeated), or @active for all
     /// that the store of --on holds. Without them equal weights are assumed.
@@ -96,9 +100,10 @@ pub struct Options {
     /// The relative difference that matters, in percent: a smaller one is no difference.
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent)]
     least: f64,
-    /// Leave out lines before this day or time.
-    #[arg(long, value_name = "DATE", value_parser = moment::argument)]
-    from: Option<Micros>,
+    /// Leave out lines before this day or time. Or read lines from a server of ClickHouse with the tables of sql/clickhouse, as
+    /// CLICKHOUSE_USER with CLICKHOUSE_PASSWORD. May be given once for each.
+    #[arg(long, value_name = "DATE|clickhouse:URL")]
+    from: Vec<Since>,
     /// Leave out lines from this day or time on.
     #[arg(long, value_name = "DATE", value_parser = moment::argument)]
     to: Option<Micros>,
@@ -114,6 +119,38 @@ pub struct Options {
     /// How many readers work at the same time. Without it, one for each processor.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+}
+
+/// From when, or from where.
+#[derive(Debug, Clone, PartialEq)]
+enum Since {
+    Time(Micros),
+    Server(Server),
+}
+
+impl FromStr for Since {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        if Server::is_named_by(text) { text.parse().map(Self::Server) } else { moment::argument(text).map(Self::Time) }
+    }
+}
+
+impl Options {
+    /// From when lines count.
+    fn first(&self) -> anyhow::Result<Option<Micros>> {
+        let times: Vec<Micros> =
+            self.from.iter().filter_map(|since| if let Since::Time(at) = since { Some(*at) } else { None }).collect();
+        match times.as_slice() {
+            [] => Ok(None),
+            [at] => Ok(Some(*at)),
+            _ => bail!("expected one day or time in --from, but found {}", times.len()),
+        }
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.from.iter().filter_map(|since| if let Since::Server(server) = since { Some(server) } else { None })
+    }
 }
 
 /// How a report is written.
@@ -142,10 +179,14 @@ pub fn percent(text: &str) -> anyhow::Result<f64> {
 
 /// Reads, looks, writes.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
-    if options.from.zip(options.to).is_some_and(|(from, to)| from >= to) {
+    let from = options.first()?;
+    if from.zip(options.to).is_some_and(|(from, to)| from >= to) {
         bail!("expected --from before --to, but found it after");
     }
-    let report = made(options)?;
+    if options.logs.is_empty() && options.servers().next().is_none() {
+        bail!("expected logs: files, folders, patterns, - for standard input, or --from clickhouse:URL");
+    }
+    let report = made(options, from)?;
     for warning in &report.warnings {
         output::note(warning);
     }
@@ -171,9 +212,13 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     Ok(Outcome::Well)
 }
 
-fn made(options: &Options) -> anyhow::Result<Report> {
+fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
     let rules = Rules::read(&options.rules, options.on.as_ref(), &options.api, &options.payload)?;
-    let (pieces, length) = input::pieces(&options.logs)?;
+    let (mut pieces, mut length) = input::pieces(&options.logs)?;
+    for server in options.servers() {
+        pieces.extend(server.pieces(from, options.to));
+        length = None;
+    }
     let bytes = options.memory << 20;
     let parts = |share: u64, each: u64| usize::try_from(bytes / 10 * share / each).unwrap_or(usize::MAX);
     let shared = Shared {
@@ -181,7 +226,7 @@ fn made(options: &Options) -> anyhow::Result<Report> {
         units: Units::new(parts(6, BYTES_A_UNIT)),
         seen: Seen::new(parts(3, BYTES_A_LINE)),
         rules: &rules,
-        from: options.from,
+        from,
         to: options.to,
     };
     let threads =

@@ -187,6 +187,70 @@ fn the_tables_of_fields_are_those_of_the_lines() {
 }
 
 #[test]
+fn the_tables_of_every_database_have_the_fields_of_the_lines() {
+    let types = |dialect: &str, kind: fields::Kind| -> &[&str] {
+        use fields::Kind::{Integer, List, Number, Object, Text, Time, Truth};
+        match (dialect, kind) {
+            ("clickhouse", Text) => &["String", "LowCardinality(String)"],
+            ("clickhouse", Time) => &["DateTime64(6"],
+            ("clickhouse", Integer) => {
+                &["UInt8", "UInt16", "UInt32", "Nullable(UInt16)", "Nullable(UInt32)", "Nullable(UInt64)"]
+            }
+            ("clickhouse", Number) => &["Float64", "Nullable(Float64)"],
+            ("clickhouse", Truth) => &["Bool"],
+            ("clickhouse", List) => &["Array(LowCardinality(String))"],
+            ("clickhouse", Object) => &["String"],
+            ("duckdb", Text) => &["'VARCHAR'"],
+            ("duckdb", Time) => &["'TIMESTAMP'"],
+            ("duckdb", Integer) => &["'BIGINT'"],
+            ("duckdb", Number) => &["'DOUBLE'"],
+            ("duckdb", Truth) => &["'BOOLEAN'"],
+            ("duckdb", List) => &["'VARCHAR[]'"],
+            ("duckdb", Object) => &["'JSON'"],
+            (_, Text) => &["STRING"],
+            (_, Time) => &["TIMESTAMP"],
+            (_, Integer) => &["INT64"],
+            (_, Number) => &["FLOAT64"],
+            (_, Truth) => &["BOOL"],
+            (_, List) => &["ARRAY<STRING>"],
+            (_, Object) => &["JSON"],
+        }
+    };
+    for (dialect, begin) in [
+        ("clickhouse", "CREATE TABLE IF NOT EXISTS "),
+        ("duckdb", "CREATE OR REPLACE VIEW "),
+        ("bigquery", "CREATE TABLE IF NOT EXISTS edge."),
+    ] {
+        let path = format!("{}/../sql/{dialect}/tables.sql", env!("CARGO_MANIFEST_DIR"));
+        let tables = fs::read_to_string(&path).unwrap();
+        for (endpoint, of) in fields::LINES {
+            let (_, table) = tables.split_once(&format!("{begin}{endpoint}")).unwrap();
+            let (table, _) = table.split_once(';').unwrap();
+            // A column's line is indented, and begins with the name.
+            let columns: Vec<(&str, &str)> = table
+                .lines()
+                .filter_map(|line| {
+                    let mut words = line.strip_prefix("    ")?.split([' ', ',']).filter(|word| !word.is_empty());
+                    let name = words.next()?.trim_end_matches(':');
+                    of.iter()
+                        .any(|field| field.name == name)
+                        .then(|| (name, words.find(|word| *word != ":").unwrap_or_default()))
+                })
+                .collect();
+            let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, of.iter().map(|field| field.name).collect::<Vec<_>>(), "{path}, {endpoint}");
+            for ((name, column), field) in columns.iter().zip(of) {
+                let allowed = types(dialect, field.kind);
+                assert!(
+                    allowed.contains(column),
+                    "{path}, {endpoint}.{name}: expected one of {allowed:?}, but found {column}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn explain_takes_lines_of_both_versions_and_no_later_one() {
     let folder = folder(&[("routes.json", r#"{ "routes": [{ "id": "home", "path": "/" }] }"#)]);
     let explain = |more: Value| {

@@ -1,5 +1,5 @@
-//! Where lines come from: files, folders, patterns, standard input; plain, gzip, zstd. Large plain files are read in pieces, at the same
-//! time.
+//! Where lines come from: files, folders, patterns, standard input; plain, gzip, zstd; a server of ClickHouse. Large plain files are read in
+//! pieces, at the same time.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Chain, Cursor, Read, Seek as _, SeekFrom};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
 use memchr::{memchr, memchr_iter, memrchr};
+
+use super::clickhouse::Question;
 
 /// Bytes of a piece of a plain file.
 const PIECE: u64 = 64 << 20;
@@ -25,6 +27,8 @@ pub enum Piece {
     Whole(PathBuf),
     /// The lines of a plain file that begin in these bytes.
     Range(PathBuf, u64, u64),
+    /// What a server answers.
+    Asked(Question),
 }
 
 /// Everything to be read, the largest pieces first come first; and how many bytes that are, where anybody knows.
@@ -130,6 +134,7 @@ pub fn lines(piece: &Piece, bar: &ProgressBar, mut take: impl FnMut(&[u8])) -> a
             each_line(unpacked(bar.wrap_read(file)).with_context(place)?, &mut take).with_context(place)
         }
         Piece::Range(path, start, end) => range(path, *start, *end, bar, &mut take),
+        Piece::Asked(question) => question.answered(bar, |answer| each_line(answer, &mut take)),
     }
 }
 

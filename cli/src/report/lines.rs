@@ -207,8 +207,9 @@ pub struct ErrorLine<'a> {
     pub fault: Option<Fault<'a>>,
 }
 
-/// The rule that an error is about.
-#[derive(Debug, serde::Deserialize)]
+/// The rule that an error is about. A line from a database may have an empty one.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
 pub struct Fault<'a> {
     #[serde(borrow)]
     pub dictionary: Text<'a>,

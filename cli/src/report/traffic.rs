@@ -183,7 +183,7 @@ impl Traffic {
 
     /// Adds a line of `errors`.
     pub fn error(&mut self, line: &ErrorLine<'_>, at: Micros, names: &mut Known) {
-        let fault = line.fault.as_ref().map(|fault| {
+        let fault = line.fault.as_ref().filter(|fault| !fault.dictionary.as_str().is_empty()).map(|fault| {
             format!("{} {}: {}", fault.dictionary.as_str(), fault.pointer.as_str(), fault.message.as_str())
         });
         let told = Told { lines: 1, first: at, last: at, fault };

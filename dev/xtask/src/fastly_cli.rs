@@ -33,6 +33,7 @@ pub fn check() -> anyhow::Result<Outcome> {
     setup::wasm_target()?;
     let viceroy = viceroy::program(None)?;
     let fastly = program(&modules)?;
+    knows_the_alerts(&fastly)?;
     serve::write_rules()?;
 
     let manifest = project::root()?.join("fastly.toml");
@@ -64,6 +65,36 @@ fn build_validate_serve(fastly: &Path, viceroy: &Path) -> anyhow::Result<()> {
     let words = || fs::read_to_string(&printed).unwrap_or_default();
     healthy.with_context(|| format!("`fastly compute serve` said:\n{}", words()))?;
     ended
+}
+
+/// Each command of ops/fastly.sh is one of the CLI's, and so are its options.
+fn knows_the_alerts(fastly: &Path) -> anyhow::Result<()> {
+    let script = fs::read_to_string(project::root()?.join("ops").join("fastly.sh"))?.replace("\\\n", " ");
+    let mut known = 0;
+    for line in script.lines() {
+        let Some((before, command)) = line.split_once("fastly ") else { continue };
+        if before.starts_with('#') || !matches!(before, "" | "dashboard=$(") {
+            continue;
+        }
+        let words: Vec<&str> = command.split_whitespace().take_while(|word| *word != "|").collect();
+        let names: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with("--")).collect();
+        let help = Command::new(fastly).args(&names).arg("--help").output()?;
+        let help = [help.stdout, help.stderr].concat();
+        let help = String::from_utf8_lossy(&help);
+        ensure!(
+            help.contains(&format!("fastly {}", names.join(" "))),
+            "no command of Fastly's CLI: fastly {}",
+            names.join(" ")
+        );
+        for option in words.iter().filter_map(|word| word.trim_start_matches("${2:+").strip_prefix("--")) {
+            let name = option.split('=').next().unwrap_or_default();
+            ensure!(help.contains(&format!("--{name}")), "fastly {} knows no option --{name}", names.join(" "));
+        }
+        known += 1;
+    }
+    ensure!(known >= 4, "expected commands in ops/fastly.sh, but found {known}");
+    println!("ops/fastly.sh: {known} commands of the CLI, with their options.");
+    Ok(())
 }
 
 /// A visitor from Paris gets the page for Western Europe from the shop where `fastly.toml` expects it.

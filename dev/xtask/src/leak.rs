@@ -29,7 +29,7 @@ pub struct Options {
 
 /// Builds everything and runs it.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let mut tool = setup::end_to_end(&["run", "--package", "e2e", "--bin", "leak", "--"])?;
+    let mut tool = setup::end_to_end(&["run", "--profile", "test", "--package", "e2e", "--bin", "leak", "--"])?;
     tool.args([options.responses, options.seed, options.minutes].map(|number| number.to_string()));
     tool.arg(options.round.map_or("-".to_owned(), |round| round.to_string()));
     let done = command::run(&mut tool);

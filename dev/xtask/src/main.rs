@@ -1,5 +1,6 @@
 //! `cargo xtask`: serves, tests, fuzzes and measures the service. Each command does its own set-up.
 
+mod alerts;
 mod bench;
 mod bots;
 mod command;
@@ -10,8 +11,10 @@ mod leak;
 mod npm;
 mod pictures;
 mod project;
+mod python;
 mod serve;
 mod setup;
+mod sql;
 mod test;
 mod viceroy;
 mod workflows;

@@ -30,7 +30,7 @@ pub fn build_wasm() -> anyhow::Result<PathBuf> {
     project::wasm()
 }
 
-/// Builds the command `personalizer`, which end-to-end tests roll rules out with.
+/// Builds the command `personalizer`.
 pub fn build_personalizer() -> anyhow::Result<PathBuf> {
     command::run(&mut command::cargo(&["build", "--package", "personalizer"])?)?;
     project::personalizer()

@@ -46,6 +46,10 @@ enum Step {
     Bots,
     /// statistics of experiments, beside GrowthBook's own program
     Gbstats,
+    /// sql/ in ClickHouse's and DuckDB's engines, beside the report
+    Sql,
+    /// each alert of ops/ rings when its fault happens, and none in a healthy week
+    Alerts,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -64,6 +68,8 @@ impl Step {
             Self::Workflows => "workflows",
             Self::Bots => "crawlers, browsers",
             Self::Gbstats => "gbstats",
+            Self::Sql => "sql",
+            Self::Alerts => "alerts",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

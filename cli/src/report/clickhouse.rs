@@ -1,0 +1,215 @@
+//! Lines from a server of ClickHouse that holds the tables of sql/clickhouse: it leaves out what isn't asked for, and sends the fields that a
+//! report reads, as lines.
+
+use std::env;
+use std::fmt;
+use std::io::{self, Read};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
+use ureq::http::Request;
+use url::Url;
+
+use super::input::{Ended, Piece};
+use super::moment::Micros;
+
+/// How a server is named, on the command line.
+const PREFIX: &str = "clickhouse:";
+/// How long the server may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The beginning of an error that comes in the middle of an answer.
+const FAILED: &[u8] = b"Code: ";
+
+/// The fields of each table that a report reads. A text that a line doesn't have is '' there. Maps are objects in lines.
+const TABLES: [(&str, &str, &str); 4] = [
+    (
+        "decisions",
+        "time",
+        "time, request_id, pop, nullIf(revision, '') AS revision, nullIf(route, '') AS route, status, \
+         JSONExtract(variant, 'Map(String, String)') AS variant, pass, nullIf(fallback, '') AS fallback, nullIf(session, '') AS session, \
+         errors, cold, total_ms, origin_ms, vcpu_ms, sample, slot",
+    ),
+    (
+        "exposures",
+        "timestamp",
+        "timestamp, request_id, nullIf(revision, '') AS revision, experiment_id, variation_id, variation, nullIf(feature_id, '') AS feature_id, \
+         unit_type, unit_id, shown, nullIf(fallback, '') AS fallback, nullIf(key, '') AS key, map('country', JSONExtractString(attributes, \
+         'country'), 'deviceType', JSONExtractString(attributes, 'deviceType')) AS attributes",
+    ),
+    (
+        "conversions",
+        "timestamp",
+        "timestamp, request_id, event, nullIf(event_id, '') AS event_id, value, currency, source, unit_type, nullIf(unit_id, '') AS unit_id",
+    ),
+    ("errors", "time", "time, request_id, code, JSONExtract(fault, 'Map(String, String)') AS fault"),
+];
+
+/// Where a server is. Who asks is in `CLICKHOUSE_USER` and `CLICKHOUSE_PASSWORD`, never in an argument.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server(Url);
+
+/// What a server is asked for: one table.
+#[derive(Debug, Clone)]
+pub struct Question {
+    server: Server,
+    query: String,
+}
+
+impl Server {
+    /// Whether an argument names a server.
+    pub fn is_named_by(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
+    /// One piece for each table: lines from a time on, to before another.
+    pub fn pieces(&self, from: Option<Micros>, to: Option<Micros>) -> Vec<Piece> {
+        let asked = TABLES.iter().map(|(table, time, fields)| {
+            // Named by its table: some fields have a name like their own source's.
+            let bound = |sign: &str, at: Option<Micros>| {
+                at.map(|at| format!("{table}.{time} {sign} fromUnixTimestamp64Micro({at}, 'UTC')"))
+            };
+            let bounds: Vec<String> = [bound(">=", from), bound("<", to)].into_iter().flatten().collect();
+            let bounds = if bounds.is_empty() { String::new() } else { format!(" WHERE {}", bounds.join(" AND ")) };
+            let query = format!("SELECT {fields} FROM {table}{bounds} FORMAT JSONEachRow");
+            Piece::Asked(Question { server: self.clone(), query })
+        });
+        asked.collect()
+    }
+}
+
+impl FromStr for Server {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let address = text.strip_prefix(PREFIX).unwrap_or(text);
+        let url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            bail!("expected a server as clickhouse:https://HOST:8443/?database=edge, but found '{text}'");
+        };
+        if url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password") {
+            bail!(
+                "expected the password in CLICKHOUSE_PASSWORD, but found one in the address: others can read arguments"
+            );
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{PREFIX}{}", self.0)
+    }
+}
+
+impl Question {
+    /// Gives the answer to a reader of lines.
+    ///
+    /// # Errors
+    ///
+    /// No answer, the server's own error, or an answer that ends in the middle: half of a table is no report.
+    pub fn answered(
+        &self,
+        bar: &ProgressBar,
+        read: impl FnOnce(Watched<'_>) -> anyhow::Result<Ended>,
+    ) -> anyhow::Result<Ended> {
+        let place = || self.server.to_string();
+        let mut url = self.server.0.clone();
+        url.query_pairs_mut().extend_pairs([
+            ("date_time_output_format", "iso"),
+            ("output_format_json_quote_64bit_integers", "0"),
+            ("output_format_json_quote_denormals", "0"),
+            // An error in the middle ends the answer instead of becoming a part of a row.
+            ("http_write_exception_in_output_format", "0"),
+        ]);
+        let mut request = Request::post(url.as_str());
+        for (header, variable) in
+            [("X-ClickHouse-User", "CLICKHOUSE_USER"), ("X-ClickHouse-Key", "CLICKHOUSE_PASSWORD")]
+        {
+            if let Ok(value) = env::var(variable) {
+                request = request.header(header, value);
+            }
+        }
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_recv_response(Some(PATIENCE))
+            .user_agent(concat!("personalizer/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .into();
+        let mut answer =
+            agent.run(request.body(self.query.as_str())?).with_context(|| format!("no answer from {}", place()))?;
+        if !answer.status().is_success() {
+            let status = answer.status().as_u16();
+            let said =
+                answer.body_mut().with_config().limit(4_096).lossy_utf8(true).read_to_string().unwrap_or_default();
+            let first = said.lines().next().unwrap_or_default();
+            bail!("{}: expected lines, but found status {status}: {first}", place());
+        }
+        let mut failed = None;
+        let watched = Watched { answer: Box::new(bar.wrap_read(answer.body_mut().as_reader())), failed: &mut failed };
+        let ended = read(watched).with_context(place)?;
+        match failed {
+            Some(said) => bail!("{}: the server stopped in the middle: {said}", place()),
+            None if ended.cut_off => bail!("{}: the answer ends in the middle", place()),
+            None => Ok(ended),
+        }
+    }
+}
+
+/// An answer, looked through for an error of the server at the beginning of a line.
+pub struct Watched<'w> {
+    answer: Box<dyn Read + 'w>,
+    failed: &'w mut Option<String>,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.answer.read(buffer)?;
+        let text = buffer.get(..length).unwrap_or_default();
+        let error = memchr::memmem::find_iter(text, FAILED).find(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'));
+        if let Some(at) = error {
+            let line = text.get(at..).unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default();
+            *self.failed = Some(String::from_utf8_lossy(line).into_owned());
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_its_address_and_no_password() {
+        for text in ["clickhouse:http://localhost:8123", "clickhouse:https://h:8443/?database=edge"] {
+            assert!(text.parse::<Server>().is_ok(), "{text}");
+        }
+        for (text, said) in [
+            ("clickhouse:", "expected a server as"),
+            ("clickhouse:localhost:8123", "expected a server as"),
+            ("clickhouse:ftp://h/", "expected a server as"),
+            ("clickhouse:http://u:p@h/", "CLICKHOUSE_PASSWORD"),
+            ("clickhouse:http://h/?password=p", "CLICKHOUSE_PASSWORD"),
+        ] {
+            let error = text.parse::<Server>().unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_server_leaves_out_what_is_outside_of_the_time() {
+        let server: Server = "clickhouse:http://h".parse().unwrap();
+        let queries: Vec<String> = server
+            .pieces(Some(5), Some(9))
+            .into_iter()
+            .map(|piece| if let Piece::Asked(question) = piece { question.query } else { String::new() })
+            .collect();
+        assert_eq!(queries.len(), 4);
+        let bounds = "WHERE errors.time >= fromUnixTimestamp64Micro(5, 'UTC') AND errors.time < fromUnixTimestamp64Micro(9, 'UTC')";
+        assert!(queries[3].contains(bounds), "{}", queries[3]);
+        assert!(server.pieces(None, None).iter().all(|piece| !format!("{piece:?}").contains("WHERE")));
+    }
+}
