@@ -7,76 +7,12 @@
     reason = "a test may stop at a surprise"
 )]
 
+mod store;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-struct Shop {
-    folder: TempDir,
-}
-
-impl Shop {
-    fn new() -> Self {
-        let shop = Self { folder: TempDir::new().unwrap() };
-        fs::create_dir(shop.rules()).unwrap();
-        shop.route("one");
-        shop
-    }
-
-    fn rules(&self) -> PathBuf {
-        self.folder.path().join("rules")
-    }
-
-    fn route(&self, id: &str) {
-        let routes = json!({ "$schema": "x", "routes": [{ "$comment": "for people", "id": id, "path": "/*" }] });
-        fs::write(self.rules().join("routes.json"), routes.to_string()).unwrap();
-    }
-
-    fn store(&self) -> Value {
-        fs::read_to_string(self.file()).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("store").join("personalizer.json")
-    }
-
-    fn pointer(&self) -> Value {
-        serde_json::from_str(self.store()["active"].as_str().unwrap_or("null")).unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let target = format!("file:{}", self.file().display());
-        let output = personalizer(self.folder.path(), arguments, &target);
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    fn well(&self, arguments: &[&str]) -> String {
-        let (code, stdout, stderr) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}: {stdout}{stderr}");
-        stdout
-    }
-
-    fn refused(&self, arguments: &[&str], code: i32, expected: &str) {
-        let before = self.store();
-        let (found, stdout, stderr) = self.run(arguments);
-        assert_eq!(found, code, "{arguments:?}: {stdout}{stderr}");
-        assert!(format!("{stdout}{stderr}").contains(expected), "{arguments:?}: {stdout}{stderr}");
-        assert_eq!(self.store(), before, "{arguments:?} changed something");
-    }
-}
-
-fn personalizer(folder: &Path, arguments: &[&str], target: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_personalizer"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("PERSONALIZER_TARGET", target)
-        .output()
-        .unwrap()
-}
+use store::Shop;
 
 #[test]
 fn a_revision_goes_from_push_to_everybody_and_back() {
