@@ -388,3 +388,31 @@ fn a_session_decides_what_is_explained_with_it() {
     let with = shop.well(&[&person[..], &["--session", &file]].concat());
     assert!(with.contains("Route: cart") && with.contains("session: fresh") && with.contains("sku=tea"), "{with}");
 }
+
+#[test]
+fn a_canary_that_steers_itself_ends_with_a_code_for_each_way() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.route("two");
+    shop.well(&["push", "rules", "--revision", "r2"]);
+    shop.refused(&["canary", "r2"], 2, "--percent");
+    shop.refused(&["canary", "r2", "--auto", "5%,4%", "--logs", "-"], 2, "expected shares that grow");
+    shop.refused(&["canary", "r2", "--auto", "5%,100%"], 2, "--logs");
+    shop.refused(&["canary", "r2", "--auto", "5%,100%", "--logs", "none"], 2, "found nothing of that name");
+    shop.refused(&["canary", "r3", "--auto", "5%,100%", "--logs", "-"], 2, "there are: r1, r2");
+    // The stream ends before anything can be told: it holds.
+    let auto = ["canary", "r2", "--auto", "5%,100%", "--logs", "-", "--promote"];
+    let (code, stdout, _) = shop.run(&auto);
+    assert_eq!((code, &shop.pointer()["canary"]["percent"]), (3, &json!(5.0)), "{stdout}");
+    assert!(stdout.contains("held: the logs have ended: it stays at 5 %"), "{stdout}");
+    // Started again it goes on, and writes nothing.
+    let store = shop.store();
+    let (code, stdout, _) = shop.run(&auto);
+    assert_eq!((code, shop.store()), (3, store), "{stdout}");
+    assert!(stdout.contains("resume"), "{stdout}");
+    // Somebody ended it: a job that starts again leaves that.
+    shop.well(&["rollback"]);
+    shop.refused(&auto, 4, "ran `rollback`");
+    shop.well(&["promote", "r2"]);
+    shop.well(&auto);
+}

@@ -114,7 +114,7 @@ impl Drive {
             Some(step) => drive.say(now, "resume", &format!("goes on with step {}", step + 1)),
             None => {
                 store.whole(&revision)?;
-                drive.to_step(target, 0, None, now, "starts")?;
+                drive.enter(target, 0, None, now, "starts")?;
             }
         }
         Ok(Started::Runs(Box::new(drive)))
@@ -202,7 +202,7 @@ impl Drive {
 
     fn goes_on(&mut self, target: &mut dyn Target, now: Micros, why: &str) -> anyhow::Result<Option<Outcome>> {
         if self.step + 1 < self.settings.plan.steps.len() {
-            self.to_step(target, self.step + 1, Some(self.step), now, why)?;
+            self.enter(target, self.step + 1, Some(self.step), now, why)?;
             return Ok(None);
         }
         let revision = self.settings.revision.clone();
@@ -229,7 +229,7 @@ impl Drive {
         Ok(Some(Outcome::Faults))
     }
 
-    fn to_step(
+    fn enter(
         &mut self,
         target: &mut dyn Target,
         step: usize,

@@ -319,29 +319,22 @@ fn what_cannot_run_is_said_and_changes_nothing() {
     assert!(format!("{error:#}").contains("there are: r40, r41, r42"), "{error:#}");
 }
 
-/// The figures: `cargo test --release -p personalizer canary -- --ignored --nocapture`.
+/// The figures: `cargo test --release -p personalizer canary -- --ignored --nocapture`. Of sound canaries, `judge`'s own test has them.
 #[test]
 #[ignore = "some minutes"]
 fn one_in_twenty_broken_is_rolled_back_in_the_median_within_twenty_minutes() {
-    let stopped = |rates: [f64; 2], minutes: i64, runs: u64| {
+    let stopped = |rates: [f64; 2]| {
         let run = |seed: u64| {
             let mut world = World::new(seed * 7_919 + 1, rates);
             let mut drive = world.start("5%:24h,100%").unwrap();
-            let (outcome, minutes) = world.minutes(&mut drive, minutes);
-            (outcome == Some(Outcome::Faults)).then_some(minutes)
+            let (outcome, minutes) = world.minutes(&mut drive, 120);
+            if outcome == Some(Outcome::Faults) { minutes } else { i64::MAX }
         };
-        let mut stopped: Vec<Option<i64>> = (0..runs).map(run).collect();
-        stopped.sort_by_key(|minutes| minutes.unwrap_or(i64::MAX));
+        let mut stopped: Vec<i64> = (0..101).map(run).collect();
+        stopped.sort_unstable();
         stopped
     };
-    let sound = stopped([0.01, 0.01], 360, 300).into_iter().flatten().count();
-    let broken = stopped([0.002, 0.052], 120, 101);
-    let half = stopped([0.01, 0.5], 10, 101);
-    println!(
-        "sound: {sound} of 300 rolled back; 5 % broken: median {:?}; half broken: slowest {:?}",
-        broken[50], half[100]
-    );
-    assert!(
-        sound <= 6 && broken[50].is_some_and(|minutes| minutes <= 20) && half[100].is_some_and(|minutes| minutes <= 2)
-    );
+    let (broken, half) = (stopped([0.002, 0.052]), stopped([0.01, 0.5]));
+    println!("5 % broken: median {} minutes, slowest {}; half broken: slowest {}", broken[50], broken[100], half[100]);
+    assert!(broken[50] <= 20 && half[100] <= 2);
 }
