@@ -31,7 +31,8 @@ Examples:
 A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store). The environment variable
 FASTLY_API_TOKEN has the API token.
 
-Exit codes: 0 all is well, 1 faults were found, 2 the command could not run; judge: 3 it can't be told yet.";
+Exit codes: 0 all is well, 1 faults were found, 2 the command could not run, 3 it can't be told yet (judge,
+canary --auto), 4 somebody else changed the pointer meanwhile.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

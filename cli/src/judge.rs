@@ -3,8 +3,8 @@
 //! Lines are gathered by visitor (`gather`), each metric is weighed (`metrics`, with the test of `evidence`), and the verdicts make one.
 
 mod evidence;
-mod gather;
-mod metrics;
+pub mod gather;
+pub mod metrics;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +57,12 @@ pub struct Options {
     format: Format,
 }
 
-fn alpha(text: &str) -> anyhow::Result<f64> {
+/// Reads `--alpha`.
+///
+/// # Errors
+///
+/// It is no probability that makes sense.
+pub fn alpha(text: &str) -> anyhow::Result<f64> {
     match text.parse() {
         Ok(number) if (1e-6..=0.2).contains(&number) => Ok(number),
         _ => bail!("expected a probability from 0.000001 to 0.2, but found '{text}'"),
@@ -100,7 +105,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     bar.finish_and_clear();
     let margins = Margins { share: options.margin / 100.0, latency: options.latency_margin / 100.0 };
     let judgement = judge(&gathered, options.alpha, margins);
-    output::write(options.format, &judgement, || text(&judgement, options))?;
+    output::write(options.format, &judgement, || text(&judgement, &options.baseline, &options.canary))?;
     Ok(match judgement.verdict {
         Verdict::Go => Outcome::Well,
         Verdict::Regression => Outcome::Faults,
@@ -134,13 +139,21 @@ pub fn judge(gathered: &Gathered, alpha: f64, margins: Margins) -> Judgement {
     Judgement { v: VERSION, verdict, why, visitors: Visitors { baseline, canary }, read: gathered.counts, metrics }
 }
 
-fn text(judgement: &Judgement, options: &Options) -> String {
+impl Judgement {
+    /// How many visitors the baseline and the canary had.
+    pub fn visitors(&self) -> [u64; 2] {
+        [self.visitors.baseline, self.visitors.canary]
+    }
+}
+
+/// Every figure, for people, with the revisions' names.
+pub fn text(judgement: &Judgement, baseline_name: &str, canary_name: &str) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
     // Writing to a String can't fail.
     let _ = writeln!(text, "{}: {}", judgement.verdict.as_str(), judgement.why);
     let Visitors { baseline, canary } = judgement.visitors;
-    let _ = writeln!(text, "{baseline} visitors of {}, {canary} of {}", options.baseline, options.canary);
+    let _ = writeln!(text, "{baseline} visitors of {baseline_name}, {canary} of {canary_name}");
     let _ = writeln!(
         text,
         "\n  {:<26} {:>10} {:>10} {:>12} {:>12} {:>10} {:>10}  verdict",

@@ -1,10 +1,11 @@
 //! `personalizer`: checks, explains and rolls out rule dictionaries.
 //!
 //! It links the library that the edge runs, so the two can't disagree. Exit codes: 0 all is well, 1 faults were found, 2 it could
-//! not run.
+//! not run, 3 nothing can be told yet, 4 somebody else changed the pointer meanwhile.
 
 mod api;
 mod backoff;
+mod canary;
 mod check;
 mod client;
 mod command;
@@ -15,6 +16,7 @@ mod edit;
 mod explain;
 mod files;
 mod folder;
+mod history;
 mod judge;
 mod ops;
 mod output;
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             output::error(&error);
-            output::Outcome::CouldNotRun.into()
+            let is_overtaken = error.is::<rollout::Overtaken>();
+            if is_overtaken { output::Outcome::Overtaken } else { output::Outcome::CouldNotRun }.into()
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum Outcome {
     CouldNotRun,
     /// It ran, and nothing can be told yet.
     Inconclusive,
+    /// Somebody else changed the pointer meanwhile.
+    Overtaken,
 }
 
 impl From<Outcome> for ExitCode {
@@ -38,6 +40,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Faults => Self::from(1),
             Outcome::CouldNotRun => Self::from(2),
             Outcome::Inconclusive => Self::from(3),
+            Outcome::Overtaken => Self::from(4),
         }
     }
 }

@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::folder::Folder;
 use crate::folder::payload::PayloadOptions;
+use crate::history::Cause;
 use crate::output::{self, Format, Outcome};
 use crate::rollout::{Store, repoint};
 use crate::target::{self, Address, Api, Target};
@@ -49,6 +50,9 @@ pub struct Options {
     /// Activate it on staging deployments only.
     #[arg(long)]
     staging: bool,
+    /// Why it is activated: kept in the history (`personalizer status --history`).
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Which store holds the rules.
     #[arg(long, value_enum, default_value_t)]
     store: StoreChoice,
@@ -171,7 +175,9 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     Store::read(&mut *target)?.whole(&revision).context("reading the revision back")?;
     if options.activate || options.staging {
         let entry = if options.staging { "active_staging" } else { "active" };
-        repoint(&mut *target, entry, |_, before| {
+        let cause =
+            Cause { did: format!("push --revision {revision} --activate"), why: options.reason.clone(), at: None };
+        repoint(&mut *target, entry, &cause, |_, before| {
             let mut after = before.clone();
             after.previous = after.revision.replace(revision.clone());
             after.canary = None;

@@ -1,11 +1,13 @@
 //! What a store holds, seen as revisions, and the one entry that says which of them serve.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use anyhow::{Context as _, bail};
 use edge_personalizer::rules::manifest::{MANIFEST, Manifest, digest};
 use edge_personalizer::rules::pointer::{Pointer, is_revision_name};
 
+use crate::history::{self, Cause, History, Record};
 use crate::target::Target;
 
 /// A store's entries, read at one moment.
@@ -81,20 +83,70 @@ impl Store {
     }
 }
 
-/// Writes the pointer, and reads it back.
-pub fn point(target: &mut dyn Target, entry: &str, pointer: &Pointer) -> anyhow::Result<()> {
-    let text = serde_json::to_string(pointer)?;
-    target.put(&[(entry.to_owned(), text.clone())])?;
+/// Somebody else changed the pointer between our reading and our writing it.
+#[derive(Debug)]
+pub struct Overtaken {
+    entry: String,
+    /// What is known of who did.
+    who: Option<Record>,
+    found: String,
+}
+
+impl Overtaken {
+    /// What a store holds that isn't what was read before; `known` is the newest record that was read then.
+    pub fn new(entries: &BTreeMap<String, String>, entry: &str, known: Option<&Record>) -> Self {
+        let who = history::newest(entries, entry).filter(|record| known.is_none_or(|known| known.n != record.n));
+        let found = entries.get(entry).cloned().unwrap_or_else(|| "nothing".to_owned());
+        Self { entry: entry.to_owned(), who, found }
+    }
+}
+
+impl fmt::Display for Overtaken {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = self.who.as_ref().map_or_else(|| "somebody changed it".to_owned(), Record::told);
+        write!(
+            to,
+            "{}: expected the pointer as this command had read it, but meanwhile {who}. It is {} now, and nothing was written: look at \
+             `personalizer status --history`, then decide anew",
+            self.entry, self.found
+        )
+    }
+}
+
+impl std::error::Error for Overtaken {}
+
+/// Writes the pointer where it still is what was read (`None`: there was none), and reads it back.
+///
+/// # Errors
+///
+/// [`Overtaken`] where it isn't.
+pub fn point(target: &mut dyn Target, entry: &str, store: &Store, text: &str) -> anyhow::Result<()> {
+    let expected = store.entries.get(entry);
+    let mut overtaken = None;
+    target.update(&mut |entries| {
+        if entries.get(entry) == expected {
+            overtaken = None;
+            return vec![(entry.to_owned(), text.to_owned())];
+        }
+        let known = History::read(&store.entries, entry);
+        overtaken = Some(Overtaken::new(entries, entry, known.last()));
+        Vec::new()
+    })?;
+    if let Some(overtaken) = overtaken {
+        return Err(overtaken.into());
+    }
     match target.entries()?.get(entry) {
-        Some(found) if *found == text => Ok(()),
+        Some(found) if found == text => Ok(()),
         found => bail!("{entry}: expected {text} after writing it, but found {}", found.map_or("nothing", |text| text)),
     }
 }
 
-/// Changes the pointer: reads the store, lets `change` decide, writes. Gives the pointer before and after.
+/// Changes the pointer: reads the store, lets `change` decide, writes where nobody wrote meanwhile, and records it. Gives the pointer before
+/// and after.
 pub fn repoint(
     target: &mut dyn Target,
     entry: &str,
+    cause: &Cause,
     change: impl FnOnce(&Store, &Pointer) -> anyhow::Result<Pointer>,
 ) -> anyhow::Result<(Pointer, Pointer)> {
     let store = Store::read(target)?;
@@ -104,7 +156,8 @@ pub fn repoint(
     after.manifest = after.revision.is_some()
         && after.revisions().all(|revision| store.entries.contains_key(&format!("{revision}/{MANIFEST}")));
     if after != before {
-        point(target, entry, &after)?;
+        point(target, entry, &store, &serde_json::to_string(&after)?)?;
+        history::record(target, entry, cause, &before, &after);
     }
     Ok((before, after))
 }

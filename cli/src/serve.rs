@@ -2,14 +2,17 @@
 
 mod backend;
 mod body;
+mod fault;
 mod host;
 mod kv;
+mod lines;
 mod listen;
 mod live;
 pub mod manifest;
 mod page;
 mod picked;
 mod site;
+mod traffic;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -31,12 +34,15 @@ use crate::check;
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Outcome};
 use backend::Backend;
+use fault::Fault;
 use host::Machine;
 use kv::KvStores;
+use lines::Lines;
 use listen::Door;
 use live::{LiveRules, Sources};
 use manifest::{Definition, Manifest};
 use site::Site;
+use traffic::Traffic;
 use workers::Workers;
 
 /// How often the files are looked at while nobody asks for anything.
@@ -53,6 +59,7 @@ const WATCH: Duration = Duration::from_millis(400);
   personalizer serve rules --origin https://www.example.com
   personalizer serve rules --origin https://www.example.com --country US-CA
   personalizer serve rules --origin http://127.0.0.1:3000 --port 8080
+  personalizer serve rules --origin http://127.0.0.1:3000 --watch --traffic 30 --fault r42=50% --log logs/edge.log
 
 fastly.toml's [local_server] has more: other backends, secrets, KV values, places of addresses, and the file of the config store. What
 `personalizer push --to file:PATH` puts there (revisions, the pointer with its canary and kill switch) counts beside the folder.")]
@@ -91,8 +98,29 @@ pub struct Options {
     #[command(flatten)]
     payload: PayloadOptions,
     /// Don't print the service's log lines.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     quiet: bool,
+    #[command(flatten)]
+    lab: Lab,
+}
+
+/// What makes a local edge a place to try a rollout.
+#[derive(Debug, Args)]
+struct Lab {
+    /// Print the log as a table, one row a request, instead of its lines.
+    #[arg(long)]
+    watch: bool,
+    /// Append the log's lines to a file too, for `judge`, `report` and `canary --auto`.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Make traffic: so many requests a second, of visitors from everywhere, on the pages that the routes name. Some of them order, by
+    /// POST /orders. Only for an origin on this machine.
+    #[arg(long, value_name = "PER_SECOND", num_args = 0..=1, default_missing_value = "10",
+        value_parser = clap::value_parser!(u32).range(1..=200))]
+    traffic: Option<u32>,
+    /// Let the origin fail with 503 for a share of the visitors of a revision: r42=50%. Routes with `cache` have it.
+    #[arg(long, value_name = "REVISION=PERCENT")]
+    fault: Option<Fault>,
 }
 
 /// Serves until Ctrl-C (or SIGTERM).
@@ -127,12 +155,18 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         devices: manifest.devices(),
         backends,
         says: Runtime { pop: "local".to_owned(), service_version: 0, is_staging: false },
-        is_quiet: options.quiet,
+        lines: Lines::new(options.quiet, options.lab.watch, options.lab.log.as_deref())?,
+        fault: options.lab.fault.clone(),
     });
+    let traffic = options.lab.traffic.map(|rate| options.traffic(rate, &machine, address)).transpose()?;
     let stop = signalled()?;
     watch(Arc::clone(&machine));
     output::line(&greeting(address, &machine, site.as_ref()));
-    let door = Door::new(Workers::new(machine), site, runtime.handle().clone());
+    let door = Arc::new(Door::new(Workers::new(machine), site, runtime.handle().clone()));
+    if let Some(traffic) = traffic {
+        output::line(&traffic.told());
+        runtime.spawn(traffic.run(Arc::clone(&door), runtime.handle().clone()));
+    }
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         door.serve(listener, stop.notified()).await;
@@ -168,6 +202,20 @@ impl Options {
             );
         }
         Ok(definitions)
+    }
+
+    /// The traffic that is to be made.
+    ///
+    /// # Errors
+    ///
+    /// The origin is somebody's real site.
+    fn traffic(&self, rate: u32, machine: &Machine, address: SocketAddr) -> anyhow::Result<Traffic> {
+        let origin = machine.backends.get(DEFAULT_BACKEND).map(|origin| origin.address()).unwrap_or_default();
+        let host = origin.parse::<Uri>().ok().and_then(|url| Some(url.host()?.to_owned())).unwrap_or_default();
+        if !is_here(&host) {
+            bail!("--traffic: expected an origin on this machine, because it orders and loads, but found {origin}");
+        }
+        Traffic::new(rate, &self.folder, address)
     }
 
     /// Whose pages these are, where the browser's own host isn't the name of the site.

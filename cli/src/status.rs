@@ -6,7 +6,8 @@ use clap::Args;
 use edge_personalizer::rules::pointer::Pointer;
 use serde::Serialize;
 
-use crate::output::{self, Format, Outcome};
+use crate::history::{History, Record};
+use crate::output::{self, Format, Outcome, note};
 use crate::rollout::Store;
 use crate::target::On;
 use edge_personalizer::rules::entries::MAX_ENTRIES;
@@ -17,6 +18,9 @@ use edge_personalizer::rules::entries::MAX_ENTRIES;
 pub struct Options {
     #[command(flatten)]
     on: On,
+    /// Show also who changed the pointer, when, from what to what and why, the newest change first.
+    #[arg(long)]
+    history: bool,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -29,6 +33,12 @@ struct Status {
     faults: Vec<String>,
     entries: usize,
     revisions: Vec<Held>,
+    /// The newest change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_change: Option<Record>,
+    /// With `--history`: all that are known, the newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<Record>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,7 +68,14 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
             faults.push(format!("{error:#}"));
         }
     }
-    let status = Status { pointer, faults, entries: store.entries.len(), revisions };
+    let mut history = History::read(&store.entries, options.on.pointer());
+    if history.unreadable > 0 {
+        note(&format!("{} lines of the history can't be read: somebody edited them", history.unreadable));
+    }
+    let last_change = history.last().cloned();
+    history.records.reverse();
+    let history = options.history.then_some(history.records);
+    let status = Status { pointer, faults, entries: store.entries.len(), revisions, last_change, history };
     output::write(options.format, &status, || text(&status))?;
     Ok(if status.faults.is_empty() { Outcome::Well } else { Outcome::Faults })
 }
@@ -89,6 +106,9 @@ fn text(status: &Status) -> String {
         // Writing to a String can't fail.
         let _ = writeln!(text, "fault: {fault}");
     }
+    if let Some(record) = &status.last_change {
+        let _ = writeln!(text, "last change: {}", record.told());
+    }
     let _ = writeln!(text, "\n{} of {MAX_ENTRIES} entries", status.entries);
     for held in &status.revisions {
         let _ = writeln!(
@@ -101,6 +121,18 @@ fn text(status: &Status) -> String {
             held.roles.join(", "),
             if held.whole { "" } else { " (not whole)" }
         );
+    }
+    for (place, record) in status.history.iter().flatten().enumerate() {
+        let _ = write!(text, "{}", if place == 0 { "\nhistory, the newest change first\n" } else { "" });
+        let _ = writeln!(text, "  {:>3}  {}", record.n, record.told());
+        if let Some(from) = &record.from {
+            let hand = if record.unrecorded_before { " (set by hand, or not recorded)" } else { "" };
+            let _ = writeln!(text, "       from: {}{hand}", describe(from));
+        }
+        let _ = writeln!(text, "       to:   {}", describe(&record.to));
+    }
+    if status.history.as_ref().is_some_and(Vec::is_empty) {
+        let _ = writeln!(text, "\nno change is recorded yet");
     }
     text
 }

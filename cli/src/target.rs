@@ -1,7 +1,7 @@
 //! Where rules go: a store, read and written entry by entry.
 
 pub mod fastly;
-mod file;
+pub mod file;
 #[cfg(test)]
 mod tests;
 
@@ -74,12 +74,23 @@ impl On {
     }
 }
 
+/// What is to be written, by what is there.
+pub type Change<'c> = dyn FnMut(&BTreeMap<String, String>) -> Vec<(String, String)> + 'c;
+
 /// A store.
 pub trait Target {
     /// Every entry of the config store.
     fn entries(&mut self) -> anyhow::Result<BTreeMap<String, String>>;
     /// Writes entries, new ones and others.
     fn put(&mut self, entries: &[(String, String)]) -> anyhow::Result<()>;
+    /// Reads the entries, and writes what `change` makes of them (nothing, where it gives nothing).
+    ///
+    /// A file is locked meanwhile. A store of Fastly has no lock and no conditional write: who writes between our reading and our writing,
+    /// some hundred milliseconds, is overwritten.
+    fn update(&mut self, change: &mut Change<'_>) -> anyhow::Result<()> {
+        let written = change(&self.entries()?);
+        if written.is_empty() { Ok(()) } else { self.put(&written) }
+    }
     /// Removes entries.
     fn remove(&mut self, keys: &[String]) -> anyhow::Result<()>;
     /// Reads a value of the KV store `rules`.

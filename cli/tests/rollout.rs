@@ -7,76 +7,12 @@
     reason = "a test may stop at a surprise"
 )]
 
+mod store;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-struct Shop {
-    folder: TempDir,
-}
-
-impl Shop {
-    fn new() -> Self {
-        let shop = Self { folder: TempDir::new().unwrap() };
-        fs::create_dir(shop.rules()).unwrap();
-        shop.route("one");
-        shop
-    }
-
-    fn rules(&self) -> PathBuf {
-        self.folder.path().join("rules")
-    }
-
-    fn route(&self, id: &str) {
-        let routes = json!({ "$schema": "x", "routes": [{ "$comment": "for people", "id": id, "path": "/*" }] });
-        fs::write(self.rules().join("routes.json"), routes.to_string()).unwrap();
-    }
-
-    fn store(&self) -> Value {
-        fs::read_to_string(self.file()).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("store").join("personalizer.json")
-    }
-
-    fn pointer(&self) -> Value {
-        serde_json::from_str(self.store()["active"].as_str().unwrap_or("null")).unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let target = format!("file:{}", self.file().display());
-        let output = personalizer(self.folder.path(), arguments, &target);
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    fn well(&self, arguments: &[&str]) -> String {
-        let (code, stdout, stderr) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}: {stdout}{stderr}");
-        stdout
-    }
-
-    fn refused(&self, arguments: &[&str], code: i32, expected: &str) {
-        let before = self.store();
-        let (found, stdout, stderr) = self.run(arguments);
-        assert_eq!(found, code, "{arguments:?}: {stdout}{stderr}");
-        assert!(format!("{stdout}{stderr}").contains(expected), "{arguments:?}: {stdout}{stderr}");
-        assert_eq!(self.store(), before, "{arguments:?} changed something");
-    }
-}
-
-fn personalizer(folder: &Path, arguments: &[&str], target: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_personalizer"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("PERSONALIZER_TARGET", target)
-        .output()
-        .unwrap()
-}
+use store::Shop;
 
 #[test]
 fn a_revision_goes_from_push_to_everybody_and_back() {
@@ -451,4 +387,32 @@ fn a_session_decides_what_is_explained_with_it() {
     assert!(without.contains("Route: plain") && without.contains("session: not asked"), "{without}");
     let with = shop.well(&[&person[..], &["--session", &file]].concat());
     assert!(with.contains("Route: cart") && with.contains("session: fresh") && with.contains("sku=tea"), "{with}");
+}
+
+#[test]
+fn a_canary_that_steers_itself_ends_with_a_code_for_each_way() {
+    let shop = Shop::new();
+    shop.well(&["push", "rules", "--revision", "r1", "--activate"]);
+    shop.route("two");
+    shop.well(&["push", "rules", "--revision", "r2"]);
+    shop.refused(&["canary", "r2"], 2, "--percent");
+    shop.refused(&["canary", "r2", "--auto", "5%,4%", "--logs", "-"], 2, "expected shares that grow");
+    shop.refused(&["canary", "r2", "--auto", "5%,100%"], 2, "--logs");
+    shop.refused(&["canary", "r2", "--auto", "5%,100%", "--logs", "none"], 2, "found nothing of that name");
+    shop.refused(&["canary", "r3", "--auto", "5%,100%", "--logs", "-"], 2, "there are: r1, r2");
+    // The stream ends before anything can be told: it holds.
+    let auto = ["canary", "r2", "--auto", "5%,100%", "--logs", "-", "--promote"];
+    let (code, stdout, _) = shop.run(&auto);
+    assert_eq!((code, &shop.pointer()["canary"]["percent"]), (3, &json!(5.0)), "{stdout}");
+    assert!(stdout.contains("held: the logs have ended: it stays at 5 %"), "{stdout}");
+    // Started again it goes on, and writes nothing.
+    let store = shop.store();
+    let (code, stdout, _) = shop.run(&auto);
+    assert_eq!((code, shop.store()), (3, store), "{stdout}");
+    assert!(stdout.contains("resume"), "{stdout}");
+    // Somebody ended it: a job that starts again leaves that.
+    shop.well(&["rollback"]);
+    shop.refused(&auto, 4, "ran `rollback`");
+    shop.well(&["promote", "r2"]);
+    shop.well(&auto);
 }

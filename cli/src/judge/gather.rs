@@ -112,6 +112,10 @@ pub struct Gathered {
     /// How many lines.
     pub counts: Counts,
     seen: Seen,
+    /// Earlier lines don't count.
+    since: Option<Micros>,
+    /// The time of the newest line that counts.
+    newest: Option<Micros>,
 }
 
 impl Gathered {
@@ -122,7 +126,20 @@ impl Gathered {
             sides: [Side::default(), Side::default()],
             counts: Counts::default(),
             seen: Seen::new(REMEMBERED),
+            since: None,
+            newest: None,
         }
+    }
+
+    /// Only lines from then on count.
+    pub fn since(mut self, since: Micros) -> Self {
+        self.since = Some(since);
+        self
+    }
+
+    /// The time of the newest line of the two.
+    pub fn newest(&self) -> Option<Micros> {
+        self.newest
     }
 
     /// Reads the lines of a piece.
@@ -160,6 +177,10 @@ impl Gathered {
             self.counts.broken += 1;
             return;
         };
+        if self.since.is_some_and(|since| at < since) {
+            return;
+        }
+        self.newest = self.newest.max(Some(at));
         // The shield's pass of a request is no request of its own.
         if line.pass > 1 {
             return;

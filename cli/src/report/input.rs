@@ -63,7 +63,11 @@ pub fn pieces(logs: &[String]) -> anyhow::Result<(Vec<Piece>, Option<u64>)> {
 }
 
 /// The files that one argument names, sorted.
-fn files(log: &str) -> anyhow::Result<Vec<PathBuf>> {
+///
+/// # Errors
+///
+/// There is nothing of that name; a pattern may find nothing.
+pub fn files(log: &str) -> anyhow::Result<Vec<PathBuf>> {
     let path = Path::new(log);
     if path.exists() {
         let mut files = Vec::new();
@@ -98,7 +102,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_compressed(path: &Path) -> anyhow::Result<bool> {
+/// Whether a file is packed, by its first bytes.
+pub fn is_compressed(path: &Path) -> anyhow::Result<bool> {
     let mut file = File::open(path).with_context(|| format!("{}: can't be read", path.display()))?;
     let mut head = [0; 4];
     let length = fill(&mut file, &mut head).with_context(|| format!("{}: can't be read", path.display()))?;

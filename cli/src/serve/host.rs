@@ -2,14 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_personalizer::platform::{
-    BackendRequest, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response, Runtime, SendError,
-    StoreError,
+    BackendRequest, ClientRequest, Device, Endpoint, Geo, Kv, KvValue, KvWrite, KvWritten, Platform, Response, Runtime,
+    SendError, StoreError,
 };
 use http::{Method, StatusCode, header};
 use tokio::runtime::Handle;
@@ -18,7 +17,9 @@ use tokio::task::JoinHandle;
 
 use super::backend::Backend;
 use super::body::{self, HostBody, HostStream, Pieces};
+use super::fault::{self, Fault};
 use super::kv::KvStores;
+use super::lines::Lines;
 use super::live::{Entries, LiveRules};
 use super::picked::Picked;
 
@@ -38,8 +39,10 @@ pub struct Machine {
     pub devices: BTreeMap<String, Device>,
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub says: Runtime,
-    /// Whether log lines are printed.
-    pub is_quiet: bool,
+    /// Where log lines go.
+    pub lines: Lines,
+    /// What is to go wrong.
+    pub fault: Option<Fault>,
 }
 
 /// The host of one request.
@@ -47,16 +50,24 @@ pub struct Host<'m> {
     machine: &'m Machine,
     entries: Arc<Entries>,
     picked: Picked,
+    /// Who asks.
+    address: Option<IpAddr>,
     is_head: bool,
     /// Where the answer goes; `None` once it is sent.
     client: RefCell<Option<oneshot::Sender<Answer>>>,
 }
 
 impl<'m> Host<'m> {
-    /// The host of a request by `method`; its answer goes to `client`. All of it sees the rules as they are now.
-    pub fn new(machine: &'m Machine, method: &Method, picked: Picked, client: oneshot::Sender<Answer>) -> Self {
+    /// The host of a request; its answer goes to `client`. All of it sees the rules as they are now.
+    pub fn new(
+        machine: &'m Machine,
+        request: &ClientRequest<HostBody>,
+        picked: Picked,
+        client: oneshot::Sender<Answer>,
+    ) -> Self {
         let entries = machine.rules.entries();
-        Self { machine, entries, picked, is_head: *method == Method::HEAD, client: RefCell::new(Some(client)) }
+        let is_head = request.method == Method::HEAD;
+        Self { machine, entries, picked, address: request.address, is_head, client: RefCell::new(Some(client)) }
     }
 
     fn answer<B>(&self, head: Response<B>, body: Pieces) {
@@ -153,6 +164,9 @@ impl Platform for Host<'_> {
 
     fn send_start(&self, request: BackendRequest<HostBody>) -> Result<Self::PendingSend, SendError> {
         let backend = self.machine.backends.get(&request.backend).ok_or(SendError::NoBackend)?;
+        if self.machine.fault.as_ref().is_some_and(|fault| fault.hits(&request.caching, self.address)) {
+            return Ok(self.machine.runtime.spawn(async { Ok(fault::answer()) }));
+        }
         let (backend, runtime) = (Arc::clone(backend), self.machine.runtime.clone());
         Ok(self.machine.runtime.spawn(async move { backend.send(request, runtime).await }))
     }
@@ -186,10 +200,6 @@ impl Platform for Host<'_> {
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
-        if self.machine.is_quiet {
-            return;
-        }
-        // As the local server prints them. Who closed the pipe reads no logs.
-        let _ = writeln!(std::io::stdout().lock(), "{} :: {line}", endpoint.name());
+        self.machine.lines.write(endpoint, line);
     }
 }

@@ -53,8 +53,8 @@ impl Door {
     }
 
     /// Serves until `stop` comes; then answers under way have a moment to end.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let door = Arc::new(self);
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let door = self;
         let graceful = GracefulShutdown::new();
         tokio::pin!(stop);
         loop {
@@ -89,7 +89,12 @@ impl Door {
         if let Some(page) = page::answer(request.uri().path(), request.uri().query(), request.headers()) {
             return page.map(body::whole);
         }
-        let (mut request, picked) = self.received(request, peer);
+        let (request, picked) = self.received(request, peer);
+        self.ask(request, picked).await
+    }
+
+    /// The answer to a visitor's request.
+    pub async fn ask(&self, mut request: ClientRequest<HostBody>, picked: Picked) -> Answer {
         if let Some(site) = &self.site {
             site.arrive(&mut request);
         }

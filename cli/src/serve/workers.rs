@@ -104,7 +104,7 @@ fn work(machine: &Machine, idle: &Idle, mut job: Job) {
 fn serve(machine: &Machine, sandbox: &mut Sandbox, job: Job) {
     machine.rules.look();
     let Job { request, picked, client } = job;
-    let host = Host::new(machine, &request.method, picked, client);
+    let host = Host::new(machine, &request, picked, client);
     let served = catch_unwind(AssertUnwindSafe(|| handle(&host, sandbox, request)));
     if served.is_err() {
         // The message has been printed. What the sandbox knows may be half done.

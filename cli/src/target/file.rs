@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::Target;
+use super::{Change, Target};
 use crate::files;
 
 /// A file, read and written whole.
@@ -22,16 +22,32 @@ impl File {
     }
 
     fn write(&self, entries: &BTreeMap<String, String>) -> anyhow::Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).with_context(|| format!("{}: can't make the folder", folder.display()))?;
         // A file caught half-written would stop the local server's service.
         files::replace(&self.path, serde_json::to_string_pretty(entries)?.as_bytes())
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> anyhow::Result<()> {
+    /// Reads, changes and writes while nobody else does. `change` says whether there is something to write.
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, String>) -> bool) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
         let mut entries = self.entries()?;
-        change(&mut entries);
-        self.write(&entries)
+        if change(&mut entries) { self.write(&entries) } else { Ok(()) }
+    }
+
+    /// Waits until no other command changes the file. The lock is a file of its own, because the store's is replaced with each change; it ends
+    /// with the handle, also where the command is killed.
+    fn lock(&self) -> anyhow::Result<fs::File> {
+        fs::create_dir_all(self.folder())
+            .with_context(|| format!("{}: can't make the folder", self.folder().display()))?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let path = self.folder().join(format!(".{name}.lock"));
+        let fault = || format!("{}: can't lock the store", path.display());
+        let lock = fs::File::create(&path).with_context(fault)?;
+        lock.lock().with_context(fault)?;
+        Ok(lock)
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 }
 
@@ -50,11 +66,26 @@ impl Target for File {
     }
 
     fn put(&mut self, new: &[(String, String)]) -> anyhow::Result<()> {
-        self.change(|entries| entries.extend(new.iter().cloned()))
+        self.change(|entries| {
+            entries.extend(new.iter().cloned());
+            true
+        })
+    }
+
+    fn update(&mut self, change: &mut Change<'_>) -> anyhow::Result<()> {
+        self.change(|entries| {
+            let written = change(entries);
+            let is_news = !written.is_empty();
+            entries.extend(written);
+            is_news
+        })
     }
 
     fn remove(&mut self, keys: &[String]) -> anyhow::Result<()> {
-        self.change(|entries| entries.retain(|key, _| !keys.contains(key)))
+        self.change(|entries| {
+            entries.retain(|key, _| !keys.contains(key));
+            true
+        })
     }
 
     fn pack(&mut self, _key: &str) -> anyhow::Result<Option<Vec<u8>>> {

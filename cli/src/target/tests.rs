@@ -193,3 +193,32 @@ fn nobody_there_is_an_error_that_names_the_address() {
     let error = format!("{:#}", target.entries().unwrap_err());
     assert!(error.contains("no answer from http://127.0.0.1:1"), "{error}");
 }
+
+#[test]
+fn who_comes_second_is_told_who_came_first_and_writes_nothing() {
+    use crate::history::{self, Cause};
+    use crate::rollout::{Overtaken, repoint};
+
+    let api = Api::start();
+    api.with(|world| drop(world.entries.insert("active".to_owned(), r#"{"enabled":true,"revision":"r1"}"#.to_owned())));
+    let mut first = api.target();
+    let cause = |did: &str| Cause { did: did.to_owned(), why: Some("empty pages".to_owned()), at: None };
+    let changed = repoint(&mut api.target(), "active", &cause("promote r3"), |_, before| {
+        // Between this one's reading and its writing.
+        repoint(&mut first, "active", &cause("rollback r2"), |_, before| {
+            let mut after = before.clone();
+            after.revision = Some("r2".to_owned());
+            Ok(after)
+        })?;
+        let mut after = before.clone();
+        after.revision = Some("r3".to_owned());
+        Ok(after)
+    });
+    let error = changed.unwrap_err();
+    assert!(error.is::<Overtaken>());
+    let text = error.to_string();
+    assert!(text.contains("ran `rollback r2`") && text.contains("empty pages") && text.contains("\"r2\""), "{text}");
+    let entries = api.with(|world| world.entries.clone());
+    assert!(entries["active"].contains("\"r2\""), "{entries:?}");
+    assert_eq!(history::History::read(&entries, "active").records.len(), 1);
+}

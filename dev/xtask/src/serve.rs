@@ -44,6 +44,18 @@ pub struct Options {
     /// Don't print the service's log lines.
     #[arg(long)]
     quiet: bool,
+    /// The log as a table (this and the next three are options of `personalizer serve`).
+    #[arg(long, conflicts_with_all = ["wasm", "quiet"])]
+    watch: bool,
+    /// Append the log's lines to a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "wasm")]
+    log: Option<PathBuf>,
+    /// Make traffic: requests a second.
+    #[arg(long, value_name = "PER_SECOND", num_args = 0..=1, default_missing_value = "10", conflicts_with = "wasm")]
+    traffic: Option<u32>,
+    /// Let the origin fail for a share of a revision's visitors.
+    #[arg(long, value_name = "REVISION=PERCENT", conflicts_with = "wasm")]
+    fault: Option<String>,
 }
 
 /// Puts the rules of rules/ where the local server reads them (`fastly compute serve` needs it once).

@@ -40,6 +40,18 @@ pub(super) fn run(options: &Options, address: SocketAddr, origin: DemoOrigin) ->
         if options.quiet {
             command.arg("--quiet");
         }
+        if options.watch {
+            command.arg("--watch");
+        }
+        if let Some(file) = &options.log {
+            command.arg("--log").arg(file);
+        }
+        if let Some(rate) = options.traffic {
+            command.arg("--traffic").arg(rate.to_string());
+        }
+        if let Some(fault) = &options.fault {
+            command.arg("--fault").arg(fault);
+        }
     });
     let mut edge = Edge(child.with_context(|| format!("can't start {}", program.display()))?);
     if edge.is_up(address, &stopped)? {
