@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, judge, pointer, preview, privacy, prune, pseudonym, purge, push, report,
+    check, conformance, diff, explain, judge, pointer, preview, privacy, prune, pseudonym, purge, push, replay, report,
     reweight, schema, secrets, serve, sessions, status,
 };
 
@@ -31,7 +31,7 @@ Examples:
 A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store). The environment variable
 FASTLY_API_TOKEN has the API token.
 
-Exit codes: 0 all is well, 1 faults were found, 2 the command could not run; judge: 3 it can't be told yet.";
+Exit codes: 0 all is well, 1 faults were found, 2 the command could not run; judge, replay: 3 it can't be told yet.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -57,6 +57,7 @@ enum Command {
     Schema(schema::Options),
     Report(report::Options),
     Judge(judge::Options),
+    Replay(replay::Options),
     Pseudonym(pseudonym::Options),
     Conformance(conformance::Arguments),
 }
@@ -68,6 +69,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Diff(options) => diff::run(options),
+        Command::Replay(options) => replay::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => options.run(),
