@@ -12,6 +12,8 @@ pub mod own;
 pub mod person;
 pub mod policy;
 pub mod preview;
+#[cfg(feature = "tools")]
+pub mod replayed;
 pub mod source;
 pub mod sticky;
 pub mod visitor;
@@ -115,6 +117,9 @@ pub struct Context {
     pub pattern_work: PatternWork,
     /// Codes of what went wrong while the facts were gathered.
     pub codes: Vec<Code>,
+    /// What is known, and who answers for the rest, where the facts come from a log line.
+    #[cfg(feature = "tools")]
+    replayed: Option<replayed::Replayed>,
 }
 
 impl Context {
@@ -172,6 +177,8 @@ impl Context {
             own: OwnValues::default(),
             pattern_work,
             codes: Vec::new(),
+            #[cfg(feature = "tools")]
+            replayed: None,
         };
         if needs.person {
             context.identify(source, head, rules, needs);
@@ -240,13 +247,23 @@ impl Context {
             return (region.clone(), RegionReason::Override);
         }
         // An unlocated visitor matches no region, not even by a negation.
-        if self.geo.as_ref().is_none_or(|geo| geo.country.is_none() && geo.continent.is_none()) {
+        if !self.is_located() {
             return (rules.default_region().clone(), RegionReason::Default);
         }
         match regions.resolve(self, rules.groups()) {
             Some(region) => (region.clone(), RegionReason::Rule),
             None => (rules.default_region().clone(), RegionReason::Default),
         }
+    }
+
+    /// Whether it is known where the visitor is.
+    fn is_located(&self) -> bool {
+        let located = self.geo.as_ref().is_some_and(|geo| geo.country.is_some() || geo.continent.is_some());
+        #[cfg(feature = "tools")]
+        if let Some(oracle) = self.unknown("country").filter(|_| !located) {
+            return oracle.says("country", "is located");
+        }
+        located
     }
 
     /// The visitor's country, ISO 3166-1 alpha-2.
@@ -326,6 +343,11 @@ impl Attributes for Context {
     fn pattern_work(&self) -> Option<&PatternWork> {
         Some(&self.pattern_work)
     }
+
+    #[cfg(feature = "tools")]
+    fn unknown(&self, name: &str) -> Option<&dyn crate::condition::Oracle> {
+        self.oracle_of(name)
+    }
 }
 
 /// The facts as one route may read them: a header that any client may send counts on a shared route only where it is in the key.
@@ -335,17 +357,26 @@ pub struct RouteFacts<'c> {
     route: &'c Route,
 }
 
+impl RouteFacts<'_> {
+    fn may_read(&self, name: &str) -> bool {
+        match (self.context.own.unproven_header(name), self.route.cache()) {
+            (Some(header), Some(cache)) => cache.key_headers.contains(header),
+            _ => true,
+        }
+    }
+}
+
 impl Attributes for RouteFacts<'_> {
     fn attribute(&self, name: &str) -> Option<Value<'_>> {
-        if let (Some(header), Some(cache)) = (self.context.own.unproven_header(name), self.route.cache())
-            && !cache.key_headers.contains(header)
-        {
-            return None;
-        }
-        self.context.attribute(name)
+        if self.may_read(name) { self.context.attribute(name) } else { None }
     }
 
     fn pattern_work(&self) -> Option<&PatternWork> {
         Some(&self.context.pattern_work)
+    }
+
+    #[cfg(feature = "tools")]
+    fn unknown(&self, name: &str) -> Option<&dyn crate::condition::Oracle> {
+        if !self.may_read(name) { None } else { self.context.unknown(name) }
     }
 }

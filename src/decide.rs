@@ -13,7 +13,7 @@ use crate::attributes::FactSet;
 use crate::condition::PatternWork;
 use crate::context::preview::PreviewClaims;
 use crate::context::{Context, FactSource, Needs};
-use crate::growthbook::StickyDocument;
+use crate::growthbook::{Experiment, StickyDocument};
 use crate::rules::RuleSet;
 use crate::rules::route::CompiledAction;
 use crate::rules::routes::Candidate;
@@ -103,6 +103,18 @@ pub fn consider(
     now: OffsetDateTime,
     trace: Option<&mut Trace>,
 ) -> Considered {
+    let gather = |needs, work| Context::gather_within(source, head, rules, needs, preview, now, work);
+    consider_gathered(rules, head, now, trace, gather)
+}
+
+/// The same where somebody else gathers the facts, as far as they are needed, with what patterns may still take.
+pub fn consider_gathered(
+    rules: &RuleSet,
+    head: &RequestHead,
+    now: OffsetDateTime,
+    trace: Option<&mut Trace>,
+    gather: impl FnOnce(Needs, PatternWork) -> Context,
+) -> Considered {
     let candidates = rules.routes.candidates(&head.normal_path);
     let work = PatternWork::default();
     let Some(needs) = needs(rules, &candidates, head, now, &work) else {
@@ -112,7 +124,7 @@ pub fn consider(
         }
         return Considered { context: None, decision: Decision::default() };
     };
-    let context = Context::gather_within(source, head, rules, needs, preview, now, work);
+    let context = gather(needs, work);
     let decision = decide(rules, candidates, head, &context, trace);
     Considered { context: Some(context), decision }
 }
@@ -153,7 +165,8 @@ fn needs(
         for key in &route.feature_keys {
             own = own.and(rules.facts_of_feature(key).all());
         }
-        for experiment in variations::experiments_on(rules, route, &url, work) {
+        let is_for_page = |experiment: &Experiment| experiment.includes_url(&url, Some(work));
+        for experiment in variations::experiments_on(rules, route, &is_for_page) {
             own = own.and(rules.facts_of_experiment(experiment.key()).all());
         }
         // An origin that is asked for one visitor is told who it is, where that is proven.

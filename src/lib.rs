@@ -25,6 +25,8 @@ pub mod code;
 pub mod explain;
 pub mod mac;
 pub mod platform;
+#[cfg(feature = "tools")]
+pub mod replay;
 pub mod replication;
 pub mod service;
 pub mod session;

@@ -7,6 +7,7 @@ mod forwarded;
 pub mod key;
 pub mod personal;
 mod personalized;
+pub mod sketch;
 
 pub mod surrogate;
 pub mod values;
@@ -23,7 +24,8 @@ use crate::context::preview::Preview;
 use crate::decide::{Considered, Decision};
 use crate::mac::MacKey;
 use crate::rules::RuleSet;
-use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Route};
+use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
+use crate::rules::routes::Candidate;
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::BodyPlan;
@@ -31,6 +33,7 @@ use crate::wire::url::{AbsoluteUrl, path_and_query};
 pub use exchange::Exchange;
 use fallback::FallbackPlan;
 use personalized::PersonalizedRequest;
+pub use sketch::{Sketch, sketch};
 use values::PlanValues;
 use variant::Variant;
 
@@ -197,6 +200,18 @@ fn planned(head: &RequestHead, rules: &RuleSet, considered: &Considered) -> Plan
     plan
 }
 
+/// What becomes of a request: what a plan carries out, and a [`Sketch`] names.
+enum Way<'a> {
+    /// It goes on as it is; why, where that isn't what the rules mean.
+    Untouched(Option<&'a Route>, Option<Code>),
+    /// The edge answers by the route's own words.
+    Respond(&'a Route, StatusCode, &'a [(HeaderName, Template)], &'a Template),
+    /// The edge sends the visitor elsewhere.
+    Redirect(&'a Route, StatusCode, HeaderValue),
+    /// A backend is asked.
+    Personalize(&'a Candidate, &'a Personalize),
+}
+
 /// What a plan follows from.
 #[derive(Clone, Copy)]
 struct Planner<'a> {
@@ -206,41 +221,60 @@ struct Planner<'a> {
     decision: &'a Decision,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     fn plan(self) -> Plan {
-        let Self { head, rules, context, decision } = self;
-        let Some(candidate) = &decision.route else { return self.untouched(None) };
-        let route = &*candidate.route;
-        let values = PlanValues { context, route, captures: &candidate.captures, decision };
-        match &route.action {
-            _ if !route.enabled => self.untouched(Some(route)),
-            CompiledAction::Passthrough => self.untouched(Some(route)),
-            CompiledAction::Respond { status, headers, body } => {
+        let Self { head, rules, .. } = self;
+        match self.way() {
+            Way::Untouched(route, None) => self.untouched(route),
+            Way::Untouched(route, Some(code)) => self.untouched(route).coded(code).with_privacy(Privacy::Private),
+            Way::Respond(route, status, headers, body) => {
+                let Some(values) = self.values() else { return self.untouched(Some(route)) };
                 let (mut filled, mut absent) = (HeaderMap::new(), false);
                 for (name, template) in headers {
                     absent |= !insert_filled(&mut filled, name, template, &values);
                 }
                 let (body, lacks) = body.fill_what_is_there(&values, body_place(&filled));
-                let plan = self.answer(route, *status, filled, body, &values);
+                let plan = self.answer(route, status, filled, body, &values);
                 if absent || lacks { plan.coded(Code::TemplateAbsent) } else { plan }
             }
-            CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
-                Some(location) if !leads_back(head, &location) => {
-                    let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                    self.answer(route, *status, headers, String::new(), &values)
-                }
-                unusable => {
-                    let code = if unusable.is_some() { Code::RedirectLoop } else { Code::TemplateAbsent };
-                    self.untouched(Some(route)).coded(code).with_privacy(Privacy::Private)
-                }
-            },
-            CompiledAction::Personalize(personalize) => {
-                if let Some(location) = experiment_redirect(head, rules, decision) {
-                    let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                    return self.answer(route, StatusCode::FOUND, headers, String::new(), &values);
-                }
+            Way::Redirect(route, status, location) => {
+                let Some(values) = self.values() else { return self.untouched(Some(route)) };
+                let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+                self.answer(route, status, headers, String::new(), &values)
+            }
+            Way::Personalize(candidate, personalize) => {
+                let Some(values) = self.values() else { return self.untouched(Some(&candidate.route)) };
                 PersonalizedRequest { head, rules, candidate, personalize, values: &values }.plan()
             }
+        }
+    }
+
+    /// What the matched route's templates are filled with.
+    fn values(self) -> Option<PlanValues<'a>> {
+        let Self { context, decision, .. } = self;
+        let candidate = decision.route.as_ref()?;
+        Some(PlanValues { context, route: &candidate.route, captures: &candidate.captures, decision })
+    }
+
+    fn way(self) -> Way<'a> {
+        let Self { head, rules, decision, .. } = self;
+        let Some((candidate, values)) = decision.route.as_ref().zip(self.values()) else {
+            return Way::Untouched(None, None);
+        };
+        let route = &*candidate.route;
+        match &route.action {
+            _ if !route.enabled => Way::Untouched(Some(route), None),
+            CompiledAction::Passthrough => Way::Untouched(Some(route), None),
+            CompiledAction::Respond { status, headers, body } => Way::Respond(route, *status, headers, body),
+            CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
+                Some(location) if !leads_back(head, &location) => Way::Redirect(route, *status, location),
+                Some(_) => Way::Untouched(Some(route), Some(Code::RedirectLoop)),
+                None => Way::Untouched(Some(route), Some(Code::TemplateAbsent)),
+            },
+            CompiledAction::Personalize(personalize) => match experiment_redirect(head, rules, decision) {
+                Some(location) => Way::Redirect(route, StatusCode::FOUND, location),
+                None => Way::Personalize(candidate, personalize),
+            },
         }
     }
 
@@ -259,9 +293,7 @@ impl Planner<'_> {
         body: String,
         values: &PlanValues<'_>,
     ) -> Plan {
-        let mut variant = Variant::default();
-        values.add_dimensions(self.rules, route.templates().into_iter(), &mut variant);
-        values.add_variations(self.rules, &mut variant);
+        let variant = values.variant(self.rules);
         let shown = self.rules.followed(route.reads.request);
         let privacy = if shown.meets(self.rules.personal()) { Privacy::NoStore } else { Privacy::Private };
         let answer = AnswerPlan { status, headers, body, variant };

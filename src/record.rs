@@ -5,8 +5,6 @@ pub mod fields;
 pub mod path;
 mod visit;
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -21,6 +19,7 @@ use crate::rules::Fault;
 use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
+pub use crate::plan::sketch::ShadowDifference;
 pub use visit::{Visit, happened, record};
 
 /// The version of the lines' shape.
@@ -116,25 +115,6 @@ pub struct DecisionLine<'a> {
     pub heap_mib: Option<u32>,
     /// The body's length, where the origin said.
     pub bytes: Option<u64>,
-}
-
-/// Where a shadow's plan differs from the one that served: each as what the shadow has instead.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ShadowDifference {
-    /// The shadow's revision.
-    pub revision: String,
-    /// The route.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
-    /// The region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// Features with another value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub features: BTreeMap<String, Option<String>>,
-    /// The path asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
 }
 
 /// A variant as a JSON object.

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, judge, ops, pointer, preview, privacy, prune, pseudonym, purge, push, report,
-    reweight, schema, secrets, serve, sessions, status,
+    check, conformance, diff, explain, judge, ops, pointer, preview, privacy, prune, pseudonym, purge, push, replay,
+    report, reweight, schema, secrets, serve, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -31,7 +31,7 @@ Examples:
 A target is file:PATH (the JSON file that the local server reads) or fastly:STORE_ID (a config store). The environment variable
 FASTLY_API_TOKEN has the API token.
 
-Exit codes: 0 all is well, 1 faults were found, 2 the command could not run, 3 it can't be told yet (judge,
+Exit codes: 0 all is well, 1 faults were found, 2 the command could not run, 3 it can't be told yet (judge, replay,
 canary --auto), 4 somebody else changed the pointer meanwhile.";
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +58,7 @@ enum Command {
     Schema(schema::Options),
     Report(report::Options),
     Judge(judge::Options),
+    Replay(replay::Options),
     Pseudonym(pseudonym::Options),
     Ops(ops::Options),
     Conformance(conformance::Arguments),
@@ -70,6 +71,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Serve(options) => serve::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Diff(options) => diff::run(options),
+        Command::Replay(options) => replay::run(options),
         Command::Push(options) => push::run(options),
         Command::Status(options) => status::run(options),
         Command::Canary(options) => options.run(),

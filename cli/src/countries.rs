@@ -60,6 +60,12 @@ pub fn continent_of(country: &str) -> Option<&'static str> {
     all().find(|(known, _)| *known == country).map(|(_, continent)| continent)
 }
 
+/// The same where all databases agree.
+pub fn certain_continent_of(country: &str) -> Option<&'static str> {
+    const BETWEEN: &str = "AM AQ AZ BV CY EG GE GS HM KZ RU TF TL TR UM";
+    continent_of(country).filter(|_| !BETWEEN.split(' ').any(|other| other == country))
+}
+
 /// Whether a text is the code of a country, in capitals.
 pub fn is_country(code: &str) -> bool {
     continent_of(code).is_some()

@@ -27,6 +27,7 @@ mod prune;
 mod pseudonym;
 mod purge;
 mod push;
+mod replay;
 mod report;
 mod reweight;
 mod rollout;

@@ -1,5 +1,5 @@
 //! `personalizer schema`: JSON Schema of every dictionary, so that editors complete and mark; of every log line, so that loaders check; and of
-//! what `report` writes.
+//! what `report` and `replay` write.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,9 +11,10 @@ use edge_personalizer::rules::schema;
 use serde_json::{Map, Value};
 
 use crate::output::{self, Format, Outcome};
+use crate::replay::model::Replay;
 use crate::report::model::Report;
 
-/// Write the JSON Schema of every dictionary, of every log line, and of `personalizer report --format json`.
+/// Write the JSON Schema of every dictionary, of every log line, and of what `report` and `replay` write with `--format json`.
 ///
 /// Name a schema in a file of rules by "$schema": "schema/routes.json", and an editor completes its keys.
 #[derive(Debug, Args)]
@@ -33,7 +34,8 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let rules = schema::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema));
     let report = ("report".to_owned(), serde_json::to_value(schemars::schema_for!(Report))?);
-    let schemas: Vec<(String, Value)> = rules.chain(fields::schemas()).chain([report]).collect();
+    let replay = ("replay".to_owned(), serde_json::to_value(schemars::schema_for!(Replay))?);
+    let schemas: Vec<(String, Value)> = rules.chain(fields::schemas()).chain([report, replay]).collect();
     let Some(folder) = &options.to else {
         let all: Map<String, Value> = schemas.into_iter().collect();
         output::write(Format::Json, &all, String::new)?;

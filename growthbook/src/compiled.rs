@@ -9,7 +9,7 @@ use super::schedule::Schedule;
 use super::stored;
 use super::table::Definition;
 use super::target::Targets;
-use crate::condition::{Compiler, Condition, Fault, PatternWork};
+use crate::condition::{Attributes, Compiler, Condition, Fault, PatternWork};
 use crate::read_json;
 
 /// The attribute that is hashed unless a rule says otherwise.
@@ -341,6 +341,16 @@ impl Experiment {
     #[must_use]
     pub fn includes_url(&self, url: &str, work: Option<&PatternWork>) -> bool {
         self.targets.as_ref().is_none_or(|targets| targets.include(url, work))
+    }
+
+    /// The same for the page that these attributes are of: where its `url` isn't known, its oracle says.
+    #[must_use]
+    pub fn is_for_page(&self, url: &str, attributes: &dyn Attributes) -> bool {
+        #[cfg(feature = "tools")]
+        if let (Some(targets), Some(oracle)) = (&self.targets, attributes.unknown("url")) {
+            return oracle.says("url", &format!("is among {targets:?}"));
+        }
+        self.includes_url(url, attributes.pattern_work())
     }
 
     /// What names it in exposures.

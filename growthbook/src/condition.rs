@@ -17,6 +17,8 @@ mod javascript;
 mod lint;
 mod members;
 mod operator;
+#[cfg(feature = "tools")]
+mod oracle;
 mod path;
 mod pattern;
 mod version;
@@ -28,6 +30,8 @@ pub use javascript::number_to_string;
 #[cfg(feature = "tools")]
 pub use lint::lint;
 pub use members::Groups;
+#[cfg(feature = "tools")]
+pub use oracle::Oracle;
 pub use work::PatternWork;
 
 pub(crate) use compile::Compiler;
@@ -47,6 +51,13 @@ pub trait Attributes {
 
     /// What the patterns of conditions over these attributes may take; `None`, which is the default, where nothing bounds it.
     fn pattern_work(&self) -> Option<&PatternWork> {
+        None
+    }
+
+    /// Who answers for the attribute called `name`, where nobody knows whether it is there and what it is; `None`, which is the default,
+    /// where [`attribute`](Self::attribute) knows.
+    #[cfg(feature = "tools")]
+    fn unknown(&self, _name: &str) -> Option<&dyn Oracle> {
         None
     }
 }
@@ -279,7 +290,13 @@ impl Clause {
             Self::Any(list) => any(list),
             Self::None(list) => !any(list),
             Self::Not(clauses) => !clauses.hold(attributes, scope),
-            Self::Attribute(path, test) => path.with_value(attributes, |actual| test.holds(actual, scope)),
+            Self::Attribute(path, test) => {
+                #[cfg(feature = "tools")]
+                if let Some(oracle) = attributes.unknown(path.attribute()) {
+                    return oracle.says(path.attribute(), &format!("{} {test:?}", path.as_str()));
+                }
+                path.with_value(attributes, |actual| test.holds(actual, scope))
+            }
         }
     }
 

@@ -6,7 +6,9 @@ use serde_json::Value as Json;
 use time::OffsetDateTime;
 
 use super::compiled::{Action, Feature, Filter, Force, HashAttributes, Parent, Rollout, Rule};
+use super::hash::{Bucket, Seed};
 use super::payload::Definitions;
+use super::range::Interval;
 use super::result::{Effects, Exposure, FeatureResult, RuleId, Source};
 use super::schedule::{Moment, Schedule};
 use super::sticky::StickyBuckets;
@@ -235,7 +237,8 @@ impl<'a, 't> Evaluator<'a, 't> {
                 let (name, value) = self.hash_value(attributes);
                 let value = value.ok_or(Exclusion::NoHashValue { attribute: name })?;
                 let bucket = seed.bucket(&value.to_text());
-                if interval.contains(bucket) { Ok(()) } else { Err(Exclusion::OutsideRollout { bucket: Some(bucket) }) }
+                let included = self.is_in(name, seed, bucket, *interval);
+                if included { Ok(()) } else { Err(Exclusion::OutsideRollout { bucket: Some(bucket) }) }
             }
         }
     }
@@ -289,15 +292,15 @@ impl<'a, 't> Evaluator<'a, 't> {
 
     pub(super) fn passes_filters(&self, filters: &[Filter]) -> bool {
         filters.iter().all(|filter| {
-            let value = self.context.attributes.attribute(&filter.attribute).filter(Value::is_truthy);
-            let bucket = value.zip(filter.seed.as_ref()).map(|(value, seed)| seed.bucket(&value.to_text()));
-            bucket.is_some_and(|bucket| filter.intervals.iter().any(|interval| interval.contains(bucket)))
+            let Some((value, seed)) = self.filled(&filter.attribute).zip(filter.seed.as_ref()) else { return false };
+            let bucket = seed.bucket(&value.to_text());
+            filter.intervals.iter().any(|interval| self.is_in(&filter.attribute, seed, bucket, *interval))
         })
     }
 
     /// The attribute to hash and its value; `None` where the visitor has none or an empty one, who is then never bucketed.
     pub(super) fn hash_value(&self, attributes: &'a HashAttributes) -> (&'a str, Option<Value<'a>>) {
-        let filled = |name: &str| self.context.attributes.attribute(name).filter(Value::is_truthy);
+        let filled = |name: &str| self.filled(name);
         if let Some(value) = filled(&attributes.name) {
             return (&attributes.name, Some(value));
         }
@@ -307,6 +310,25 @@ impl<'a, 't> Evaluator<'a, 't> {
             Some((name, value)) => (name, Some(value)),
             None => (&attributes.name, None),
         }
+    }
+
+    /// The value of an attribute, where there is one that can be hashed.
+    fn filled(&self, name: &str) -> Option<Value<'a>> {
+        #[cfg(feature = "tools")]
+        if let Some(oracle) = self.context.attributes.unknown(name) {
+            return oracle.says(name, "is there").then(|| Value::String("unknown".into()));
+        }
+        self.context.attributes.attribute(name).filter(Value::is_truthy)
+    }
+
+    /// Whether the bucket of the attribute called `name` is in an interval.
+    #[cfg_attr(not(feature = "tools"), allow(unused_variables))]
+    pub(super) fn is_in(&self, name: &str, seed: &Seed, bucket: Bucket, interval: Interval) -> bool {
+        #[cfg(feature = "tools")]
+        if let Some(oracle) = self.context.attributes.unknown(name) {
+            return oracle.is_in(name, seed, interval);
+        }
+        interval.contains(bucket)
     }
 
     /// Counts an assignment, once.

@@ -6,7 +6,7 @@ use super::compiled::{Experiment, State, intervals};
 use super::evaluate::{Chain, Evaluator, Prerequisites};
 use super::hash::Bucket;
 use super::query_override::query_override;
-use super::range::{bucket_ranges, equal_weights};
+use super::range::{Interval, bucket_ranges, equal_weights};
 use super::result::{BanditLeaf, ExperimentResult, Exposure};
 use super::sticky::{Remembered, StickyDocument, assignment_key, identifier, remembered};
 use super::stored;
@@ -88,14 +88,14 @@ impl<'a> Evaluator<'a, '_> {
         if variations < 2 {
             return Err(Exclusion::NothingToDo);
         }
-        if !context.enabled {
+        if !context.enabled || !self.may_take_part() {
             return Err(Exclusion::Disabled);
         }
-        if !experiment.includes_url(context.url, context.attributes.pattern_work()) {
+        if !experiment.is_for_page(context.url, context.attributes) {
             return Err(Exclusion::Page);
         }
         if context.query_overrides
-            && let Some(variation) = query_override(experiment.key(), context.url, variations)
+            && let Some(variation) = self.by_query(experiment.key(), variations)
         {
             return Ok(Choice::Forced { variation: Some(variation), by: "the query" });
         }
@@ -111,10 +111,11 @@ impl<'a> Evaluator<'a, '_> {
         let value = value.to_text();
         let memory = self.memory(experiment);
         if !matches!(memory, Memory::Variation(_)) {
-            self.check_included(experiment, &value, chain)?;
+            self.check_included(experiment, (attribute, &value), chain)?;
         }
         let hashing = experiment.hashing.as_ref().ok_or(Exclusion::HashVersion)?;
         let bucket = hashing.seed.bucket(&value);
+        let is_in = |interval: &Interval| self.is_in(attribute, &hashing.seed, bucket, *interval);
         let sticky = match memory {
             Memory::Blocked => return Err(Exclusion::BlockedByBucketVersion),
             Memory::Variation(variation) => Some(variation),
@@ -124,9 +125,9 @@ impl<'a> Evaluator<'a, '_> {
             Some(leaf) => {
                 let coverage = experiment.definition.coverage.unwrap_or(1.0);
                 let ranges = bucket_ranges(variations, coverage, Some(&leaf.weights));
-                intervals(&ranges, hashing.version).iter().position(|interval| interval.contains(bucket))
+                intervals(&ranges, hashing.version).iter().position(is_in)
             }
-            None => hashing.intervals.iter().position(|interval| interval.contains(bucket)),
+            None => hashing.intervals.iter().position(is_in),
         };
         let variation = sticky.or_else(hashed).ok_or(Exclusion::NotCovered { bucket })?;
         if let Some(variation) = experiment.force {
@@ -149,12 +150,12 @@ impl<'a> Evaluator<'a, '_> {
     fn check_included(
         &mut self,
         experiment: &'a Experiment,
-        value: &str,
+        (attribute, value): (&str, &str),
         chain: Option<&Chain<'_>>,
     ) -> Result<(), Exclusion<'a>> {
         let included = match (&experiment.filters, &experiment.namespace) {
             (Some(filters), _) => self.passes_filters(filters),
-            (None, Some((seed, interval))) => interval.contains(seed.bucket(value)),
+            (None, Some((seed, interval))) => self.is_in(attribute, seed, seed.bucket(value), *interval),
             (None, None) => true,
         };
         if !included {
@@ -219,6 +220,10 @@ impl<'a> Evaluator<'a, '_> {
             return Memory::Nothing;
         }
         let attributes = &experiment.attributes;
+        #[cfg(feature = "tools")]
+        if let Some(memory) = self.unknown_memory(experiment) {
+            return memory;
+        }
         // Without a fallback attribute the specification looks `id` up in its place.
         let fallback = attributes.fallback.as_deref().unwrap_or("id");
         let documents = [self.document(&attributes.name), self.document(fallback)];
@@ -233,6 +238,41 @@ impl<'a> Evaluator<'a, '_> {
                 found.map_or(Memory::Nothing, Memory::Variation)
             }
         }
+    }
+
+    /// Whether the visitor may take part in experiments at all: where who asks isn't known, that isn't either.
+    fn may_take_part(&self) -> bool {
+        #[cfg(feature = "tools")]
+        if let Some(oracle) = self.context.attributes.unknown("id") {
+            return oracle.says("id", "may take part");
+        }
+        true
+    }
+
+    /// The variation that the query forces.
+    fn by_query(&self, key: &str, variations: usize) -> Option<usize> {
+        #[cfg(feature = "tools")]
+        if let Some(oracle) = self.context.attributes.unknown("query") {
+            return oracle.answer("query", &format!("forces {key} of {variations}"), variations + 1).checked_sub(1);
+        }
+        query_override(key, self.context.url, variations)
+    }
+
+    /// What may be remembered of a visitor who isn't known.
+    #[cfg(feature = "tools")]
+    fn unknown_memory(&self, experiment: &Experiment) -> Option<Memory> {
+        let attributes = &experiment.attributes;
+        let names = [&*attributes.name, attributes.fallback.as_deref().unwrap_or("id")];
+        let (name, oracle) = names.into_iter().find_map(|name| Some((name, self.context.attributes.unknown(name)?)))?;
+        let definition = &experiment.definition;
+        let keys: Vec<_> = definition.meta.iter().flatten().map(|meta| meta.key.as_deref()).collect();
+        let (version, minimum) = (definition.bucket_version.unwrap_or(0), definition.min_bucket_version.unwrap_or(0));
+        let question = format!("remembers {} {version} {minimum} {keys:?}", experiment.key());
+        Some(match oracle.answer(name, &question, keys.len() + 1 + usize::from(minimum > 0)) {
+            0 => Memory::Nothing,
+            place if place <= keys.len() => Memory::Variation(place - 1),
+            _ => Memory::Blocked,
+        })
     }
 
     /// What is remembered of the visitor's value of an attribute, with this evaluation's changes.

@@ -82,6 +82,13 @@ impl Seed {
         }
     }
 
+    /// How many buckets there are.
+    #[cfg(feature = "tools")]
+    #[must_use]
+    pub fn buckets(&self) -> u32 {
+        self.version.buckets()
+    }
+
     /// The bucket of a visitor. An empty value is a caller's mistake (all such visitors share one bucket): the evaluator never asks.
     #[must_use]
     pub fn bucket(&self, value: &str) -> Bucket {

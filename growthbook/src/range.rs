@@ -30,6 +30,13 @@ impl Interval {
         Self { from: 0, to: first_bucket(version.buckets(), |n| n > coverage) }
     }
 
+    /// The number of the first bucket, and of the first after.
+    #[cfg(feature = "tools")]
+    #[must_use]
+    pub fn bounds(self) -> (u32, u32) {
+        (self.from, self.to)
+    }
+
     /// Whether a bucket is in the range.
     #[must_use]
     pub fn contains(self, bucket: Bucket) -> bool {

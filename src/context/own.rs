@@ -49,6 +49,20 @@ impl OwnValues {
         self.find(name)?.unproven.as_ref()
     }
 
+    /// Whether the site declares an attribute of this name.
+    #[cfg(feature = "tools")]
+    pub fn declares(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Sets the value of a declared attribute.
+    #[cfg(feature = "tools")]
+    pub fn set(&mut self, name: &str, json: Option<Json>) {
+        if let Some(value) = self.0.iter_mut().find(|value| value.name == name) {
+            value.json = json;
+        }
+    }
+
     /// The values that there are, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().filter_map(|value| Some((value.name.as_str(), value.json.as_ref()?)))

@@ -86,15 +86,19 @@ impl Shown {
 }
 
 /// The experiments of their own that may run on a request that `route` answers: those that it names, the visual ones of a page that is
-/// rewritten, and those that lead to another URL; the last two where their URL targets say so.
-pub fn experiments_on<'r>(rules: &'r RuleSet, route: &Route, url: &str, work: &PatternWork) -> Vec<&'r Experiment> {
+/// rewritten, and those that lead to another URL; the last two where they are for the page.
+pub fn experiments_on<'r>(
+    rules: &'r RuleSet,
+    route: &Route,
+    is_for_page: &dyn Fn(&Experiment) -> bool,
+) -> Vec<&'r Experiment> {
     if rules.definitions.experiments.is_empty() {
         return Vec::new();
     }
     let runs = |key: &str, experiment: &Experiment| {
         names(route, key)
-            || (route.runs_visual_experiments() && is_visual(experiment) && experiment.includes_url(url, Some(work)))
-            || (route.is_personalized() && experiment.redirects_from(url, Some(work)))
+            || (route.runs_visual_experiments() && is_visual(experiment) && is_for_page(experiment))
+            || (route.is_personalized() && experiment.redirects() && is_for_page(experiment))
     };
     rules.definitions.experiments.iter().filter(|(key, experiment)| runs(key, experiment)).map(|(_, of)| of).collect()
 }
@@ -112,11 +116,11 @@ pub fn evaluate(
     steps: Option<&mut Vec<String>>,
 ) {
     let definitions = &*rules.definitions;
-    let experiments = experiments_on(rules, route, &context.url, &context.pattern_work);
+    let facts = context.on(route);
+    let experiments = experiments_on(rules, route, &|experiment| experiment.is_for_page(&context.url, &facts));
     if route.feature_keys.is_empty() && experiments.is_empty() {
         return;
     }
-    let facts = context.on(route);
     let sticky = sticky_buckets(rules, context);
     let arguments = arguments(rules, context, &facts, sticky.as_ref());
     let mut evaluator = match steps {

@@ -16,7 +16,7 @@ use crate::rules::RuleSet;
 use crate::rules::route::{Cache, Personalize};
 use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
-use crate::rules::template::Place;
+use crate::rules::template::{Place, Template};
 use crate::transform::body::PlannedBody;
 use crate::transform::media::accept_ch;
 use crate::transform::reads::Reads;
@@ -37,13 +37,8 @@ impl PersonalizedRequest<'_> {
         let &Self { head, rules, personalize, values, .. } = self;
         let (route, context) = (&*self.candidate.route, values.context);
         let target = self.experiment_target();
-        let path = match (&target, &personalize.path) {
-            (Some((_, path, _)), _) => Some((*path).to_owned()),
-            (None, None) => Some(head.path.clone()),
-            (None, Some(template)) => template.fill(values, Place::Path),
-        };
-        let Some(path) = path else { return self.without_path() };
-        let variant = self.variant(target);
+        let Some(path) = self.path() else { return self.without_path() };
+        let variant = self.variant();
         let client_query = match (target, personalize.query) {
             (Some((_, _, query)), _) => query,
             (None, QueryPolicy::Keep) => head.query.as_deref(),
@@ -68,14 +63,7 @@ impl PersonalizedRequest<'_> {
         if body.is_none() {
             primary.compare_versions();
         }
-        // The request names the visitor in its path; the log must not.
-        if let Some(template) = personalize
-            .path
-            .as_ref()
-            .filter(|path| target.is_none() && path.facts(&rules.own).meets(rules.identifying()))
-        {
-            primary.path = template.fill(&Redacted(values, &rules.own), Place::Path).unwrap_or_default();
-        }
+        primary.path = self.logged_path(primary.path);
         let privacy = self.privacy(&primary, shared, &shown);
         let plan = FetchPlan {
             fallback: FallbackPlan::after(
@@ -101,12 +89,31 @@ impl PersonalizedRequest<'_> {
         Some((key, path, query))
     }
 
-    fn variant(&self, target: Option<(&str, &str, Option<&str>)>) -> Variant {
+    /// The path that is asked for; `None` where a value of it is absent.
+    pub(super) fn path(&self) -> Option<String> {
+        match (self.experiment_target(), &self.personalize.path) {
+            (Some((_, path, _)), _) => Some(path.to_owned()),
+            (None, None) => Some(self.head.path.clone()),
+            (None, Some(template)) => template.fill(self.values, Place::Path),
+        }
+    }
+
+    /// The path that is asked for as the log has it: the request may name the visitor in it, the log must not.
+    pub(super) fn logged_path(&self, path: String) -> String {
+        let &Self { rules, personalize, values, .. } = self;
+        let names_visitor = |path: &&Template| path.facts(&rules.own).meets(rules.identifying());
+        match personalize.path.as_ref().filter(names_visitor) {
+            Some(template) if self.experiment_target().is_none() => {
+                template.fill(&Redacted(values, &rules.own), Place::Path).unwrap_or_default()
+            }
+            _ => path,
+        }
+    }
+
+    pub(super) fn variant(&self) -> Variant {
         let &Self { rules, values, .. } = self;
-        let mut variant = Variant::default();
-        values.add_dimensions(rules, self.candidate.route.templates().into_iter(), &mut variant);
-        values.add_variations(rules, &mut variant);
-        if let Some((key, path, _)) = target {
+        let mut variant = values.variant(rules);
+        if let Some((key, path, _)) = self.experiment_target() {
             variant.add(&values.dimension(rules, key, false), path);
         }
         variant

@@ -29,6 +29,10 @@ pub struct PlanValues<'a> {
 
 impl Values for PlanValues<'_> {
     fn value(&self, placeholder: &Placeholder) -> Option<Cow<'_, str>> {
+        #[cfg(feature = "tools")]
+        if let Some(unknown) = self.unknown(placeholder) {
+            return unknown.map(Cow::Owned);
+        }
         match placeholder {
             Placeholder::RegionId => Some(Cow::Borrowed(&self.context.region.id)),
             Placeholder::RegionSlug => Some(Cow::Borrowed(&self.context.region.slug)),
@@ -64,6 +68,25 @@ impl Values for Redacted<'_> {
 }
 
 impl<'a> PlanValues<'a> {
+    /// What stands for a value that isn't known ([`crate::context::replayed`]): absent, or its mark. `None` for one that is known.
+    #[cfg(feature = "tools")]
+    fn unknown(&self, placeholder: &Placeholder) -> Option<Option<String>> {
+        let (name, is_always_there) = match placeholder {
+            Placeholder::Country => ("country", false),
+            Placeholder::Language => ("language", false),
+            Placeholder::UserId => ("userId", false),
+            Placeholder::Session(_) => ("session", false),
+            Placeholder::Own(name) => (name.as_str(), false),
+            Placeholder::DeviceType => ("deviceType", true),
+            Placeholder::Network => ("network", true),
+            _ => return None,
+        };
+        let facts = self.facts();
+        let oracle = facts.unknown(name)?;
+        let is_there = is_always_there || oracle.says(name, &format!("fills {placeholder:?}"));
+        Some(is_there.then(|| crate::context::replayed::mark(name)))
+    }
+
     /// The facts as the route may read them.
     pub fn facts(&self) -> RouteFacts<'a> {
         self.context.on(self.route)
@@ -71,6 +94,14 @@ impl<'a> PlanValues<'a> {
 }
 
 impl PlanValues<'_> {
+    /// The dimensions that the route's templates use, and what was decided of features and experiments.
+    pub fn variant(&self, rules: &RuleSet) -> Variant {
+        let mut variant = Variant::default();
+        self.add_dimensions(rules, self.route.templates().into_iter(), &mut variant);
+        self.add_variations(rules, &mut variant);
+        variant
+    }
+
     /// Adds what was decided of features and experiments.
     pub fn add_variations(&self, rules: &RuleSet, variant: &mut Variant) {
         for shown in self.decision.shown.iter().filter(|shown| shown.shapes) {

@@ -58,6 +58,13 @@ impl Variant {
     }
 }
 
+/// The key under which a dimension is found in a header or a log line.
+#[cfg(feature = "tools")]
+#[must_use]
+pub fn key_of(dimension: &str) -> String {
+    key(dimension)
+}
+
 /// A Structured Fields key (RFC 9651 section 3.1.2 allows `a-z 0-9 _ - . *` only, so `deviceType` can't be one): a capital is
 /// written as `*` and its small letter, any other byte as `*` and two digits in hexadecimal, `_` and its like stand for themselves.
 /// No two names give the same key.

@@ -29,6 +29,13 @@ impl HostPattern {
             false => (self.0 == host).then_some(usize::MAX),
         }
     }
+
+    /// A host that it fits.
+    #[cfg(feature = "tools")]
+    #[must_use]
+    pub fn example(&self) -> String {
+        if self.0.starts_with('.') { format!("any{}", self.0) } else { self.0.clone() }
+    }
 }
 
 /// The one of `all` that is closest to a host, by what [`HostPattern::fits`] says of each; of equals the last.

@@ -46,6 +46,12 @@ impl Captures {
         percent_decode_str(value).decode_utf8().ok()
     }
 
+    /// What each name matched, still encoded.
+    #[cfg(feature = "tools")]
+    pub fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.named.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What the `*` matched, still encoded.
     pub fn rest(&self) -> Option<&str> {
         self.rest.as_deref()
@@ -132,6 +138,28 @@ impl Pattern {
             rest = tail;
         }
         rest.is_none().then_some(captures)
+    }
+
+    /// Whether it may match a path of which nobody knows those segments that `is_open` says of.
+    #[cfg(feature = "tools")]
+    pub fn may_match(&self, path: &str, is_open: impl Fn(&str) -> bool) -> bool {
+        let mut rest = path.strip_prefix('/');
+        for segment in &self.segments {
+            let (Some(remaining), false) = (rest, *segment == Segment::Rest) else { return rest.is_some() };
+            let (head, tail) = match remaining.split_once('/') {
+                Some((head, tail)) => (head, Some(tail)),
+                None => (remaining, None),
+            };
+            let matches = match segment {
+                Segment::Literal(literal) => literal == head || is_open(head),
+                Segment::Parameter(_) | Segment::Rest => !head.is_empty(),
+            };
+            if !matches {
+                return false;
+            }
+            rest = tail;
+        }
+        rest.is_none()
     }
 
     /// Which of a path's segments (in normal form, empty ones left out) have names, and where its `*` begins; `None` where it doesn't match.

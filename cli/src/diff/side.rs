@@ -15,6 +15,17 @@ use crate::folder::{Folder, rule_set};
 use crate::rollout::Store;
 use crate::target::{self, Address, Api, Target};
 
+/// What a rule set is called where log lines name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Nothing: a folder.
+    Folder,
+    /// By no name: the entries at their bare names.
+    Bare,
+    /// A revision.
+    Revision(String),
+}
+
 /// A rule set.
 pub struct Side {
     /// As it was asked for.
@@ -25,6 +36,8 @@ pub struct Side {
     pub rules: RuleSet,
     /// What the edge leaves out.
     pub notes: Vec<String>,
+    /// What log lines call it.
+    pub which: Which,
 }
 
 impl Side {
@@ -39,7 +52,7 @@ impl Side {
             )],
             None => Vec::new(),
         };
-        Self { name: name.to_owned(), dictionaries, rules, notes }
+        Self { name: name.to_owned(), dictionaries, rules, notes, which: Which::Folder }
     }
 
     /// The content of a dictionary: `features` of `features`, ….
@@ -116,7 +129,7 @@ fn of_store(target: &mut dyn Target, store: &Store, name: &str) -> anyhow::Resul
         if dictionaries.is_empty() {
             bail!("@bare: expected dictionaries at their bare names, but found none");
         }
-        return Ok(Side::new(name, dictionaries));
+        return Ok(Side { which: Which::Bare, ..Side::new(name, dictionaries) });
     }
     let pointer = store.pointer("active")?;
     let revision = match role {
@@ -141,7 +154,7 @@ fn of_revision(target: &mut dyn Target, store: &Store, revision: &str, name: &st
         }
         None => merged(&format!("{revision}/"), store.entries_of(revision))?,
     };
-    Ok(Side::new(name, dictionaries))
+    Ok(Side { which: Which::Revision(revision.to_owned()), ..Side::new(name, dictionaries) })
 }
 
 /// Entries as dictionaries: further parts are added to the first.

@@ -182,6 +182,13 @@ impl HostRules {
         self.pattern.fits(host)
     }
 
+    /// A host that the entry is for.
+    #[cfg(feature = "tools")]
+    #[must_use]
+    pub fn example(&self) -> String {
+        self.pattern.example()
+    }
+
     /// Whether what stands at `pointer` of its settings is its own, and not the site's.
     #[must_use]
     pub fn is_own(&self, pointer: &str) -> bool {
