@@ -1,5 +1,6 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
+pub mod answer;
 pub mod exchange;
 pub mod facts;
 pub mod fallback;
@@ -28,6 +29,7 @@ use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::BodyPlan;
 use crate::wire::url::{AbsoluteUrl, path_and_query};
+pub use answer::{AnswerBody, AnswerPlan};
 pub use exchange::Exchange;
 use fallback::FallbackPlan;
 use personalized::PersonalizedRequest;
@@ -97,19 +99,8 @@ pub struct FetchPlan {
     pub vary: Vec<HeaderName>,
     /// Client hints that the answer asks for.
     pub hints: Vec<&'static str>,
-}
-
-/// An answer made here.
-#[derive(Debug)]
-pub struct AnswerPlan {
-    /// The status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: String,
-    /// What shaped it.
-    pub variant: Variant,
+    /// Why the edge couldn't make the answer itself, where this stands in for one: the visitor isn't shown what was decided.
+    pub instead: Option<Code>,
 }
 
 /// What an answer says of itself to caches below the edge (design.md section 4).
@@ -123,6 +114,13 @@ pub enum Privacy {
     Private,
     /// The visitor's identity or session is in it: nobody keeps it.
     NoStore,
+}
+
+impl FetchPlan {
+    /// A request whose answer goes on as it comes.
+    fn of(primary: Exchange) -> Self {
+        Self { primary, fallback: None, body: None, vary: Vec::new(), hints: Vec::new(), instead: None }
+    }
 }
 
 impl Plan {
@@ -141,8 +139,7 @@ impl Plan {
     }
 
     fn fetch(route: Option<&Route>, primary: Exchange, privacy: Privacy) -> Self {
-        let plan = FetchPlan { primary, fallback: None, body: None, vary: Vec::new(), hints: Vec::new() };
-        Self::new(route, Action::Fetch(Box::new(plan)), privacy)
+        Self::new(route, Action::Fetch(Box::new(FetchPlan::of(primary))), privacy)
     }
 
     fn with_privacy(mut self, privacy: Privacy) -> Self {
@@ -215,19 +212,11 @@ impl Planner<'_> {
         match &route.action {
             _ if !route.enabled => self.untouched(Some(route)),
             CompiledAction::Passthrough => self.untouched(Some(route)),
-            CompiledAction::Respond { status, headers, body } => {
-                let (mut filled, mut absent) = (HeaderMap::new(), false);
-                for (name, template) in headers {
-                    absent |= !insert_filled(&mut filled, name, template, &values);
-                }
-                let (body, lacks) = body.fill_what_is_there(&values, body_place(&filled));
-                let plan = self.answer(route, *status, filled, body, &values);
-                if absent || lacks { plan.coded(Code::TemplateAbsent) } else { plan }
-            }
+            CompiledAction::Respond(answer) => self.own_answer(route, answer, &values),
             CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
                 Some(location) if !leads_back(head, &location) => {
                     let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                    self.answer(route, *status, headers, String::new(), &values)
+                    self.answer(route, *status, headers, AnswerBody::default(), &values)
                 }
                 unusable => {
                     let code = if unusable.is_some() { Code::RedirectLoop } else { Code::TemplateAbsent };
@@ -237,7 +226,7 @@ impl Planner<'_> {
             CompiledAction::Personalize(personalize) => {
                 if let Some(location) = experiment_redirect(head, rules, decision) {
                     let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                    return self.answer(route, StatusCode::FOUND, headers, String::new(), &values);
+                    return self.answer(route, StatusCode::FOUND, headers, AnswerBody::default(), &values);
                 }
                 PersonalizedRequest { head, rules, candidate, personalize, values: &values }.plan()
             }
@@ -249,37 +238,6 @@ impl Planner<'_> {
         let primary = exchange::transparent(self.head, &self.rules.settings, DEFAULT_BACKEND);
         let privacy = if self.decision.is_by_visitor() { Privacy::Private } else { Privacy::Transparent };
         Plan::fetch(route, primary, privacy)
-    }
-
-    fn answer(
-        self,
-        route: &Route,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: String,
-        values: &PlanValues<'_>,
-    ) -> Plan {
-        let mut variant = Variant::default();
-        values.add_dimensions(self.rules, route.templates().into_iter(), &mut variant);
-        values.add_variations(self.rules, &mut variant);
-        let shown = self.rules.followed(route.reads.request);
-        let privacy = if shown.meets(self.rules.personal()) { Privacy::NoStore } else { Privacy::Private };
-        let answer = AnswerPlan { status, headers, body, variant };
-        Plan::new(Some(route), Action::Answer(answer), privacy)
-    }
-}
-
-/// How values are encoded in the body of an answer with these headers.
-fn body_place(headers: &HeaderMap) -> Place {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().to_ascii_lowercase();
-    let is = |name: &[u8]| kind.windows(name.len()).any(|window| window == name);
-    if is(b"json") {
-        Place::Json
-    } else if is(b"text/plain") {
-        Place::Text
-    } else {
-        // A browser may take anything else for a page.
-        Place::Html
     }
 }
 
