@@ -88,6 +88,8 @@ codes! {
     BeaconForeign = "beacon-foreign",
     /// A sandbox was sent more in a minute than settings allow.
     BeaconTooMany = "beacon-too-many",
+    /// A server that asks for flags showed a key that is none.
+    OfrepKey = "ofrep-key",
     /// A rule names a backend that the service doesn't have.
     BackendUnknown = "backend-unknown",
     /// The backend can't be reached.
