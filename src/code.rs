@@ -64,6 +64,12 @@ codes! {
     PatternWork = "pattern-work",
     /// A placeholder has no value.
     TemplateAbsent = "template-absent",
+    /// A template of an answer can't be rendered: the origin is asked instead.
+    TemplateFailed = "template-failed",
+    /// The KV store has no value at the key of an answer's body: the origin is asked instead.
+    StoredBodyMissing = "stored-body-missing",
+    /// The KV store couldn't give an answer's body: the origin is asked instead.
+    StoredBodyFailed = "stored-body-failed",
     /// A redirect would lead back to the page that was asked for.
     RedirectLoop = "redirect-loop",
     /// A list of the session would make the URL too long.
@@ -82,6 +88,8 @@ codes! {
     BeaconForeign = "beacon-foreign",
     /// A sandbox was sent more in a minute than settings allow.
     BeaconTooMany = "beacon-too-many",
+    /// A server that asks for flags showed a key that is none.
+    OfrepKey = "ofrep-key",
     /// A rule names a backend that the service doesn't have.
     BackendUnknown = "backend-unknown",
     /// The backend can't be reached.

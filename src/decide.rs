@@ -4,6 +4,7 @@
 //! its features and variations is chosen. The service, its shadow, `/.edge/explain` and `personalizer explain` differ in the
 //! source alone.
 
+pub mod flags;
 pub mod variations;
 
 use time::OffsetDateTime;

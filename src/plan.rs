@@ -1,5 +1,6 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
+pub mod answer;
 pub mod exchange;
 pub mod facts;
 pub mod fallback;
@@ -8,7 +9,6 @@ pub mod key;
 pub mod personal;
 mod personalized;
 pub mod sketch;
-
 pub mod surrogate;
 pub mod values;
 pub mod variant;
@@ -24,12 +24,14 @@ use crate::context::preview::Preview;
 use crate::decide::{Considered, Decision};
 use crate::mac::MacKey;
 use crate::rules::RuleSet;
+use crate::rules::route::answer::Answer;
 use crate::rules::route::{CompiledAction, DEFAULT_BACKEND, Personalize, Route};
 use crate::rules::routes::Candidate;
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::BodyPlan;
 use crate::wire::url::{AbsoluteUrl, path_and_query};
+pub use answer::{AnswerBody, AnswerPlan};
 pub use exchange::Exchange;
 use fallback::FallbackPlan;
 use personalized::PersonalizedRequest;
@@ -100,19 +102,8 @@ pub struct FetchPlan {
     pub vary: Vec<HeaderName>,
     /// Client hints that the answer asks for.
     pub hints: Vec<&'static str>,
-}
-
-/// An answer made here.
-#[derive(Debug)]
-pub struct AnswerPlan {
-    /// The status.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: String,
-    /// What shaped it.
-    pub variant: Variant,
+    /// Why the edge couldn't make the answer itself, where this stands in for one: the visitor isn't shown what was decided.
+    pub instead: Option<Code>,
 }
 
 /// What an answer says of itself to caches below the edge (design.md section 4).
@@ -126,6 +117,13 @@ pub enum Privacy {
     Private,
     /// The visitor's identity or session is in it: nobody keeps it.
     NoStore,
+}
+
+impl FetchPlan {
+    /// A request whose answer goes on as it comes.
+    fn of(primary: Exchange) -> Self {
+        Self { primary, fallback: None, body: None, vary: Vec::new(), hints: Vec::new(), instead: None }
+    }
 }
 
 impl Plan {
@@ -144,8 +142,7 @@ impl Plan {
     }
 
     fn fetch(route: Option<&Route>, primary: Exchange, privacy: Privacy) -> Self {
-        let plan = FetchPlan { primary, fallback: None, body: None, vary: Vec::new(), hints: Vec::new() };
-        Self::new(route, Action::Fetch(Box::new(plan)), privacy)
+        Self::new(route, Action::Fetch(Box::new(FetchPlan::of(primary))), privacy)
     }
 
     fn with_privacy(mut self, privacy: Privacy) -> Self {
@@ -205,7 +202,7 @@ enum Way<'a> {
     /// It goes on as it is; why, where that isn't what the rules mean.
     Untouched(Option<&'a Route>, Option<Code>),
     /// The edge answers by the route's own words.
-    Respond(&'a Route, StatusCode, &'a [(HeaderName, Template)], &'a Template),
+    Respond(&'a Route, &'a Answer),
     /// The edge sends the visitor elsewhere.
     Redirect(&'a Route, StatusCode, HeaderValue),
     /// A backend is asked.
@@ -227,20 +224,14 @@ impl<'a> Planner<'a> {
         match self.way() {
             Way::Untouched(route, None) => self.untouched(route),
             Way::Untouched(route, Some(code)) => self.untouched(route).coded(code).with_privacy(Privacy::Private),
-            Way::Respond(route, status, headers, body) => {
+            Way::Respond(route, answer) => {
                 let Some(values) = self.values() else { return self.untouched(Some(route)) };
-                let (mut filled, mut absent) = (HeaderMap::new(), false);
-                for (name, template) in headers {
-                    absent |= !insert_filled(&mut filled, name, template, &values);
-                }
-                let (body, lacks) = body.fill_what_is_there(&values, body_place(&filled));
-                let plan = self.answer(route, status, filled, body, &values);
-                if absent || lacks { plan.coded(Code::TemplateAbsent) } else { plan }
+                self.own_answer(route, answer, &values)
             }
             Way::Redirect(route, status, location) => {
                 let Some(values) = self.values() else { return self.untouched(Some(route)) };
                 let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
-                self.answer(route, status, headers, String::new(), &values)
+                self.answer(route, status, headers, AnswerBody::default(), &values)
             }
             Way::Personalize(candidate, personalize) => {
                 let Some(values) = self.values() else { return self.untouched(Some(&candidate.route)) };
@@ -265,7 +256,7 @@ impl<'a> Planner<'a> {
         match &route.action {
             _ if !route.enabled => Way::Untouched(Some(route), None),
             CompiledAction::Passthrough => Way::Untouched(Some(route), None),
-            CompiledAction::Respond { status, headers, body } => Way::Respond(route, *status, headers, body),
+            CompiledAction::Respond(answer) => Way::Respond(route, answer),
             CompiledAction::Redirect { status, location } => match redirect_location(location, &values) {
                 Some(location) if !leads_back(head, &location) => Way::Redirect(route, *status, location),
                 Some(_) => Way::Untouched(Some(route), Some(Code::RedirectLoop)),
@@ -283,35 +274,6 @@ impl<'a> Planner<'a> {
         let primary = exchange::transparent(self.head, &self.rules.settings, DEFAULT_BACKEND);
         let privacy = if self.decision.is_by_visitor() { Privacy::Private } else { Privacy::Transparent };
         Plan::fetch(route, primary, privacy)
-    }
-
-    fn answer(
-        self,
-        route: &Route,
-        status: StatusCode,
-        headers: HeaderMap,
-        body: String,
-        values: &PlanValues<'_>,
-    ) -> Plan {
-        let variant = values.variant(self.rules);
-        let shown = self.rules.followed(route.reads.request);
-        let privacy = if shown.meets(self.rules.personal()) { Privacy::NoStore } else { Privacy::Private };
-        let answer = AnswerPlan { status, headers, body, variant };
-        Plan::new(Some(route), Action::Answer(answer), privacy)
-    }
-}
-
-/// How values are encoded in the body of an answer with these headers.
-fn body_place(headers: &HeaderMap) -> Place {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default().to_ascii_lowercase();
-    let is = |name: &[u8]| kind.windows(name.len()).any(|window| window == name);
-    if is(b"json") {
-        Place::Json
-    } else if is(b"text/plain") {
-        Place::Text
-    } else {
-        // A browser may take anything else for a page.
-        Place::Html
     }
 }
 

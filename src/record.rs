@@ -1,6 +1,7 @@
 //! Record: one line a request, after the answer is on its way. No address, cookie, query or user id in clear.
 
 pub mod conversion;
+mod exposure;
 pub mod fields;
 pub mod path;
 mod visit;
@@ -20,6 +21,7 @@ use crate::rules::settings::LogSettings;
 use crate::rules::settings::attributes::OwnAttributes;
 
 pub use crate::plan::sketch::ShadowDifference;
+pub use exposure::exposures;
 pub use visit::{Visit, happened, record};
 
 /// The version of the lines' shape.

@@ -3,6 +3,7 @@
 
 mod events;
 mod explain;
+mod ofrep;
 mod reserved;
 mod shadow;
 mod shield;
@@ -72,6 +73,9 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     let resolved = Resolved { notes, took: arrival.elapsed(platform) };
     if let Some(events) = events::is_for(&settings, &head) {
         return events::answer(platform, &arrival, (kept, taken), head, (&rules, events), resolved, request.body);
+    }
+    if let Some((flags, asked)) = ofrep::is_for(&settings, &head) {
+        return ofrep::answer(platform, &arrival, kept, head, (&rules, flags, &asked), resolved, request.body);
     }
     match rules {
         Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),

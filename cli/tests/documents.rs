@@ -239,7 +239,7 @@ fn the_tables_of_every_database_have_the_fields_of_the_lines() {
                 .collect();
             let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
             assert_eq!(names, of.iter().map(|field| field.name).collect::<Vec<_>>(), "{path}, {endpoint}");
-            for ((name, column), field) in columns.iter().zip(of) {
+            for ((name, column), field) in columns.iter().zip(*of) {
                 let allowed = types(dialect, field.kind);
                 assert!(
                     allowed.contains(column),

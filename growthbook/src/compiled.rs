@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::hash::{HashVersion, Seed};
 use super::range::{Fractions, Interval, bucket_ranges};
 use super::reads::Reads;
+use super::result::RuleId;
 use super::schedule::Schedule;
 use super::stored;
 use super::table::Definition;
@@ -20,6 +21,7 @@ const DEFAULT_ATTRIBUTE: &str = "id";
 pub struct Feature {
     pub(super) default_value: Json,
     pub(super) rules: Vec<Rule>,
+    is_off: bool,
     reads: Reads,
     weak: Vec<Fault>,
     cost: usize,
@@ -136,15 +138,16 @@ impl Definition for Feature {
     fn compile(key: &str, json: &str) -> Result<Self, Fault> {
         let stored: stored::Feature = read_json(json)?;
         // A switched-off feature is worth its default even where its rules are what broke.
-        let rules = stored.rules.filter(|_| stored.enabled != Some(false)).unwrap_or_default().into_iter().enumerate();
+        let is_off = stored.enabled == Some(false);
+        let rules = stored.rules.filter(|_| !is_off).unwrap_or_default().into_iter().enumerate();
         let mut compiler = Compiler::default();
         let rules = rules.map(|(index, rule)| {
             compiler.at(["rules", &index.to_string()], |compiler| Rule::compile(key, rule, compiler))
         });
         let rules = rules.collect::<Result<_, _>>()?;
         let cost = compiler.budget.used();
-        let compiled =
-            Self { default_value: stored.default_value, rules, reads: Reads::default(), weak: compiler.faults, cost };
+        let (default_value, reads) = (stored.default_value, Reads::default());
+        let compiled = Self { default_value, rules, is_off, reads, weak: compiler.faults, cost };
         Ok(Self { reads: Reads::of_feature(&compiled), ..compiled })
     }
 
@@ -185,6 +188,28 @@ impl Feature {
     /// Every value that the feature can have: its default, what rules force, the variations of its experiments. A value may come twice.
     pub fn values(&self) -> impl Iterator<Item = &Json> {
         std::iter::once(&self.default_value).chain(self.rules.iter().flat_map(Rule::values))
+    }
+
+    /// Whether it is switched off: its value is its default, whatever its rules say.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.is_off
+    }
+
+    /// Whether it has rules that may apply.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// Whether a rule gives its value by a hash: by an experiment, or to a share of visitors.
+    #[must_use]
+    pub fn divides(&self, rule: RuleId<'_>) -> bool {
+        self.rules.get(rule.index).is_some_and(|rule| match &rule.action {
+            Action::Run(_) => true,
+            Action::Force(force) => matches!(force.rollout, Rollout::Share { .. }),
+            Action::Nothing => false,
+        })
     }
 
     /// The experiments that the feature's rules run, in their order.

@@ -21,6 +21,7 @@ pub struct Keys {
     preview: Slot<Vec<MacKey>>,
     front: Slot<Passwords>,
     shield: Slot<Vec<MacKey>>,
+    ofrep: Slot<Passwords>,
     failed: bool,
     /// Keys of `identity` that were left out when it was read last.
     left_out: Vec<KeyFault>,
@@ -62,6 +63,11 @@ impl Keys {
     /// those of before.
     pub fn shield<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
         self.shield.get(platform, "shield", mac::keys, &mut self.failed)
+    }
+
+    /// What servers show who ask for flags; none where there is no secret. Where the store can't answer, those of before.
+    pub fn ofrep<P: Platform>(&mut self, platform: &P) -> Rc<Passwords> {
+        self.ofrep.get(platform, "ofrep", Passwords::parse, &mut self.failed)
     }
 
     /// The keys of `identity` that were left out, once for each sandbox and change: for the log of the request that read them.

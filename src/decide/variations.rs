@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::Decision;
 use crate::attributes::FactSet;
-use crate::condition::PatternWork;
-use crate::context::{Context, RouteFacts};
+use crate::condition::{Attributes, PatternWork};
+use crate::context::Context;
 use crate::growthbook::{self, Evaluator, Experiment, ExperimentResult, Source, StickyBuckets};
 use crate::rules::RuleSet;
 use crate::rules::route::Route;
@@ -73,7 +73,7 @@ pub struct Exposed {
 }
 
 impl Variation {
-    fn of(experiment: &str, result: &ExperimentResult<'_>) -> Self {
+    pub(super) fn of(experiment: &str, result: &ExperimentResult<'_>) -> Self {
         Self { experiment: experiment.to_owned(), index: result.variation, in_experiment: result.in_experiment }
     }
 }
@@ -200,10 +200,11 @@ fn starts_redirects(rules: &RuleSet, url: &str, work: &PatternWork) -> bool {
     rules.definitions.experiments.iter().any(|(_, experiment)| experiment.redirects_from(url, Some(work)))
 }
 
-fn arguments<'a>(
+/// What an evaluation for a visitor looks at: `facts`, and what the visitor's context permits and forces.
+pub(super) fn arguments<'a>(
     rules: &RuleSet,
     context: &'a Context,
-    facts: &'a RouteFacts<'_>,
+    facts: &'a dyn Attributes,
     sticky: Option<&'a StickyBuckets>,
 ) -> growthbook::Context<'a> {
     let mut arguments = growthbook::Context::new(facts, context.now);
@@ -221,12 +222,13 @@ fn arguments<'a>(
 }
 
 /// What the visitor's cookie remembers, as far as it is the visitor's own; `None` where nothing may be remembered, or nobody asks for it.
-fn sticky_buckets(rules: &RuleSet, context: &Context) -> Option<StickyBuckets> {
+pub(super) fn sticky_buckets(rules: &RuleSet, context: &Context) -> Option<StickyBuckets> {
     let remembers = rules.settings.sticky.is_some() && context.person.permissions.store;
     remembers.then(|| StickyBuckets::belonging_to(context, context.sticky.iter().cloned()))
 }
 
-fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
+/// An assignment, for the log.
+pub(super) fn exposed(exposure: &growthbook::Exposure<'_>) -> Exposed {
     Exposed {
         experiment: exposure.experiment.to_owned(),
         variation: exposure.variation,

@@ -11,7 +11,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::fetch;
 use crate::plan::variant::Variant;
-use crate::plan::{Action, Exchange, Plan};
+use crate::plan::{Action, AnswerBody, Exchange, Plan};
 use crate::platform::Caching;
 use crate::respond;
 use crate::rules::RuleSet;
@@ -80,8 +80,10 @@ pub struct Answered {
     pub status: u16,
     /// Every header line.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body; empty where it is made of a value of the KV store.
     pub body: String,
+    /// That value's key in the KV store `rules`.
+    pub kv: Option<String>,
 }
 
 /// Puts a plan into words.
@@ -115,8 +117,14 @@ pub(super) fn describe(head: &RequestHead, rules: &RuleSet, context: Option<&Con
         }
         Action::Answer(mut plan) => {
             respond::finish_head(plan.status, &mut plan.headers, &terms, &variant, true);
-            planned.answers =
-                Some(Answered { status: plan.status.as_u16(), headers: lines(&plan.headers), body: plan.body });
+            let (body, kv) = match plan.body {
+                AnswerBody::Ready(text) => (text, None),
+                AnswerBody::Stored(stored) => {
+                    planned.falls_back_to = Some(asked(&stored.otherwise.primary));
+                    (String::new(), Some(stored.key))
+                }
+            };
+            planned.answers = Some(Answered { status: plan.status.as_u16(), headers: lines(&plan.headers), body, kv });
         }
     }
     planned

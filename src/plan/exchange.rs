@@ -15,6 +15,7 @@ use crate::rules::settings::sticky::StickySettings;
 use crate::transform::headers::{Version, prepare_conditions};
 use crate::wire::cookies::{Cookies, pair_name};
 use crate::wire::headers::accepts_encoding;
+use crate::wire::url::path_and_query;
 
 /// Fields that make a request conditional (RFC 9110 section 13.1), but for the one that only changes of state have.
 const CONDITIONS: [HeaderName; 4] =
@@ -91,6 +92,19 @@ pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str
         is_own_page: backend == DEFAULT_BACKEND,
         shield: shield_of(settings, backend, shareable),
     }
+}
+
+/// A request for another page than the client's own, untouched otherwise: no cache keeps its answer.
+pub(super) fn instead(head: &RequestHead, settings: &Settings, backend: &str, target: Option<&str>) -> Exchange {
+    let mut exchange = transparent(head, settings, backend);
+    (exchange.caching, exchange.shield) = (Caching::Pass, None);
+    if let Some(target) = target {
+        let (path, query) = path_and_query(target);
+        exchange.url = url(head, settings, backend, path, query);
+        path.clone_into(&mut exchange.path);
+        exchange.is_own_page = false;
+    }
+    exchange
 }
 
 /// The shield of a backend, for a request that can be cached. Unsafe ones are made once, and a shield may refuse.

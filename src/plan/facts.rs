@@ -46,11 +46,16 @@ pub(super) fn body(
     };
     let mut faults = Vec::new();
     let planned = route.body.plan(&rules.templates.borrow(), &request, &mut faults);
+    note(rules, route, faults);
+    planned
+}
+
+/// Names faults that stand at pointers within a route.
+pub(super) fn note(rules: &RuleSet, route: &Route, faults: Vec<crate::transform::Fault>) {
     let (dictionary, pointer) = route.place.split_once('/').unwrap_or((&route.place, ""));
     rules.routes.note(
         faults.into_iter().map(|fault| Fault::new(dictionary, format!("/{pointer}{}", fault.pointer), fault.message)),
     );
-    planned
 }
 
 /// A value that templates have, beside the site's own attributes.
@@ -98,7 +103,7 @@ pub const TEMPLATE_VALUES: [TemplateValue; 11] = [
 ];
 
 /// What the templates of a route may draw from.
-fn facts(values: &PlanValues<'_>) -> Json {
+pub(super) fn facts(values: &PlanValues<'_>) -> Json {
     use crate::condition::Attributes as _;
     let route = values.facts();
     let own = values.context.own_values().filter(|(name, _)| route.attribute(name).is_some());

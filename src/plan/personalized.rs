@@ -11,7 +11,6 @@ use crate::admit::{MAX_URL, RequestHead, X_USER_ID};
 use crate::attributes::{DeviceClass, FactSet};
 use crate::code::Code;
 use crate::growthbook::Experiment;
-use crate::platform::Caching;
 use crate::rules::RuleSet;
 use crate::rules::route::{Cache, Personalize};
 use crate::rules::routes::Candidate;
@@ -66,6 +65,7 @@ impl PersonalizedRequest<'_> {
         primary.path = self.logged_path(primary.path);
         let privacy = self.privacy(&primary, shared, &shown);
         let plan = FetchPlan {
+            instead: None,
             fallback: FallbackPlan::after(
                 &primary,
                 head,
@@ -165,8 +165,7 @@ impl PersonalizedRequest<'_> {
 
     /// Without its path the personalized answer can't be asked for: the client's own is, untouched.
     fn without_path(&self) -> Plan {
-        let mut primary = exchange::transparent(self.head, &self.rules.settings, &self.personalize.fallback.backend);
-        (primary.caching, primary.shield) = (Caching::Pass, None);
+        let primary = exchange::instead(self.head, &self.rules.settings, &self.personalize.fallback.backend, None);
         Plan::fetch(Some(&self.candidate.route), primary, Privacy::Private).coded(Code::TemplateAbsent)
     }
 

@@ -10,6 +10,7 @@ use crate::rules::path::Captures;
 use crate::rules::settings::attributes::OwnAttributes;
 use crate::rules::template::{Placeholder, Template, Values};
 use crate::rules::{Route, RuleSet};
+use crate::transform::reads::Reads;
 
 /// The dimension of the device class: `deviceType` can't be a Structured Fields key (RFC 9651 has small letters only).
 pub const DEVICE_TYPE: &str = "device-type";
@@ -130,30 +131,44 @@ impl PlanValues<'_> {
         templates: impl Iterator<Item = &'t Template>,
         variant: &mut Variant,
     ) {
-        for placeholder in templates.flat_map(Template::placeholders) {
-            let dimension = match placeholder {
-                // The id says the slug as well: a rule set has one slug for each.
-                Placeholder::RegionId | Placeholder::RegionSlug => {
-                    variant.add("region", &self.context.region.id);
-                    continue;
-                }
-                Placeholder::Country => "country",
-                Placeholder::Language => "language",
-                Placeholder::DeviceType => DEVICE_TYPE,
-                Placeholder::Network => "network",
-                Placeholder::Own(name) if rules.own.find(name).is_some_and(|(_, own)| !own.identifies) => name,
-                // Features and experiments are in the variant already, whether a template names them or not.
-                Placeholder::Feature(_)
-                | Placeholder::Experiment(_)
-                | Placeholder::PathParameter(_)
-                | Placeholder::PathRest
-                | Placeholder::UserId
-                | Placeholder::Session(_)
-                | Placeholder::Own(_) => continue,
+        templates.flat_map(Template::placeholders).for_each(|one| self.add_dimension(rules, one, variant));
+    }
+
+    /// Adds the dimensions that a template of a page reads, by the paths that it reads them at.
+    pub fn add_read_dimensions(&self, rules: &RuleSet, reads: &Reads, variant: &mut Variant) {
+        for path in reads {
+            let placeholder = match path.split('.').next().unwrap_or_default() {
+                "region" => Placeholder::RegionId,
+                "country" => Placeholder::Country,
+                "language" => Placeholder::Language,
+                "deviceType" => Placeholder::DeviceType,
+                "network" => Placeholder::Network,
+                name => Placeholder::Own(name.to_owned()),
             };
-            if let Some(value) = self.value(placeholder) {
-                variant.add(dimension, &value);
-            }
+            self.add_dimension(rules, &placeholder, variant);
+        }
+    }
+
+    fn add_dimension(&self, rules: &RuleSet, placeholder: &Placeholder, variant: &mut Variant) {
+        let dimension = match placeholder {
+            // The id says the slug as well: a rule set has one slug for each.
+            Placeholder::RegionId | Placeholder::RegionSlug => return variant.add("region", &self.context.region.id),
+            Placeholder::Country => "country",
+            Placeholder::Language => "language",
+            Placeholder::DeviceType => DEVICE_TYPE,
+            Placeholder::Network => "network",
+            Placeholder::Own(name) if rules.own.find(name).is_some_and(|(_, own)| !own.identifies) => name,
+            // Features and experiments are in the variant already, whether a template names them or not.
+            Placeholder::Feature(_)
+            | Placeholder::Experiment(_)
+            | Placeholder::PathParameter(_)
+            | Placeholder::PathRest
+            | Placeholder::UserId
+            | Placeholder::Session(_)
+            | Placeholder::Own(_) => return,
+        };
+        if let Some(value) = self.value(placeholder) {
+            variant.add(dimension, &value);
         }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{DecisionLine, ExposureLine, SCHEMA, ShadowDifference, VariantMap, path};
+use super::{DecisionLine, SCHEMA, ShadowDifference, VariantMap, path};
 use crate::admit::{Arrival, RequestHead, milliseconds};
 use crate::code::Code;
 use crate::context::Context;
 use crate::context::consent::Consent;
-use crate::context::identity::{Identity, IdentityKeys, LogKey, pseudonym};
+use crate::context::identity::{Identity, IdentityKeys};
 use crate::context::keys::Keys;
 use crate::context::preview::Preview;
 use crate::decide::Considered;
@@ -103,7 +103,8 @@ pub fn record<P: Platform>(platform: &P, visit: Visit<'_>) {
     let revision = rules.and_then(|rules| rules.revision.as_deref());
     super::errors(platform, &time, id, revision, &notes.faults, &codes);
     if let (Some(rules), Some(context), Some(key)) = (rules, context, log_key) {
-        exposures(platform, head, rules, context, considered, answered, key, &time);
+        let shown = (considered.decision.exposures.as_slice(), answered.not_shown.as_deref());
+        super::exposures(platform, (head, &time), (rules, context), key, shown, Source::Route);
     }
     if let (Some(rules), Some(person), Some(key)) = (rules, counted, log_key) {
         super::conversion::conversions(platform, (head, &time), (rules, person), key, &events);
@@ -221,49 +222,4 @@ fn look_over(rules: &RuleSet, arrival: &Arrival, head: &RequestHead, notes: &mut
         rules.look_over(usize::try_from(arrival.now.unix_timestamp()).unwrap_or_default(), CHECKED);
     }
     notes.faults.extend(rules.take_faults());
-}
-
-/// One line for each variation that the visitor was assigned. `HEAD` shows nobody anything.
-#[allow(clippy::too_many_arguments)]
-fn exposures<P: Platform>(
-    platform: &P,
-    head: &RequestHead,
-    rules: &RuleSet,
-    context: &Context,
-    considered: &Considered,
-    answered: &Answered,
-    key: &LogKey,
-    time: &str,
-) {
-    if head.method == http::Method::HEAD {
-        return;
-    }
-    let not_shown = answered.not_shown.as_deref();
-    for exposed in &considered.decision.exposures {
-        super::exposure(
-            platform,
-            &ExposureLine {
-                v: SCHEMA,
-                timestamp: time,
-                request_id: &head.request_id,
-                revision: rules.revision.as_deref(),
-                experiment_id: &exposed.experiment,
-                variation_id: &exposed.variation_key,
-                variation: exposed.variation,
-                feature_id: exposed.feature.as_deref(),
-                unit_type: &exposed.unit_type,
-                unit_id: pseudonym(&key.key, &exposed.unit_type, &exposed.unit),
-                key: &key.id,
-                sticky: exposed.sticky,
-                shown: not_shown.is_none(),
-                fallback: not_shown,
-                attributes: super::allowed_attributes(
-                    context,
-                    &rules.own,
-                    &rules.settings.log,
-                    &rules.settings.log.exposure_attributes,
-                ),
-            },
-        );
-    }
 }

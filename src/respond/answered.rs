@@ -11,12 +11,13 @@ use crate::admit::{Arrival, RequestHead, X_REQUEST_ID, microseconds};
 use crate::code::Code;
 use crate::decide::Considered;
 use crate::fetch::{self, Asking, FallbackReason, Fetched};
+use crate::plan::answer::StoredPlan;
 use crate::plan::fallback::FallbackPlan;
 use crate::plan::variant::Variant;
-use crate::plan::{Action, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, Terms};
-use crate::platform::{Caching, Platform, Response};
-use crate::rules::RuleSet;
+use crate::plan::{Action, AnswerBody, AnswerPlan, Exchange, FetchPlan, Plan, Privacy, Terms};
+use crate::platform::{Caching, Kv, Platform, Response};
 use crate::rules::settings::Limits;
+use crate::rules::{Fault, RuleSet};
 use crate::transform::body::{BodyMode, BodyPlan, Way};
 use crate::transform::headers::fit_version;
 
@@ -78,7 +79,7 @@ pub fn respond<P: Platform>(
     let responding = Responding { platform, arrival, head, decided, terms: &terms, rules_took };
     match action {
         Action::Fetch(plan) => responding.exchange(*plan, codes, body),
-        Action::Answer(plan) => responding.answer(plan, codes),
+        Action::Answer(plan) => responding.answer(plan, codes, body),
     }
 }
 
@@ -105,13 +106,23 @@ enum Sending<'b, B> {
 }
 
 impl<P: Platform> Responding<'_, P> {
-    /// Answers without a backend.
-    fn answer(&self, plan: AnswerPlan, codes: Vec<Code>) -> Answered {
+    /// Answers without a backend; with one where there is no body.
+    fn answer(&self, plan: AnswerPlan, mut codes: Vec<Code>, client_body: P::Body) -> Answered {
         let AnswerPlan { status, mut headers, body, variant } = plan;
+        let body = match body {
+            AnswerBody::Ready(text) => text.into_bytes(),
+            AnswerBody::Stored(stored) => match self.stored_body(&stored, &mut codes) {
+                Ok(body) => body,
+                Err(code) => {
+                    codes.push(code);
+                    return self.exchange(FetchPlan { instead: Some(code), ..*stored.otherwise }, codes, client_body);
+                }
+            },
+        };
         finish_head(status, &mut headers, self.terms, &variant, true);
         self.name_request(&mut headers);
         let head_after = self.add_timing(&mut headers, None);
-        let body = if self.head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
+        let body = if self.head.method == Method::HEAD { Vec::new() } else { body };
         let bytes = u64::try_from(body.len()).ok();
         self.platform.respond(Response { status, headers, body: body.into() });
         Answered {
@@ -130,9 +141,28 @@ impl<P: Platform> Responding<'_, P> {
         }
     }
 
+    /// The body that a value of the KV store makes. What a template in it does wrong is named.
+    fn stored_body(&self, stored: &StoredPlan, codes: &mut Vec<Code>) -> Result<Vec<u8>, Code> {
+        let pending = self.platform.kv_start(Kv::Rules, &stored.key).map_err(|_| Code::StoredBodyFailed)?;
+        let found = self.platform.kv_wait(pending).map_err(|_| Code::StoredBodyFailed)?;
+        let value = found.ok_or(Code::StoredBodyMissing)?;
+        match stored.make(value.bytes) {
+            Ok((body, lacks)) => {
+                codes.extend(lacks.then_some(Code::TemplateAbsent));
+                Ok(body)
+            }
+            Err((code, message)) => {
+                if let (Some(message), Some((rules, _))) = (message, self.decided) {
+                    rules.routes.note([Fault::new(&stored.key, "", message)]);
+                }
+                Err(code)
+            }
+        }
+    }
+
     /// Asks the backend, and sends what it answers.
     fn exchange(&self, plan: FetchPlan, mut codes: Vec<Code>, body: P::Body) -> Answered {
-        let FetchPlan { primary, fallback, body: mut body_plan, vary, hints } = plan;
+        let FetchPlan { primary, fallback, body: mut body_plan, vary, hints, instead } = plan;
         // A body goes with the methods that have one; an empty one on a GET would make it look chunked.
         let body = (!matches!(self.head.method, Method::GET | Method::HEAD)).then_some(body);
         let written_out = |fallback: &FallbackPlan| {
@@ -160,7 +190,7 @@ impl<P: Platform> Responding<'_, P> {
         let Fetched { response, exchange, reason, first_byte, shield, codes: of_shields, .. } = fetched;
         codes.extend(of_shields);
         let mut events = Vec::new();
-        let mut not_shown = reason.map(FallbackReason::code);
+        let mut not_shown = reason.map(FallbackReason::code).or(instead.map(|code| code.to_string()));
         let mut response = match response {
             Ok(mut response) => {
                 let (said, code) = events::take(response.status, &mut response.headers, &exchange.caching);

@@ -11,6 +11,16 @@ pub fn is_not_modified(method: &Method, request: &HeaderMap, status: StatusCode,
     let Some(tag) = response.get(header::ETAG).and_then(opaque) else {
         return false;
     };
+    names(request, tag)
+}
+
+/// Whether the client says that it has the version `tag`.
+#[must_use]
+pub fn has(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    opaque(tag).is_some_and(|tag| names(request, tag))
+}
+
+fn names(request: &HeaderMap, tag: &[u8]) -> bool {
     request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
         let bytes = line.as_bytes().trim_ascii();
         bytes == b"*" || tags(bytes).any(|candidate| candidate == tag)

@@ -1,7 +1,9 @@
 //! A route, compiled: names parsed, templates and conditions prepared, times in nanoseconds.
 
+pub mod answer;
 mod compile;
 
+pub use answer::Answer;
 pub use compile::{Beside, FALLBACK_STATUSES};
 
 use std::rc::Rc;
@@ -78,14 +80,7 @@ pub enum CompiledAction {
     /// Sent to the origin as it is.
     Passthrough,
     /// Answered here.
-    Respond {
-        /// The status.
-        status: StatusCode,
-        /// Headers.
-        headers: Vec<(HeaderName, Template)>,
-        /// The body.
-        body: Template,
-    },
+    Respond(Box<Answer>),
     /// Answered here with a `Location`.
     Redirect {
         /// The status.
@@ -185,9 +180,7 @@ impl Route {
     pub fn templates(&self) -> Vec<&Template> {
         match &self.action {
             CompiledAction::Passthrough => Vec::new(),
-            CompiledAction::Respond { headers, body, .. } => {
-                headers.iter().map(|(_, template)| template).chain([body]).collect()
-            }
+            CompiledAction::Respond(answer) => answer.templates().collect(),
             CompiledAction::Redirect { location, .. } => vec![location],
             CompiledAction::Personalize(personalize) => personalize
                 .path

@@ -9,6 +9,7 @@ pub mod front;
 pub mod hosts;
 pub mod identity;
 pub mod log;
+pub mod ofrep;
 pub mod replication;
 pub mod session;
 pub mod sticky;
@@ -29,6 +30,7 @@ use front::FrontSettings;
 use hosts::HostRules;
 use identity::IdentitySettings;
 pub use log::{LogSettings, Redaction};
+use ofrep::OfrepSettings;
 use replication::ReplicationSettings;
 use session::SessionSettings;
 use sticky::StickySettings;
@@ -143,6 +145,8 @@ pub struct Settings {
     pub growthbook: Option<GrowthBookSettings>,
     /// Where browsers send their measures to. Nowhere without it.
     pub events: Option<EventSettings>,
+    /// Flags for OpenFeature's providers, below `/ofrep/v1/`; `{}` is enough. Off without it.
+    pub ofrep: Option<OfrepSettings>,
     /// The hop in front: whose word for the visitor's address counts; `{}` is enough. Nobody's without it.
     pub front: Option<FrontSettings>,
     /// How backends want to be asked, by their names.
@@ -227,6 +231,7 @@ impl Settings {
             faults.push(Fault::new("settings", "/sticky/cookie", message));
         }
         EventSettings::within_bounds(&mut self.events, faults);
+        OfrepSettings::within_bounds(&mut self.ofrep, &self.attributes, faults);
         FrontSettings::within_bounds(&mut self.front, faults);
         BackendSettings::within_bounds(&mut self.backends, faults);
         self
@@ -258,12 +263,13 @@ impl Settings {
 }
 
 /// Members of a wrong type that get another value than the default: who may be known, who may see what isn't theirs, and what is logged.
-const STRICT: [(&str, &str); 5] = [
+const STRICT: [(&str, &str); 6] = [
     ("/preview", r#""off""#),
     ("/identity", r#"{"header":false}"#),
     ("/identity/header", "false"),
     ("/log", r#"{"redact":["/*"]}"#),
     ("/log/redact", r#"["/*"]"#),
+    ("/ofrep/features", "[]"),
 ];
 /// Members that are left out as a whole: half a check of a token or of a hop is none, and half a place names nothing.
 const WHOLE: [&str; 3] = ["/identity/jwt", "/growthbook", "/front"];

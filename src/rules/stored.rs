@@ -240,7 +240,7 @@ pub struct Fallback {
     pub statuses: Option<Vec<u16>>,
 }
 
-/// A fixed answer.
+/// The edge's own answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Respond {
@@ -250,9 +250,32 @@ pub struct Respond {
     /// Headers, each a template.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The body, a template.
+    /// The body: a text with placeholders, a template, or a value of the KV store.
     #[serde(default)]
-    pub body: String,
+    #[cfg_attr(feature = "schema", schemars(with = "RespondBody"))]
+    pub body: serde_json::Value,
+}
+
+/// The body of [`Respond`], as it may be written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum RespondBody {
+    /// A text with `{…}` placeholders.
+    Text(String),
+    /// A whole page or document, by a template.
+    Template {
+        /// Its name in the `templates` dictionary.
+        template: String,
+    },
+    /// A value of the KV store `rules`.
+    Kv {
+        /// Its key behind `page/`, with placeholders.
+        kv: String,
+        /// What the value reads, which makes it a template; without it, it is sent as it is.
+        #[serde(default)]
+        reads: Option<Vec<String>>,
+    },
 }
 
 /// An answer with a `Location`.

@@ -1,4 +1,4 @@
-//! What browsers send of themselves (`settings.events`): measures of how fast a page was. Anybody can send anything, so it is bounded, marked
+//! What browsers send of themselves (`settings.events`): measures of how fast a page was, and which flags it used (`settings.ofrep`). Anybody can send anything, so it is bounded, marked
 //! `browser`, and has no money in it. The answer is always 204: it tells a forger nothing, and costs a visitor nothing.
 
 use std::io::Read as _;
@@ -6,24 +6,30 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
+use serde_json::{Map, Value as Json};
 
 use super::Resolved;
 use crate::admit::{Arrival, RequestHead};
 use crate::code::Code;
 use crate::context::preview::Preview;
 use crate::context::{Context, Kept, Live, Needs};
+use crate::decide::flags::{self, Visitor};
+use crate::decide::variations::Exposed;
 use crate::platform::{Platform, Response};
 use crate::record;
 use crate::respond::events::{Event, MOST, Source, is_id};
 use crate::rules::settings::Settings;
 use crate::rules::settings::events::EventSettings;
-use crate::rules::{Rules, Served};
+use crate::rules::settings::ofrep::OfrepSettings;
+use crate::rules::{RuleSet, Rules, Served};
 use crate::wire::url::AbsoluteUrl;
 
 /// Bytes of the longest body.
 const LONGEST: u64 = 4_096;
 /// What a measure may be at most: beyond it, it is none. A day has 86,400,000 milliseconds.
 const LARGEST: f64 = 1e9;
+/// The event that says that a page used a flag.
+const EXPOSURE: &str = "exposure";
 /// What a rate is counted over.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -66,7 +72,7 @@ pub(super) fn answer<P: Platform>(
 ) {
     let mut codes = resolved.notes.codes;
     let events = match taken.one_more(arrival.uptime, settings.per_minute) {
-        Ok(()) => read::<P>(&head, settings, body),
+        Ok(()) => read::<P>(&head, settings, speaks_ofrep(rules), body),
         Err(code) => Err(code),
     };
     let headers = HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
@@ -75,10 +81,10 @@ pub(super) fn answer<P: Platform>(
     let mut faults = resolved.notes.faults;
     let mut revision = None;
     match (events, rules) {
-        (Ok((events, code)), Rules::Set(served)) => {
+        (Ok((brought, code)), Rules::Set(served)) => {
             revision = served.set.revision.as_deref();
             codes.extend(code);
-            codes.extend(log(platform, arrival, kept, (&mut head, &time), served, &events));
+            codes.extend(log(platform, arrival, kept, (&mut head, &time), served, &brought));
         }
         (Err(code), _) => codes.extend(code),
         (Ok(_), Rules::Off | Rules::Unusable) => {}
@@ -95,28 +101,68 @@ fn log<P: Platform>(
     kept: &mut Kept,
     (head, time): (&mut RequestHead, &str),
     served: &Served,
-    events: &[Event],
+    brought: &Brought,
 ) -> Option<Code> {
+    let Brought { events, used } = brought;
     let rules = served.set.on_host(head.host());
     let rules = &*rules;
     let preview = Preview::take(head, &rules.settings, arrival.now, || kept.keys.preview(platform));
     let mut facts = Live::new(platform, kept, None);
-    let needs = Needs { device: true, person: true, ..Needs::default() };
+    let needs = match used.is_empty() {
+        true => Needs { device: true, person: true, ..Needs::default() },
+        // What a page may ask for may cost no more: a new visitor used none.
+        false => Needs { keeps: false, ..flags::needs(rules, used.iter().map(|used| used.flag.as_str())) },
+    };
     let context = Context::gather(&mut facts, head, rules, needs, preview.claims, arrival.now);
     record::conversion::unit(&context)?;
     match facts.kept.keys.identity(platform).named_log_key() {
-        Some(key) => record::conversion::conversions(platform, (head, time), (rules, &context), key, events),
+        Some(key) => {
+            record::conversion::conversions(platform, (head, time), (rules, &context), key, events);
+            for used in used {
+                let Some(ofrep) = rules.settings.ofrep.as_ref().filter(|ofrep| ofrep.shows(&used.flag)) else {
+                    continue;
+                };
+                let exposed = exposed(rules, &context, ofrep, used);
+                let shown = (exposed.as_slice(), None);
+                record::exposures(platform, (head, time), (rules, &context), key, shown, Source::Browser);
+            }
+        }
         None => return Some(Code::ExposureNoKey),
     }
     None
+}
+
+/// What a request brings.
+#[derive(Default)]
+struct Brought {
+    events: Vec<Event>,
+    used: Vec<Used>,
+}
+
+/// A flag that a page used, with what it said when it asked for it.
+struct Used {
+    flag: String,
+    said: Map<String, Json>,
+}
+
+/// Whether the rules that serve have flags for browsers.
+fn speaks_ofrep(rules: &Rules) -> bool {
+    matches!(rules, Rules::Set(served) if served.set.settings.ofrep.is_some())
+}
+
+/// The variations of a flag that a page used: those that the edge itself assigns, whatever the page says.
+fn exposed(rules: &RuleSet, context: &Context, ofrep: &OfrepSettings, used: &Used) -> Vec<Exposed> {
+    let visitor = Visitor { context, said: &used.said, allowed: &ofrep.context };
+    flags::for_visitor(rules, visitor, std::iter::once(used.flag.as_str())).exposures
 }
 
 /// The events that a request brings, and what is wrong with some of them.
 fn read<P: Platform>(
     head: &RequestHead,
     settings: &EventSettings,
+    speaks_ofrep: bool,
     body: P::Body,
-) -> Result<(Vec<Event>, Option<Code>), Option<Code>> {
+) -> Result<(Brought, Option<Code>), Option<Code>> {
     if !is_of_the_site(head) {
         return Err(Some(Code::BeaconForeign));
     }
@@ -126,21 +172,35 @@ fn read<P: Platform>(
     let sent = Some(bytes).filter(|_| fits && is_text(&head.headers)).and_then(|bytes| parse(&bytes));
     let Some(sent) = sent else { return Err(Some(Code::BeaconMalformed)) };
     let count = sent.len();
-    let events: Vec<Event> = sent.into_iter().take(MOST).filter_map(|sent| sent.event(settings)).collect();
-    let code =
-        if count > MOST { Some(Code::EventTooMany) } else { (events.len() < count).then_some(Code::BeaconMalformed) };
-    Ok((events, code))
+    let mut brought = Brought::default();
+    for sent in sent.into_iter().take(MOST) {
+        match sent.flag {
+            Some(flag) if speaks_ofrep && sent.name == EXPOSURE => {
+                brought.used.push(Used { flag, said: sent.context.unwrap_or_default() });
+            }
+            _ => brought.events.extend(sent.event(settings)),
+        }
+    }
+    let usable = brought.events.len() + brought.used.len();
+    let code = if count > MOST { Some(Code::EventTooMany) } else { (usable < count).then_some(Code::BeaconMalformed) };
+    Ok((brought, code))
 }
 
 /// Whether a page of this very site sent it, as browsers say (Fetch, sections 3.2 and "Sec-Fetch-Site").
 fn is_of_the_site(head: &RequestHead) -> bool {
     let said = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let (site, origin) = (said("sec-fetch-site"), said("origin"));
-    let same_site = site.is_none_or(|site| site == "same-origin");
-    let same_origin = origin.is_none_or(|origin| {
+    (site.is_some() || origin.is_some()) && !is_foreign(head)
+}
+
+/// Whether a browser says that a page of another site sent it. Browsers always say so of a POST.
+pub(super) fn is_foreign(head: &RequestHead) -> bool {
+    let said = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let same_site = said("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let same_origin = said("origin").is_none_or(|origin| {
         AbsoluteUrl::split(origin).is_some_and(|origin| origin.authority.eq_ignore_ascii_case(&head.authority))
     });
-    same_site && same_origin && (site.is_some() || origin.is_some())
+    !(same_site && same_origin)
 }
 
 /// Whether the body is of a type that a browser sends without asking first, or JSON.
@@ -156,6 +216,9 @@ struct Sent {
     name: String,
     value: Option<f64>,
     id: Option<String>,
+    /// Of an exposure: the flag that was used, and the context that the page gave when it asked.
+    flag: Option<String>,
+    context: Option<Map<String, Json>>,
 }
 
 impl Sent {
@@ -163,7 +226,7 @@ impl Sent {
         let is_usable = settings.names.contains(&self.name)
             && self.value.is_none_or(|value| value.abs() <= LARGEST)
             && self.id.as_deref().is_none_or(is_id);
-        let Self { name, value, id } = self;
+        let Self { name, value, id, .. } = self;
         is_usable.then_some(Event { name, id, value, currency: None, source: Source::Browser })
     }
 }

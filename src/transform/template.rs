@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior};
@@ -19,6 +21,7 @@ use super::reads::Reads;
 
 mod bounds;
 mod html_state;
+mod json_state;
 mod place;
 mod reads;
 
@@ -57,6 +60,8 @@ pub enum Kind {
     Attribute(String),
     /// Plain text, unescaped: the caller encodes it whole.
     Text,
+    /// A JSON document: a value outside quotes is written as JSON, one within quotes as a part of that text.
+    Json,
 }
 
 /// A template ready to render.
@@ -76,6 +81,8 @@ pub struct Templates {
     environment: OnceCell<Environment<'static>>,
     sources: HashMap<String, String>,
     compiled: HashMap<(Kind, String), Template>,
+    /// Set where a value that has none is written. Shared with the engine's functions, which ask for what threads could share.
+    absent: Arc<AtomicBool>,
 }
 
 impl Default for Templates {
@@ -87,11 +94,16 @@ impl Default for Templates {
 impl Templates {
     /// Templates by name: the `templates` dictionary. They are compiled when a rule first uses them, for its place.
     pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { environment: OnceCell::new(), sources: sources.into_iter().collect(), compiled: HashMap::new() }
+        Self {
+            environment: OnceCell::new(),
+            sources: sources.into_iter().collect(),
+            compiled: HashMap::new(),
+            absent: Arc::default(),
+        }
     }
 
-    /// minijinja as templates have it here.
-    fn environment() -> Environment<'static> {
+    /// minijinja as templates have it here. `absent` is set where a value that has none is written.
+    fn environment(absent: &Arc<AtomicBool>) -> Environment<'static> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
@@ -101,7 +113,8 @@ impl Templates {
                 if name.starts_with('h') { AutoEscape::Html } else { AutoEscape::None }
             },
         );
-        environment.set_formatter(write_value);
+        let noted = Arc::clone(absent);
+        environment.set_formatter(move |out, state, value| write_value(out, state, value, &noted));
         // A value can't vouch for itself.
         environment.remove_filter("safe");
         // Nor is a page the place to look into the engine, to build values without end, or to reach what isn't named.
@@ -111,13 +124,21 @@ impl Templates {
         for name in ["debug", "namespace", "dict", "lipsum", "cycler", "joiner"] {
             environment.remove_global(name);
         }
-        environment.add_filter("_url", |value: &Value| escape::url_on_host(&text(value)));
-        environment.add_filter("_url_first", |value: &Value| escape::url_first(&text(value)));
-        environment.add_filter("_url_more", |value: &Value| escape::url_more(&text(value)));
-        environment.add_filter("_url_path", |value: &Value| escape::url_path(&text(value)));
-        environment.add_filter("_url_component", |value: &Value| escape::url_component(&text(value)));
-        environment.add_filter("_css", |value: &Value| escape::css(&text(value)).to_owned());
-        environment.add_filter("_json", |value: &Value| json(value));
+        let mut add = |name: &'static str, encode: fn(&Value) -> Value| {
+            let noted = Arc::clone(absent);
+            environment.add_filter(name, move |value: &Value| {
+                note_absent(&noted, value);
+                encode(value)
+            });
+        };
+        add("_url", |value| escape::url_on_host(&text(value)).into());
+        add("_url_first", |value| escape::url_first(&text(value)).into());
+        add("_url_more", |value| escape::url_more(&text(value)).into());
+        add("_url_path", |value| escape::url_path(&text(value)).into());
+        add("_url_component", |value| escape::url_component(&text(value)).into());
+        add("_css", |value| escape::css(&text(value)).into());
+        add("_json", json);
+        add("_json_text", json_text);
         environment
     }
 
@@ -161,7 +182,7 @@ impl Templates {
             return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone(), reads: Rc::default() });
         }
         let (reads, _) = reads::of(source).map_err(|error| describe(&error))?;
-        self.environment.get_or_init(Self::environment);
+        self.environment.get_or_init(|| Self::environment(&self.absent));
         if let Some(environment) = self.environment.get_mut() {
             environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
         }
@@ -186,7 +207,7 @@ impl Templates {
         let output = match &template.fixed {
             Some(fixed) => Cow::Borrowed(fixed.as_str()),
             None => {
-                let environment = self.environment.get_or_init(Self::environment);
+                let environment = self.environment.get_or_init(|| Self::environment(&self.absent));
                 let compiled = environment.get_template(&template.name).map_err(|error| describe(&error))?;
                 Cow::Owned(compiled.render(facts.template()).map_err(|error| describe(&error))?)
             }
@@ -199,6 +220,21 @@ impl Templates {
             Kind::Attribute(name) if escape::is_url_attribute(name) => Ok(Cow::Owned(escape::url(&output))),
             _ => Ok(output),
         }
+    }
+
+    /// Renders a template, and says whether it wrote a value that is absent.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render).
+    pub fn render_noting_absent<'t>(
+        &self,
+        template: &'t Template,
+        facts: &Facts<'_>,
+    ) -> Result<(Cow<'t, str>, bool), String> {
+        self.absent.store(false, Ordering::Relaxed);
+        let output = self.render(template, facts)?;
+        Ok((output, self.absent.load(Ordering::Relaxed)))
     }
 }
 
@@ -214,8 +250,14 @@ impl Template {
     }
 }
 
-fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
-    if value.is_undefined() || value.is_none() {
+fn write_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+    absent: &AtomicBool,
+) -> Result<(), minijinja::Error> {
+    if is_absent(value) {
+        absent.store(true, Ordering::Relaxed);
         return Ok(());
     }
     let text = text(value);
@@ -226,14 +268,31 @@ fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -
     Ok(())
 }
 
+fn is_absent(value: &Value) -> bool {
+    value.is_undefined() || value.is_none()
+}
+
+fn note_absent(absent: &AtomicBool, value: &Value) {
+    if is_absent(value) {
+        absent.store(true, Ordering::Relaxed);
+    }
+}
+
 fn text(value: &Value) -> String {
-    if value.is_undefined() || value.is_none() { String::new() } else { value.to_string() }
+    if is_absent(value) { String::new() } else { value.to_string() }
 }
 
 /// JSON for a script: `null` where the value is absent, or has no JSON form.
 fn json(value: &Value) -> Value {
     let json = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
     Value::from_safe_string(escape::json_in_script(&json).into_owned())
+}
+
+/// A value within a JSON text: its characters, without quotes of their own.
+fn json_text(value: &Value) -> Value {
+    let quoted = serde_json::Value::from(text(value)).to_string();
+    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+    Value::from_safe_string(escape::json_in_script(inner).into_owned())
 }
 
 fn line(source: &str, offset: usize) -> usize {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use edge_personalizer::attributes::{self, Kind};
 use edge_personalizer::rules::RuleSet;
 use edge_personalizer::rules::route::CompiledAction;
+use edge_personalizer::rules::route::answer::AnswerBody;
 use edge_personalizer::rules::settings::attributes::OwnKind;
 use serde_json::Value;
 
@@ -122,7 +123,11 @@ impl Checked<'_> {
             let (action, read) = match &route.action {
                 CompiledAction::Personalize(_) => ("personalize", PERSONALIZE.as_slice()),
                 CompiledAction::Passthrough => ("passthrough", &[] as &[&str]),
-                CompiledAction::Respond { .. } => ("respond", &["respond"] as &[&str]),
+                // A text can always be made: nothing is asked for in its place.
+                CompiledAction::Respond(answer) if matches!(answer.body, AnswerBody::Text(_)) => {
+                    ("respond", &["respond"] as &[&str])
+                }
+                CompiledAction::Respond(_) => ("respond", &["respond", "fallback"] as &[&str]),
                 CompiledAction::Redirect { .. } => ("redirect", &["redirect"] as &[&str]),
             };
             let unread = PERSONALIZE.iter().chain(&["respond", "redirect"]).filter(|key| !read.contains(key));

@@ -37,17 +37,20 @@ impl Checked<'_> {
             if action != "respond" {
                 continue;
             }
-            let body = route.pointer("/respond/body").map(|body| ("/respond/body".to_owned(), body));
+            let body = ["/respond/body", "/respond/body/kv"];
+            let body = body.into_iter().filter_map(|pointer| Some((pointer.to_owned(), route.pointer(pointer)?)));
             let headers = route.pointer("/respond/headers").and_then(Value::as_object).into_iter().flatten();
             let headers = headers.map(|(name, text)| (format!("/respond/headers/{}", escape(name)), text));
-            for (below, text) in body.into_iter().chain(headers) {
+            for (below, text) in body.chain(headers) {
                 let text = text.as_str().unwrap_or_default();
+                let without =
+                    if below.ends_with("/body/kv") { "the origin is asked" } else { "the whole text is empty" };
                 let absent = |one: &&Placeholder<'_>| {
                     one.default.is_none() && !ALWAYS.contains(&one.name) && !one.name.starts_with("path.")
                 };
                 if let Some(Placeholder { name, .. }) = placeholders(text).iter().find(absent) {
                     let message = format!(
-                        "expected a default for a value that can be absent, but found '{{{name}}}': without the value the whole text is empty. \
+                        "expected a default for a value that can be absent, but found '{{{name}}}': without the value {without}. \
                          Write '{{{name}|…}}'"
                     );
                     self.warn("routes", format!("/routes/{index}{below}"), message);

@@ -34,6 +34,13 @@ impl Checked<'_> {
             sources.extend(inline.into_iter().map(|(pointer, text)| ("routes", pointer, Content::Inline(text))));
         }
         let known = Known::of(self);
+        for (index, route) in self.rules_of("routes", "routes").into_iter().enumerate() {
+            let reads = route.pointer("/respond/body/reads").and_then(Value::as_array).into_iter().flatten();
+            for (number, path) in reads.enumerate() {
+                let Some(message) = path.as_str().and_then(|path| known.fault(&declared(path))) else { continue };
+                self.warn("routes", format!("/routes/{index}/respond/body/reads/{number}"), message);
+            }
+        }
         for (dictionary, pointer, content) in sources {
             let variables = self.rules.templates.borrow().variables(&content);
             let spans_lines = variables.iter().any(|variable| variable.line > 1);
@@ -131,6 +138,15 @@ impl<'r> Known<'r> {
         };
         Some(format!("expected {expected}, but found {name} compared with '{text}', which it never is"))
     }
+}
+
+/// What a path of `reads` names, as a template would.
+fn declared(path: &str) -> Variable {
+    let steps: Vec<&str> = match path.split_once('.') {
+        Some((name @ ("feature" | "experiment"), key)) => vec![name, key],
+        _ => path.split('.').collect(),
+    };
+    Variable { path: steps.into_iter().map(str::to_owned).collect(), line: 1, compared_with: None }
 }
 
 fn empty(expected: &str, found: &str, hint: Option<String>) -> String {

@@ -9,6 +9,7 @@ use edge_personalizer::rules::route::CompiledAction;
 use edge_personalizer::rules::settings::attributes::{OwnAttribute, OwnKind};
 use edge_personalizer::rules::template::Placeholder;
 use edge_personalizer::transform::media::Adapt;
+use edge_personalizer::transform::reads::Reads;
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
@@ -89,7 +90,12 @@ impl Checked<'_> {
 
     fn factors(&self, route: &Route) -> Factors {
         let (mut factors, mut is_open) = (BTreeMap::new(), false);
-        for placeholder in route.templates().iter().flat_map(|template| template.placeholders()) {
+        let read = match &route.action {
+            CompiledAction::Respond(answer) => answer.reads().map(read_placeholders).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let templates = route.templates();
+        for placeholder in templates.iter().flat_map(|template| template.placeholders()).chain(&read) {
             let (dimension, count) = match placeholder {
                 Placeholder::RegionId | Placeholder::RegionSlug => {
                     let ids: BTreeSet<&str> = self.rules.regions.all().map(|region| region.id.as_str()).collect();
@@ -146,6 +152,19 @@ impl Checked<'_> {
         // And none, for who doesn't take part: they get what the first variation gets.
         as_count(variations.max(1))
     }
+}
+
+/// The placeholders that stand for what a template of a page reads.
+fn read_placeholders(reads: &Reads) -> Vec<Placeholder> {
+    let of = |path: &str| match path.split('.').next().unwrap_or_default() {
+        "region" => Placeholder::RegionId,
+        "country" => Placeholder::Country,
+        "language" => Placeholder::Language,
+        "deviceType" => Placeholder::DeviceType,
+        "network" => Placeholder::Network,
+        name => Placeholder::Own(name.to_owned()),
+    };
+    reads.iter().map(of).collect()
 }
 
 /// How many sets of parameters `adapt` makes of all that clients can say: the edge's own function is asked with every hint that makes a

@@ -123,12 +123,19 @@ fn plan(text: &mut String, explanation: &Explanation) {
     }
     if let Some(fallback) = &plan.falls_back_to {
         let statuses: Vec<String> = plan.fails_on.iter().map(u16::to_string).collect();
-        let _ = writeln!(text, "  on {} or no answer: {} {}", statuses.join(", "), fallback.method, fallback.url);
+        let when = match &plan.answers {
+            Some(_) => "without that body".to_owned(),
+            None => format!("on {} or no answer", statuses.join(", ")),
+        };
+        let _ = writeln!(text, "  {when}: {} {}", fallback.method, fallback.url);
     }
     if let Some(answers) = &plan.answers {
         title(text, &format!("The edge answers {}", answers.status));
         lines(text, &answers.headers);
-        let _ = writeln!(text, "\n{}", answers.body);
+        let _ = match &answers.kv {
+            Some(key) => writeln!(text, "  the body is made of '{key}' in the KV store 'rules'"),
+            None => writeln!(text, "\n{}", answers.body),
+        };
     } else {
         title(text, "On the answer");
         lines(text, &plan.adds);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteReads};
+use super::{Answer, Cache, CompiledAction, DEFAULT_BACKEND, Fallback, Personalize, Route, RouteReads};
 use crate::attributes::FactSet;
 use crate::condition::{Condition, Fault, PatternBudget};
 use crate::growthbook::Schedule;
@@ -63,7 +63,7 @@ impl Route {
         if let Some(event) = stored.event.as_deref().filter(|event| !is_name_of_event(event)) {
             return Err(fault("/event", expected_name(event)));
         }
-        let action = compile_action(&stored, &pattern, beside.own)?;
+        let action = compile_action(&stored, &pattern, beside)?;
         let adapt = stored.adapt.as_ref().map(compile_adapt).transpose()?;
         let (body, mut faults) =
             BodyRules::compile(&stored.html, stored.json.as_ref(), adapt.as_ref(), beside.templates);
@@ -107,12 +107,18 @@ impl Route {
         if let Some(when) = &self.when {
             reads.choice = when.attributes_used().map(|name| own.facts(name)).collect();
         }
-        for path in self.body.reads().iter() {
-            let (name, rest) = path.split_once('.').unwrap_or((path, ""));
-            match name {
-                "feature" if !rest.is_empty() => features.push(rest.to_owned()),
-                "experiment" if !rest.is_empty() => experiments.push(rest.to_owned()),
-                _ => reads.body = reads.body.and(own.facts(name)),
+        let of_answer = match &self.action {
+            CompiledAction::Respond(answer) => answer.reads(),
+            _ => None,
+        };
+        for (paths, facts) in [(Some(self.body.reads()), &mut reads.body), (of_answer, &mut reads.request)] {
+            for path in paths.into_iter().flatten() {
+                let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+                match name {
+                    "feature" if !rest.is_empty() => features.push(rest.to_owned()),
+                    "experiment" if !rest.is_empty() => experiments.push(rest.to_owned()),
+                    _ => *facts = facts.and(own.facts(name)),
+                }
             }
         }
         if let Some(adapt) = &self.adapt {
@@ -156,7 +162,8 @@ fn location(template: Template) -> Result<Template, String> {
     ))
 }
 
-fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes) -> Result<CompiledAction, Fault> {
+fn compile_action(stored: &stored::Route, pattern: &Pattern, beside: &mut Beside<'_>) -> Result<CompiledAction, Fault> {
+    let own = beside.own;
     let template = |pointer: String, text: &str| -> Result<Template, Fault> {
         let template = Template::compile(text, own).map_err(|message| fault(pointer.clone(), message))?;
         for placeholder in template.placeholders() {
@@ -182,24 +189,15 @@ fn compile_action(stored: &stored::Route, pattern: &Pattern, own: &OwnAttributes
         Action::Respond => {
             let respond =
                 stored.respond.as_ref().ok_or_else(|| fault("/respond", "expected an answer, but found none"))?;
-            let mut headers = Vec::new();
-            for (name, text) in &respond.headers {
-                let pointer = format!("/respond/headers/{name}");
-                headers.push((
-                    header_name(name).map_err(|message| fault(pointer.clone(), message))?,
-                    template(pointer, text)?,
-                ));
-            }
-            Ok(CompiledAction::Respond {
-                status: status(
-                    "/respond/status",
-                    respond.status.unwrap_or(200),
-                    &|status| !status.is_informational(),
-                    "a status from 200 to 599",
-                )?,
-                headers,
-                body: template("/respond/body".to_owned(), &respond.body)?,
-            })
+            let status = status(
+                "/respond/status",
+                respond.status.unwrap_or(200),
+                &|status| !status.is_informational(),
+                "a status from 200 to 599",
+            )?;
+            let fallback = compile_fallback(stored.fallback.clone().unwrap_or_default())?;
+            let answer = Answer::compile(respond, status, fallback, beside.templates, &template)?;
+            Ok(CompiledAction::Respond(Box::new(answer)))
         }
         Action::Redirect => {
             let redirect =
@@ -327,7 +325,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-fn header_name(name: &str) -> Result<HeaderName, String> {
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
     let header =
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("expected a header name, but found '{name}'"))?;
     if is_reserved(&header) {

@@ -1,4 +1,4 @@
-//! Where each value of a template lands: HTML text, an attribute, a link, a JSON script.
+//! Where each value of a template lands: HTML text, an attribute, a link, a JSON script, a JSON document.
 //!
 //! A template's own text is trusted, its values are not. The text is walked like a browser would read it, and each
 //! `{{ … }}` is given the filter of its place. Branches must end in the place where they began, so that the answer
@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::Kind;
 use super::html_state::Html;
+use super::json_state::Json;
 
 /// A template's source with each value sent through the filter of its place, or the byte offset and the reason why it
 /// can't be used.
@@ -84,6 +85,8 @@ enum State {
     Plain,
     /// Somewhere in HTML.
     Html(Html),
+    /// Somewhere in a JSON document.
+    Json(Json),
 }
 
 impl State {
@@ -92,6 +95,16 @@ impl State {
             Kind::Html => State::Html(Html::default()),
             Kind::Attribute(name) => State::Html(Html::attribute(name)),
             Kind::Text => State::Plain,
+            Kind::Json => State::Json(Json::default()),
+        }
+    }
+
+    /// What the text is, for messages.
+    fn name(&self) -> &'static str {
+        match self {
+            State::Plain => "text",
+            State::Html(_) => "HTML",
+            State::Json(_) => "JSON",
         }
     }
 }
@@ -118,6 +131,10 @@ impl Walk {
         match &mut self.state {
             State::Plain => Ok(()),
             State::Html(html) => html.text(seen),
+            State::Json(json) => {
+                json.text(text);
+                Ok(())
+            }
         }
     }
 
@@ -138,6 +155,7 @@ impl Walk {
         let filter = match &mut self.state {
             State::Plain => None,
             State::Html(html) => html.value()?,
+            State::Json(json) => Some(json.value()?),
         };
         let (open, inner) = match inner.strip_prefix(['-', '+']) {
             Some(stripped) => (inner.get(..1).unwrap_or_default(), stripped),
@@ -184,8 +202,9 @@ impl Walk {
                     block.ends.iter().any(|end| *end != self.state) || (same_as_start && block.start != self.state);
                 if differs {
                     return Err(format!(
-                        "expected every branch of `{}` to end in the same place of the HTML, but found different ones",
-                        block.word
+                        "expected every branch of `{}` to end in the same place of the {}, but found different ones",
+                        block.word,
+                        self.state.name()
                     ));
                 }
             }
@@ -207,6 +226,7 @@ impl Walk {
         match &self.state {
             State::Plain => Ok(self.out),
             State::Html(html) => html.finish().map(|()| self.out),
+            State::Json(json) => json.finish().map(|()| self.out),
         }
     }
 }

@@ -172,3 +172,53 @@ fn a_declared_attribute_counts_with_its_values_and_with_any_where_it_has_none() 
     let counts: Vec<_> = report.variants.iter().map(|route| (route.count_text(), route.factors_text())).collect();
     assert_eq!(counts, [("3".to_owned(), "3 group".to_owned()), ("any".to_owned(), "3 group".to_owned())]);
 }
+
+#[test]
+fn an_answer_of_the_edges_own_is_checked_as_it_is_made() {
+    let templates = r#"{"templates":{"page":"<p>{{ region.id }}</p>"}}"#;
+    let own = |respond: serde_json::Value| {
+        routes(
+            json!([{ "id": "a", "path": "/a/{slug}", "action": "respond", "respond": respond, "fallback": { "path": "/plain" } }]),
+        )
+    };
+    let sound = own(json!({ "body": { "template": "page" } }));
+    assert!(findings(&[("routes", &sound), ("templates", templates)]).is_empty());
+    let sound = own(json!({ "body": { "kv": "{path.slug}", "reads": ["region.id", "session.cart_skus"] } }));
+    assert!(findings(&[("routes", &sound)]).is_empty());
+    for (respond, level, expected) in [
+        (
+            json!({ "body": { "template": "none" } }),
+            Level::Fault,
+            "/routes/0/respond/body/template: expected a template of the dictionary",
+        ),
+        (
+            json!({ "body": { "kv": "x", "reads": ["regoin.id"] } }),
+            Level::Warning,
+            "/routes/0/respond/body/reads/0: expected a value that templates have, but found regoin.id, which is always empty: is it region.id?",
+        ),
+        (
+            json!({ "body": { "kv": "{country}" } }),
+            Level::Warning,
+            "/routes/0/respond/body/kv: expected a default for a value that can be absent, but found '{country}': without the value the origin is asked",
+        ),
+        (
+            json!({ "body": "a text" }),
+            Level::Warning,
+            "/routes/0/fallback: expected \"action\": \"personalize\" beside it",
+        ),
+    ] {
+        found(level, &[("routes", &own(respond))], expected);
+    }
+}
+
+#[test]
+fn what_a_template_of_an_answer_reads_makes_its_variants() {
+    let text = routes(
+        json!([{ "id": "a", "path": "/a", "action": "respond", "respond": { "body": { "kv": "x", "reads": ["country"] } } }]),
+    );
+    found(
+        Level::Warning,
+        &[("routes", &text)],
+        "/routes/0: expected at most 50 variants (settings: limits.max_variants), but found 250: 250 country",
+    );
+}
