@@ -56,3 +56,38 @@ fn send(url: &str, body: &str) -> anyhow::Result<()> {
     }
     request.send(body).map(drop).with_context(|| url.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use tiny_http::{Response, Server};
+
+    use super::*;
+
+    #[test]
+    fn a_dashboard_is_sent_what_a_file_gets() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("annotations.ndjson").display().to_string();
+        let server = Server::http("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/api/annotations", server.server_addr().to_ip().unwrap());
+        let listens = std::thread::spawn(move || {
+            let mut request = server.recv().unwrap();
+            let mut body = String::new();
+            request.as_reader().read_to_string(&mut body).unwrap();
+            let asked = format!("{} {}", request.method(), request.url());
+            request.respond(Response::from_string("{}")).unwrap();
+            (asked, body)
+        });
+        for to in [&file, &url] {
+            Annotations::new(Some(to.clone())).write(1_790_000_000_123_456, "r42", "rollback", "5xx");
+        }
+        let (asked, body) = listens.join().unwrap();
+        assert_eq!(asked, "POST /api/annotations");
+        assert_eq!(fs::read_to_string(file).unwrap().trim(), body);
+        let annotation: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&annotation["time"], &annotation["text"]), (&json!(1_790_000_000_123_i64), &json!("5xx")));
+        // Nobody there, and nowhere to write: it is said, and nothing else happens.
+        Annotations::new(Some("http://127.0.0.1:1/".to_owned())).write(0, "r42", "held", "");
+        Annotations::new(Some(folder.path().display().to_string())).write(0, "r42", "held", "");
+    }
+}

@@ -226,6 +226,10 @@ impl Drive {
         self.write(target, now, &format!("worse: {why}"), |after| after.canary = None)?;
         self.settings.annotations.write(now, &self.settings.revision, "rollback", why);
         self.say(now, "rolled back", &format!("{} serves everybody, {}", self.baseline, target.spreads_in()));
+        note(&format!(
+            "caches may still have pages of {0}: `fastly purge --key revision-{0}` removes them",
+            self.settings.revision
+        ));
         Ok(Some(Outcome::Faults))
     }
 

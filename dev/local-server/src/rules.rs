@@ -131,16 +131,24 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("local-server-rules-{}", std::process::id()));
         let file = folder.join("store.json");
         let mut old = Rules::default();
-        for (entry, text) in
-            [("routes", "{}"), ("routes.2", "{}"), ("r1/routes", "{}"), ("r1/manifest", "{}"), ("active", "{}")]
-        {
+        for (entry, text) in [
+            ("routes", "{}"),
+            ("routes.2", "{}"),
+            ("r1/routes", "{}"),
+            ("r1/manifest", "{}"),
+            ("active", "{}"),
+            ("active_history.1", "{}"),
+        ] {
             old.set_entry(entry, text);
         }
         old.write(&file).unwrap();
         Rules::from_json(json!({ "regions": {} }).as_object().unwrap()).update(&file).unwrap();
         let found: BTreeMap<String, String> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["active", "r1/manifest", "r1/routes", "regions"]);
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            ["active", "active_history.1", "r1/manifest", "r1/routes", "regions"]
+        );
     }
 
     #[test]
