@@ -141,21 +141,24 @@ impl Oracle for Worlds {
     }
 }
 
+/// One run: what was answered to each question, and what came of it.
+pub type Run<T> = (Vec<Choice>, T);
+
 /// The attributes on which it depends how it came out: `runs` are answers and outcome of each run that agrees with the line.
-pub fn matter<T: PartialEq>(runs: &[(Vec<Choice>, T)]) -> BTreeSet<String> {
+pub fn matter<T: PartialEq>(runs: &[Run<T>]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let all: Vec<&(Vec<Choice>, T)> = runs.iter().collect();
+    let all: Vec<&Run<T>> = runs.iter().collect();
     divide(&all, 0, &mut found);
     found
 }
 
 /// All runs of `runs` have given the same answers before `depth`, and so have the same question there.
-fn divide<T: PartialEq>(runs: &[&(Vec<Choice>, T)], depth: usize, found: &mut BTreeSet<String>) {
+fn divide<T: PartialEq>(runs: &[&Run<T>], depth: usize, found: &mut BTreeSet<String>) {
     let Some((_, first)) = runs.first() else { return };
     if runs.iter().all(|(_, outcome)| outcome == first) {
         return;
     }
-    let mut groups: Vec<(usize, Vec<&(Vec<Choice>, T)>)> = Vec::new();
+    let mut groups: Vec<(usize, Vec<&Run<T>>)> = Vec::new();
     for run in runs {
         let Some(choice) = run.0.get(depth) else { return };
         match groups.iter_mut().find(|(answer, _)| *answer == choice.answer) {
@@ -163,7 +166,7 @@ fn divide<T: PartialEq>(runs: &[&(Vec<Choice>, T)], depth: usize, found: &mut BT
             None => groups.push((choice.answer, vec![run])),
         }
     }
-    let alike = |one: &[&(Vec<Choice>, T)], other: &[&(Vec<Choice>, T)]| {
+    let alike = |one: &[&Run<T>], other: &[&Run<T>]| {
         one.iter().all(|(_, outcome)| other.iter().any(|(_, same)| same == outcome))
     };
     let (Some((_, one)), about) = (groups.first(), runs.first().and_then(|run| run.0.get(depth))) else { return };

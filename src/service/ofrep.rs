@@ -58,20 +58,20 @@ pub(super) fn is_for<'s>(settings: &'s Settings, head: &RequestHead) -> Option<(
 /// An answer.
 struct Answer {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
     body: Json,
 }
 
 impl Answer {
     fn new(status: StatusCode, body: Json) -> Self {
-        Self { status, headers: HeaderMap::new(), body }
+        Self { status, headers: Box::default(), body }
     }
 
     /// An error of the protocol. `asked` gives the key of an error about one flag.
     fn error(status: StatusCode, asked: &Asked, code: &str, details: &str) -> Self {
         let mut body = json!({ "errorCode": code, "errorDetails": details });
         if let Asked::One(key) = asked {
-            body["key"] = key.as_str().into();
+            insert(&mut body, "key", key.as_str().into());
         }
         Self::new(status, body)
     }
@@ -121,7 +121,7 @@ pub(super) fn answer<P: Platform>(
         answer.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer.body.to_string().into_bytes()
     };
-    platform.respond(Response { status: answer.status, headers: answer.headers, body: body.into() });
+    platform.respond(Response { status: answer.status, headers: *answer.headers, body: body.into() });
 
     let mut codes = resolved.notes.codes;
     codes.append(&mut after.codes);
@@ -306,7 +306,7 @@ impl<P: Platform> Asking<'_, P> {
         let revision = rules.revision.as_deref().unwrap_or_default();
         let mut body = json!({ "flags": flags.flags.iter().map(evaluated).collect::<Vec<_>>() });
         if !revision.is_empty() {
-            body["metadata"] = json!({ "revision": revision });
+            insert(&mut body, "metadata", json!({ "revision": revision }));
         }
         let tag = digest([revision.as_bytes(), body.to_string().as_bytes()]);
         let tag = tag.get(..16).map(base16ct::lower::encode_string).unwrap_or_default();
@@ -331,7 +331,7 @@ fn evaluated(flag: &Flag) -> Json {
     };
     let mut metadata = json!({ "source": flag.source.as_str() });
     if let Some(rule) = &flag.rule {
-        metadata["rule"] = rule.as_str().into();
+        insert(&mut metadata, "rule", rule.as_str().into());
     }
     // Some providers take no answer without a variant.
     let variant = match (&flag.variation, &flag.rule, flag.source) {
@@ -342,12 +342,19 @@ fn evaluated(flag: &Flag) -> Json {
     };
     let mut json = json!({ "key": flag.key, "reason": reason, "variant": variant });
     if !flag.value.is_null() {
-        json["value"] = flag.value.clone();
+        insert(&mut json, "value", flag.value.clone());
     }
     if let Some((variation, _)) = &flag.variation {
-        metadata["experiment"] = variation.experiment.as_str().into();
-        metadata["variation"] = variation.index.into();
+        insert(&mut metadata, "experiment", variation.experiment.as_str().into());
+        insert(&mut metadata, "variation", variation.index.into());
     }
-    json["metadata"] = metadata;
+    insert(&mut json, "metadata", metadata);
     json
+}
+
+/// Adds a member to an object.
+fn insert(object: &mut Json, name: &str, value: Json) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
