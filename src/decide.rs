@@ -78,7 +78,7 @@ impl Decision {
 }
 
 /// What a decision looked at, for those who ask.
-#[derive(Debug, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Trace {
     /// Routes in the order in which they were tried; the last is the match, if there is one.
     pub routes: Vec<(String, Option<NotMatched>)>,

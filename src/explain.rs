@@ -14,11 +14,13 @@ use time::OffsetDateTime;
 
 use crate::admit::{self, RequestHead};
 use crate::code::Code;
+#[cfg(feature = "tools")]
+use crate::condition::Attributes as _;
 use crate::context::identity::{IdentityKeys, UserId};
 use crate::context::preview::Preview;
 use crate::context::{Context, FactSource, Needs, RegionReason};
 use crate::decide::variations::{Shown, ShownSource};
-use crate::decide::{self, Decision, NotMatched, Trace};
+use crate::decide::{self, Considered, Decision, NotMatched, Trace};
 use crate::mac::MacKey;
 use crate::plan;
 use crate::platform::{ClientRequest, Device, Geo};
@@ -205,20 +207,7 @@ pub struct ShownStep {
 pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) -> Explanation {
     let Described { mut request, geo, device, user, identity_keys, session, preview_keys, now, random } = described;
     let [for_visitor, for_id] = random;
-    let mut explanation = Explanation {
-        revision: rules.revision.clone(),
-        role,
-        time: record::timestamp(now),
-        refused: None,
-        reserved: false,
-        visitor: None,
-        region: None,
-        routes: Vec::new(),
-        shown: Vec::new(),
-        steps: Vec::new(),
-        plan: None,
-        faults: Vec::new(),
-    };
+    let mut explanation = Explanation::new(rules, role, now);
     let mut head = match admit::admit(&mut request, for_id) {
         Ok(head) => head,
         Err(refusal) => {
@@ -240,17 +229,88 @@ pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) ->
     // Where no route can match, the service asks for nothing; whoever wants an explanation wants to know where the visitor is.
     let unasked = || Context::gather(&mut facts, &head, rules, Needs::default(), preview.claims.clone(), now);
     let shown_context = considered.context.is_none().then(unasked);
-    if let Some(context) = considered.context.as_ref().or(shown_context.as_ref()) {
-        explanation.visitor = Some(visitor(context));
-        explanation.region = Some(region(rules, context));
-        explanation.routes = routes(rules, &head, context, &trace);
-    }
-    explanation.shown = shown(&considered.decision);
-    explanation.steps.append(&mut trace.steps);
-    let plan = plan::plan(&head, rules, &considered, &preview);
-    explanation.plan = Some(planned::describe(&head, rules, considered.context.as_ref(), plan));
-    explanation.faults = rules.take_faults().iter().map(ToString::to_string).collect();
+    let context = considered.context.as_ref().or(shown_context.as_ref());
+    explanation.walk((&head, rules), context, &considered, &preview, trace);
     explanation
+}
+
+/// Explains a line of `decisions` that was decided again, in the way that it was taken to have been.
+#[cfg(feature = "tools")]
+#[must_use]
+pub fn explain_line(again: &crate::replay::Again, now: OffsetDateTime) -> Explanation {
+    let crate::replay::Again { head, rules, considered, trace, .. } = again;
+    let mut explanation = Explanation::new(rules, None, now);
+    let context = considered.context.as_ref();
+    explanation.walk((head, rules), context, considered, &Preview::default(), trace.clone());
+    let isnt_logged = |name: &str| context.is_some_and(|context| context.unknown(name).is_some());
+    if let Some(visitor) = explanation.visitor.as_mut() {
+        let unless_known = |name: &str, value: &mut Option<String>| {
+            if isnt_logged(name) {
+                *value = Some(NOT_LOGGED.to_owned());
+            }
+        };
+        unless_known("country", &mut visitor.country);
+        unless_known("subdivision", &mut visitor.subdivision);
+        unless_known("language", &mut visitor.language);
+        if isnt_logged("id") {
+            visitor.unit = Some(NOT_LOGGED);
+        }
+        if isnt_logged("session") {
+            visitor.session = NOT_LOGGED;
+        }
+    }
+    if isnt_logged("id") {
+        // The bucket is that of nobody.
+        for step in &mut explanation.steps {
+            let end = step.find(", bucket ").unwrap_or(step.len());
+            step.truncate(end);
+        }
+    }
+    explanation
+}
+
+/// What stands for what a line doesn't say.
+#[cfg(feature = "tools")]
+const NOT_LOGGED: &str = "not logged";
+
+impl Explanation {
+    fn new(rules: &RuleSet, role: Option<Role>, now: OffsetDateTime) -> Self {
+        Self {
+            revision: rules.revision.clone(),
+            role,
+            time: record::timestamp(now),
+            refused: None,
+            reserved: false,
+            visitor: None,
+            region: None,
+            routes: Vec::new(),
+            shown: Vec::new(),
+            steps: Vec::new(),
+            plan: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Adds the steps of a request as it was considered. `context`: what is known of the visitor, where no rule asked, too.
+    fn walk(
+        &mut self,
+        (head, rules): (&RequestHead, &RuleSet),
+        context: Option<&Context>,
+        considered: &Considered,
+        preview: &Preview,
+        mut trace: Trace,
+    ) {
+        if let Some(context) = context {
+            self.visitor = Some(visitor(context));
+            self.region = Some(region(rules, context));
+            self.routes = routes(rules, head, context, &trace);
+        }
+        self.shown = shown(&considered.decision);
+        self.steps.append(&mut trace.steps);
+        let plan = plan::plan(head, rules, considered, preview);
+        self.plan = Some(planned::describe(head, rules, considered.context.as_ref(), plan));
+        self.faults = rules.take_faults().iter().map(ToString::to_string).collect();
+    }
 }
 
 /// Every route whose path matches, and why it is not the match.

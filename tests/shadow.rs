@@ -131,3 +131,44 @@ fn a_canarys_visitor_is_explained_by_the_canary_and_with_the_payload() {
     }
     assert!((3..=17).contains(&canaries), "both revisions serve: {canaries} of 20 are the canary's");
 }
+
+#[test]
+fn any_visitor_is_shown_any_revision_with_the_side_of_the_canary() {
+    let routes = |name: &str| {
+        [("routes", json!({ "routes": [{ "id": name, "path": "/a", "rewrite": { "path": format!("/{name}") } }] }))]
+    };
+    let (stable, canary, pushed) = (routes("stable"), routes("canary"), routes("pushed"));
+    let pointer = json!({ "enabled": false, "revision": "r1", "canary": { "revision": "r2", "percent": 50 } });
+    let host = host(&[("r1", &stable), ("r2", &canary), ("r3", &pushed)], &pointer);
+    host.secrets.borrow_mut().insert("admin".to_owned(), b"a-token-of-some-length".to_vec());
+    let ask = |more: &str| {
+        let target = format!("/.edge/explain?url=https://shop.example/a&country=FR{more}");
+        let answer = visit(PARIS, &target).with("Authorization", "Bearer a-token-of-some-length").send(&host);
+        assert_eq!(support::header(&answer, "cache-control"), Some("private, no-store"));
+        (answer.status.as_u16(), serde_json::from_slice::<Value>(&answer.body).unwrap())
+    };
+    let (mut within, mut sides) = (0, Vec::new());
+    for visitor in 1..=20_u128 {
+        let cookie = format!("&header=Cookie:%20ep_vid={visitor:032x}");
+        for (revision, route) in [("r1", "stable"), ("r2", "canary"), ("r3", "pushed")] {
+            let (status, explained) = ask(&format!("{cookie}&revision={revision}"));
+            assert_eq!(
+                (status, &explained["plan"]["route"]),
+                (200, &json!(route)),
+                "the kill switch is on: {explained}"
+            );
+            assert_eq!((&explained["role"], &explained["canary"]["unit"]), (&Value::Null, &json!("visitor")));
+            sides.push(explained["canary"]["within"].as_bool().unwrap());
+        }
+        assert!(sides.windows(2).all(|pair| pair[0] == pair[1]), "the revision shown doesn't move the visitor");
+        within += usize::from(sides[0]);
+        sides.clear();
+    }
+    assert!((3..=17).contains(&within), "both sides are there: {within} of 20 are the canary's");
+    assert_eq!(ask("&revision=r9").0, 409);
+    assert_eq!(ask("&revision=a/b").0, 400);
+    assert_eq!(ask("").0, 409, "what visitors get: the kill switch is on");
+    assert!(host.lines_of(Endpoint::Exposures).is_empty());
+    let without = visit(PARIS, "/.edge/explain?url=https://shop.example/a&revision=r1").send(&host);
+    assert_eq!(without.status.as_u16(), 404);
+}

@@ -2,6 +2,7 @@
 
 mod describe;
 mod text;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -10,21 +11,31 @@ use clap::Args;
 use edge_personalizer::explain::explain;
 use edge_personalizer::rules::RuleSet;
 
+use crate::diff::side::Reader;
 use crate::folder::Folder;
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
+use crate::target::{Address, Api};
 
 /// Describe a visitor and a request, and see every step of the decision with its reason.
 ///
 /// The edge decides by the same steps. What only the platform knows (where an address is, what a User-Agent is) must be given.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Examples:\n  personalizer explain --country US --subdivision CA https://www.example.com/api/products/all\n  personalizer explain rules --address 127.0.0.14 https://www.example.com/api/products/all\n  personalizer explain --country FR --header 'Accept-Language: fr' --at 2026-11-27T08:00:00Z https://www.example.com/search/tea --format json\n  personalizer explain --trace-request line.json\n\nWithout a folder the rules are those of ./rules. An address is looked up in the geolocation of fastly.toml."
+    after_long_help = "Examples:\n  personalizer explain --country US --subdivision CA https://www.example.com/api/products/all\n  personalizer explain rules --address 127.0.0.14 https://www.example.com/api/products/all\n  personalizer explain --country FR --header 'Accept-Language: fr' --at 2026-11-27T08:00:00Z https://www.example.com/search/tea --format json\n  personalizer explain --revision @canary --on fastly:STORE_ID --country FR https://www.example.com/\n  personalizer explain --trace-request line.json --on fastly:STORE_ID\n\nWithout a folder the rules are those of ./rules. A log line is explained by the revision that it names, where --on says in which store, and\nby a folder where one is named. An address is looked up in the geolocation of fastly.toml.\n\nExit codes: 0 explained, 1 a log line says something else, 2 the command could not run."
 )]
 pub struct Options {
     /// The folder of rules, and the URL: one word is the URL, two are both.
     #[arg(value_name = "[DIR] URL", num_args = 0..=2)]
     words: Vec<String>,
+    /// A revision of --on in place of a folder: r42, or @active, @previous, @canary, @shadow, @bare.
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// The store of revisions: file:PATH or fastly:STORE_ID.
+    #[arg(long, visible_alias = "target", value_name = "TARGET", env = "PERSONALIZER_TARGET")]
+    on: Option<Address>,
+    #[command(flatten)]
+    api: Api,
     #[command(flatten)]
     visitor: describe::Visitor,
     #[command(flatten)]
@@ -43,10 +54,26 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         ([folder, url], None) => (folder.as_str(), Some(url.as_str())),
         _ => bail!("expected a URL (or --trace-request FILE), but found {}", options.words.join(" ")),
     };
+    if options.revision.is_some() && options.words.len() > usize::from(url.is_some()) {
+        bail!("expected a folder or --revision, but found both");
+    }
+    if let Some(file) = options.visitor.trace_request.as_deref().filter(|_| !options.visitor.says_more()) {
+        return trace::run(options, options.words.first().map(String::as_str), file);
+    }
     let folder = PathBuf::from(folder);
-    let dictionaries = Folder::read(&folder, &options.payload)?;
-    dictionaries.parsed()?;
-    let rules = compile(&dictionaries);
+    let rules = match &options.revision {
+        Some(revision) => {
+            let mut sides = Reader::new(options.on.as_ref(), &options.api, &options.payload);
+            let side = sides.read(revision).context("--revision")?;
+            side.notes.iter().for_each(|note| output::note(note));
+            side.rules
+        }
+        None => {
+            let dictionaries = Folder::read(&folder, &options.payload)?;
+            dictionaries.parsed()?;
+            compile(&dictionaries)
+        }
+    };
     let described = options.visitor.describe(url, &folder)?;
     let logged = described.logged.clone();
     let explanation = explain(&rules, None, described.described);

@@ -54,6 +54,16 @@ pub fn marked(text: &str) -> Option<&str> {
     text.split_once(before)?.1.split_once(after).map(|(name, _)| name)
 }
 
+/// A text with words in place of marks, for people.
+#[must_use]
+pub fn unmarked(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(name) = marked(&text).map(str::to_owned) {
+        text = text.replace(&mark(&name), &format!("({name} isn't logged)"));
+    }
+    text
+}
+
 impl Context {
     /// The facts of a request that a log line tells of. Everything that isn't in `known` is `oracle`'s to answer, but for the region, which
     /// follows from the rest, and the time.

@@ -59,13 +59,26 @@ pub fn shown(made: &str, rules: &RuleSet) -> String {
     bounded(&segments.collect::<Vec<_>>().join("/")).to_owned()
 }
 
+/// A text with `redacted` in place of stand-ins, for people.
+#[must_use]
+pub fn in_words(text: &str) -> String {
+    let stand_in = format!("{OPAQUE}-");
+    let mut parts = text.split(&stand_in);
+    let mut words = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        words.push_str("redacted");
+        words.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_was_left_out_has_a_stand_in() {
-        let read = |shown| ShownPath::read(shown);
+        let read = |shown: &str| ShownPath::read(shown);
         assert_eq!(read("/a/b"), ShownPath { path: "/a/b".into(), is_opaque: false, is_cut: false });
         assert_eq!(read("/u/redacted/o").path, "/u/opaque-segment-2/o");
         assert_eq!(read("/cart;redacted").path, "/cart;opaque-segment-1");

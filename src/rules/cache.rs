@@ -146,6 +146,11 @@ impl RuleCache {
         (set, pass.notes)
     }
 
+    /// The canary that the pointer names, as it was read last.
+    pub fn canary(&self) -> Option<&super::pointer::Canary> {
+        self.pointer.as_ref()?.canary.as_ref()
+    }
+
     fn with_payload(&mut self, set: Rc<RuleSet>, pass: &mut Pass<'_>) -> Rc<RuleSet> {
         self.payloads.extend(set, &mut pass.reader, pass.uptime, &mut pass.notes)
     }

@@ -1,11 +1,13 @@
 //! `/.edge/explain`: a visitor described by query parameters, the whole decision with its reasons, as JSON (design.md section 6).
 //!
 //! `url` is asked for (required), by `method`, from `address` or from `country`, `subdivision`, `continent`; `header=Name: value` may
-//! come several times, `user` counts as proven, `at` is a time (RFC 3339).
+//! come several times, `user` counts as proven, `at` is a time (RFC 3339). `revision` shows that revision, whatever the pointer says of it,
+//! and whether or not the kill switch is on. `canary` of the answer says on which side of a canary the visitor is.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,11 +15,13 @@ use super::Sandbox;
 use crate::admit::{Arrival, RequestHead};
 use crate::context::Kept;
 use crate::context::identity::UserId;
-use crate::explain::{Described, explain};
+use crate::explain::{Described, Explanation, explain};
 use crate::plan::key::digest;
 use crate::platform::geo::CONTINENTS;
 use crate::platform::{ClientRequest, Geo, Platform};
 use crate::rules::Rules;
+use crate::rules::canary::Share;
+use crate::rules::pointer::is_revision_name;
 use crate::rules::settings::Settings;
 use crate::session;
 use crate::wire::authority;
@@ -48,7 +52,7 @@ pub(super) fn answer<P: Platform>(
         // Nobody learns that there is something to guess at.
         return error(StatusCode::NOT_FOUND, "not found");
     }
-    let (described, address) = match described(platform, arrival, head, &mut sandbox.kept) {
+    let Asked { described, address, revision } = match described(platform, arrival, head, &mut sandbox.kept) {
         Ok(described) => described,
         Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
     };
@@ -59,15 +63,65 @@ pub(super) fn answer<P: Platform>(
             settings.on_host(&host).visitor.read(&Cookies::of(&described.request.headers)).map(|id| id.to_string());
         visitor.or_else(|| address.map(|address| address.to_string()))
     };
-    let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, unit);
-    super::reserved::name_faults(platform, arrival, head, &rules, &notes);
-    let Rules::Set(served) = rules else {
-        return error(StatusCode::CONFLICT, "the kill switch is on, or no rules are usable");
+    let (set, role) = match &revision {
+        Some(name) => {
+            let (stores, is_staging) = (&mut super::FromPlatform(platform), platform.runtime().is_staging);
+            let (set, _) = sandbox.rules.resolve_named(name, stores, is_staging, arrival.uptime);
+            let Some(set) = set else {
+                let message = format!("revision: expected one that can serve, but found '{name}'");
+                return error(StatusCode::CONFLICT, &message);
+            };
+            (set, None)
+        }
+        None => {
+            let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, unit);
+            super::reserved::name_faults(platform, arrival, head, &rules, &notes);
+            let Rules::Set(served) = rules else {
+                return error(StatusCode::CONFLICT, "the kill switch is on, or no rules are usable");
+            };
+            (served.set, Some(served.role))
+        }
     };
-    match serde_json::to_string(&explain(&served.set, Some(served.role), described)) {
+    let canary = sandbox.rules.canary().map(|canary| {
+        let (unit, share) = (unit(&set.settings), canary.share());
+        let is_within = share == Share::ALL || unit.as_deref().is_some_and(|unit| share.has(&canary.revision, unit));
+        let is_address = |unit: &str| address.is_some_and(|address| address.to_string() == unit);
+        let unit = unit.map(|unit| if is_address(&unit) { "address" } else { "visitor" });
+        CanarySide { revision: canary.revision.clone(), percent: canary.percent, is_within, unit }
+    });
+    match serde_json::to_string(&Answered { explanation: explain(&set, role, described), canary }) {
         Ok(body) => (StatusCode::OK, headers, body),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the explanation could not be written"),
     }
+}
+
+/// What was asked for.
+struct Asked<'a> {
+    /// The visitor and the request.
+    described: Described<'a>,
+    /// The address that the query names.
+    address: Option<IpAddr>,
+    /// The revision that it names.
+    revision: Option<String>,
+}
+
+/// The explanation, and what the canary makes of the visitor.
+#[derive(Serialize)]
+struct Answered {
+    #[serde(flatten)]
+    explanation: Explanation,
+    canary: Option<CanarySide>,
+}
+
+/// The canary that is on, and the visitor's side of it.
+#[derive(Serialize)]
+struct CanarySide {
+    revision: String,
+    percent: f64,
+    #[serde(rename = "within")]
+    is_within: bool,
+    /// What tells the visitor from others: `visitor` (the cookie), `address`; `null` where nothing does.
+    unit: Option<&'static str>,
 }
 
 /// Whether the request has the bearer token. Digests are compared: how long that takes says nothing of the token.
@@ -79,13 +133,13 @@ fn is_admin<P: Platform>(platform: &P, head: &RequestHead) -> bool {
     secret.len() >= SHORTEST_TOKEN && digest([token.trim_ascii()]) == digest([secret])
 }
 
-/// The visitor and request that the query describes, and the address that it names.
+/// What the query asks for.
 fn described<'a, P: Platform>(
     platform: &'a P,
     arrival: &Arrival,
     head: &RequestHead,
     kept: &'a mut Kept,
-) -> Result<(Described<'a>, Option<IpAddr>), String> {
+) -> Result<Asked<'a>, String> {
     let preview_keys = kept.keys.preview(platform);
     let identity_keys = kept.keys.identity(platform);
     let breaker = &mut kept.breaker;
@@ -112,7 +166,7 @@ fn described<'a, P: Platform>(
         now: arrival.now,
         random: [platform.random(), platform.random()],
     };
-    let (mut place, mut named) = (Geo::default(), None);
+    let (mut place, mut named, mut revision) = (Geo::default(), None, None);
     for (name, value) in pairs(head.query.as_deref().unwrap_or_default()) {
         let wrong = |expected: &str| format!("{name}: expected {expected}, but found '{value}'");
         let request = &mut described.request;
@@ -142,7 +196,12 @@ fn described<'a, P: Platform>(
             }
             "user" => described.user = Some(UserId::parse(&value).ok_or_else(|| wrong("a user id"))?),
             "at" => described.now = OffsetDateTime::parse(&value, &Rfc3339).map_err(|_| wrong("a time (RFC 3339)"))?,
-            _ => return Err(wrong("url, method, address, country, subdivision, continent, header, user or at")),
+            "revision" if is_revision_name(&value) => revision = Some(value),
+            "revision" => return Err(wrong("the name of a revision")),
+            _ => {
+                let known = "url, method, address, country, subdivision, continent, header, user, at or revision";
+                return Err(wrong(known));
+            }
         }
     }
     if place != Geo::default() {
@@ -152,7 +211,7 @@ fn described<'a, P: Platform>(
     described.device = agent.and_then(|agent| platform.device(agent));
     match described.request.path.is_empty() {
         true => Err("url: expected the URL that is asked for, but found none".to_owned()),
-        false => Ok((described, named)),
+        false => Ok(Asked { described, address: named, revision }),
     }
 }
 

@@ -64,7 +64,8 @@ pub struct Visitor {
     /// A session record (JSON, as the store holds it): what the visitor looked at, and what is in the cart. Without it there is none.
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
-    /// A line of the log 'decisions' (- for standard input). It describes visitor and request, and the rules are compared with it.
+    /// A line of the log 'decisions' (- for standard input): it is decided again by what it says, and compared. With more said of the
+    /// visitor here, that visitor is explained.
     #[arg(long, value_name = "FILE")]
     pub trace_request: Option<PathBuf>,
 }
@@ -76,6 +77,16 @@ pub struct Description {
 }
 
 impl Visitor {
+    /// Whether something is said of the visitor beside a log line.
+    pub fn says_more(&self) -> bool {
+        let texts = [&self.country, &self.subdivision, &self.continent, &self.city, &self.user, &self.at];
+        texts.into_iter().any(Option::is_some)
+            || self.address.is_some()
+            || self.session.is_some()
+            || !self.header.is_empty()
+            || !self.cookie.is_empty()
+    }
+
     /// Puts the description together.
     pub fn describe(&self, url: Option<&str>, rules: &Path) -> anyhow::Result<Description> {
         let logged = self.trace_request.as_deref().map(read_line).transpose()?;
@@ -222,7 +233,8 @@ fn read_session(file: &Path) -> anyhow::Result<Record> {
     }
 }
 
-fn read_line(file: &Path) -> anyhow::Result<Value> {
+/// The first log line of a file, as JSON.
+pub fn line_text(file: &Path) -> anyhow::Result<String> {
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())?
     } else {
@@ -230,8 +242,11 @@ fn read_line(file: &Path) -> anyhow::Result<Value> {
     };
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     // The local server puts the endpoint's name in front.
-    let json = first.find('{').and_then(|at| first.get(at..)).unwrap_or(first);
-    let line: Value = serde_json::from_str(json)
+    Ok(first.find('{').and_then(|at| first.get(at..)).unwrap_or(first).to_owned())
+}
+
+fn read_line(file: &Path) -> anyhow::Result<Value> {
+    let line: Value = serde_json::from_str(&line_text(file)?)
         .with_context(|| format!("{}: expected a line of the log 'decisions' (JSON)", file.display()))?;
     // What is read here is alike in all versions so far. A later one may mean something else by it.
     match line.get("v").and_then(Value::as_u64) {

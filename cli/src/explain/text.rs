@@ -1,5 +1,6 @@
 //! An explanation, for people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use edge_personalizer::decide::NotMatched;
@@ -46,17 +47,22 @@ fn visitor(text: &mut String, explanation: &Explanation) {
             visitor.device.unwrap_or("not asked"),
             explanation.time
         );
-        let _ = writeln!(
-            text,
-            "  may be identified: {}; takes part in experiments: {}; known by: {}; session: {}",
-            yes(visitor.may_be_identified),
-            yes(visitor.may_be_bucketed),
-            visitor.unit.unwrap_or("nothing"),
-            match visitor.session {
-                "none" => "not asked",
-                state => state,
-            }
-        );
+        if visitor.unit == Some("not logged") {
+            // Nor is what may be done with them.
+            let _ = writeln!(text, "  who asked: not logged; session: {}", visitor.session);
+        } else {
+            let _ = writeln!(
+                text,
+                "  may be identified: {}; takes part in experiments: {}; known by: {}; session: {}",
+                yes(visitor.may_be_identified),
+                yes(visitor.may_be_bucketed),
+                visitor.unit.unwrap_or("nothing"),
+                match visitor.session {
+                    "none" => "not asked",
+                    state => state,
+                }
+            );
+        }
     }
     if let Some(region) = &explanation.region {
         let reason = serde_json::to_value(region.reason).unwrap_or_default();
@@ -187,6 +193,14 @@ pub fn differences(line: &Value, explanation: &Explanation) -> Vec<String> {
         let path = asked.and_then(|asked| asked.url.splitn(4, '/').nth(3)).map(|rest| format!("/{rest}"));
         let path = path.as_deref().map(|path| path.split('?').next().unwrap_or(path));
         compare("path", said("backend_path"), path);
+        let logged = line.get("variant").and_then(Value::as_object).cloned().unwrap_or_default();
+        let now: BTreeMap<&str, &str> = plan
+            .map(|plan| plan.variant.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect())
+            .unwrap_or_default();
+        let names: BTreeSet<&str> = logged.keys().map(String::as_str).chain(now.keys().copied()).collect();
+        for name in names {
+            compare(name, logged.get(name).and_then(Value::as_str), now.get(name).copied());
+        }
     }
     differences
 }
