@@ -4,6 +4,7 @@ mod bench;
 mod bots;
 mod command;
 mod fastly_cli;
+mod flags;
 mod fuzz;
 mod gbstats;
 mod leak;
@@ -13,6 +14,7 @@ mod project;
 mod serve;
 mod setup;
 mod test;
+mod venv;
 mod viceroy;
 mod workflows;
 

@@ -46,6 +46,8 @@ enum Step {
     Bots,
     /// statistics of experiments, beside GrowthBook's own program
     Gbstats,
+    /// OpenFeature's own providers ask for flags
+    Flags,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -64,6 +66,7 @@ impl Step {
             Self::Workflows => "workflows",
             Self::Bots => "crawlers, browsers",
             Self::Gbstats => "gbstats",
+            Self::Flags => "OpenFeature's providers",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

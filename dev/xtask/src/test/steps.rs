@@ -3,7 +3,7 @@
 use super::{Outcome, Step};
 use crate::command::{cargo, run as execute};
 use crate::project::{self, WASM_TARGET};
-use crate::{bots, fastly_cli, gbstats, setup, workflows};
+use crate::{bots, fastly_cli, flags, gbstats, setup, workflows};
 
 /// Runs one step; `rest` goes to the end-to-end tests' program.
 pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
@@ -48,6 +48,7 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
         Step::Workflows => return workflows::check(),
         Step::Bots => return bots::check(),
         Step::Gbstats => return gbstats::check(),
+        Step::Flags => return flags::check(),
         Step::FastlyCli => return fastly_cli::check(),
     }
     Ok(Outcome::Passed)
