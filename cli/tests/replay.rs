@@ -1,5 +1,5 @@
 //! `personalizer replay` and `explain --trace-request`, as an engineer calls them, on lines that the service wrote.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 use std::fs;
 use std::net::IpAddr;

@@ -263,19 +263,23 @@ pub struct Respond {
 pub enum RespondBody {
     /// A text with `{…}` placeholders.
     Text(String),
-    /// A whole page or document, by a template.
-    Template {
-        /// Its name in the `templates` dictionary.
-        template: String,
-    },
-    /// A value of the KV store `rules`.
-    Kv {
-        /// Its key behind `page/`, with placeholders.
-        kv: String,
-        /// What the value reads, which makes it a template; without it, it is sent as it is.
-        #[serde(default)]
-        reads: Option<Vec<String>>,
-    },
+    /// What it is made of.
+    Made(MadeBody),
+}
+
+/// What the body of [`Respond`] is made of: a template, or a value of the KV store `rules`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct MadeBody {
+    /// A whole page or document: its name in the `templates` dictionary.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// A key behind `page/`, with placeholders.
+    #[serde(default)]
+    pub kv: Option<String>,
+    /// What that value reads, which makes it a template; without it, it is sent as it is.
+    #[serde(default)]
+    pub reads: Option<Vec<String>>,
 }
 
 /// An answer with a `Location`.

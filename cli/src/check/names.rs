@@ -77,7 +77,10 @@ impl Checked<'_> {
                     continue;
                 }
                 if !known.contains(&name) {
-                    if may_be_declared {
+                    // What apps and servers say of themselves when they ask for flags.
+                    let ofrep = rules.settings.ofrep.as_ref().filter(|_| dictionary == "features");
+                    let is_said = ofrep.is_some_and(|ofrep| ofrep.context.iter().any(|said| said == name));
+                    if may_be_declared || is_said {
                         continue;
                     }
                     let hint = nearest(name, known.iter().copied())

@@ -50,6 +50,8 @@ enum Step {
     Sql,
     /// each alert of ops/ rings when its fault happens, and none in a healthy week
     Alerts,
+    /// OpenFeature's own providers ask for flags
+    Flags,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,
 }
@@ -70,6 +72,7 @@ impl Step {
             Self::Gbstats => "gbstats",
             Self::Sql => "sql",
             Self::Alerts => "alerts",
+            Self::Flags => "OpenFeature's providers",
             Self::FastlyCli => "Fastly's CLI",
         }
     }

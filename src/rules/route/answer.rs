@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::{Fallback, compile};
 use crate::condition::Fault;
-use crate::rules::stored::{self, RespondBody};
+use crate::rules::stored::{self, MadeBody, RespondBody};
 use crate::rules::template::{Place, Template};
 use crate::transform::fault;
 use crate::transform::reads::Reads;
@@ -70,13 +70,13 @@ impl Answer {
             headers.push((header, compile(pointer, text)?));
         }
         let body = match read(&stored.body)? {
-            RespondBody::Text(text) => AnswerBody::Text(compile("/respond/body".to_owned(), &text)?),
-            RespondBody::Template { template } => {
+            Written::Text(text) => AnswerBody::Text(compile("/respond/body".to_owned(), &text)?),
+            Written::Template(template) => {
                 let kind = kind(&headers)?;
                 let page = templates.compile(&Content::Named { template }, kind.clone());
                 AnswerBody::Page(page.map_err(|message| fault("/respond/body/template", message))?, kind)
             }
-            RespondBody::Kv { kv, reads } => {
+            Written::Kv(kv, reads) => {
                 if kv.is_empty() {
                     return Err(fault("/respond/body/kv", "expected a key, but found an empty one"));
                 }
@@ -116,19 +116,34 @@ impl Answer {
     }
 }
 
-/// The body, in one of its forms.
-fn read(body: &Json) -> Result<RespondBody, Fault> {
+/// A body in one of its forms.
+enum Written {
+    Text(String),
+    Template(String),
+    Kv(String, Option<Vec<String>>),
+}
+
+/// Reads the body.
+fn read(body: &Json) -> Result<Written, Fault> {
     const EXPECTED: &str = r#"expected a text, {"template": "<name>"} or {"kv": "<key>"}"#;
+    let wrong = |found: &str| fault("/respond/body", format!("{EXPECTED}, but found {found}"));
     if body.is_null() {
-        return Ok(RespondBody::Text(String::new()));
+        return Ok(Written::Text(String::new()));
     }
-    let own: &[&str] = if body.get("kv").is_some() { &["kv", "reads"] } else { &["template"] };
-    let members = body.as_object().into_iter().flatten();
-    if let Some((other, _)) = members.into_iter().find(|(key, _)| !own.contains(&key.as_str()) && !key.starts_with('$'))
+    let mut members = body.as_object().into_iter().flatten().map(|(key, _)| key);
+    if let Some(other) =
+        members.find(|key| !["template", "kv", "reads"].contains(&key.as_str()) && !key.starts_with('$'))
     {
-        return Err(fault("/respond/body", format!("{EXPECTED}, but found '{other}'")));
+        return Err(wrong(&format!("'{other}'")));
     }
-    RespondBody::deserialize(body).map_err(|_| fault("/respond/body", format!("{EXPECTED}, but found something else")))
+    match RespondBody::deserialize(body) {
+        Ok(RespondBody::Text(text)) => Ok(Written::Text(text)),
+        Ok(RespondBody::Made(MadeBody { template: Some(template), kv: None, reads: None })) => {
+            Ok(Written::Template(template))
+        }
+        Ok(RespondBody::Made(MadeBody { template: None, kv: Some(kv), reads })) => Ok(Written::Kv(kv, reads)),
+        _ => Err(wrong("something else")),
+    }
 }
 
 /// What a template is for, by the type that the answer says.

@@ -3,7 +3,7 @@
 use super::{Outcome, Step};
 use crate::command::{cargo, run as execute};
 use crate::project::{self, WASM_TARGET};
-use crate::{alerts, bots, fastly_cli, gbstats, setup, sql, workflows};
+use crate::{alerts, bots, fastly_cli, flags, gbstats, setup, sql, workflows};
 
 /// Runs one step; `rest` goes to the end-to-end tests' program.
 pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
@@ -50,6 +50,7 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
         Step::Gbstats => return gbstats::check(),
         Step::Sql => return sql::check(),
         Step::Alerts => return alerts::check(),
+        Step::Flags => return flags::check(),
         Step::FastlyCli => return fastly_cli::check(),
     }
     Ok(Outcome::Passed)

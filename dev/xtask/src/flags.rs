@@ -1,0 +1,97 @@
+//! OpenFeature's own providers ask the local edge for flags: npm's for browsers and for servers, and Python's.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::command::{cargo, run};
+use crate::test::Outcome;
+use crate::{npm, project, venv};
+
+/// The providers of npm. Their SDKs come with them.
+const WEB: [&str; 2] = ["@openfeature/ofrep-web-provider", "0.4.3"];
+const SERVER: [&str; 2] = ["@openfeature/ofrep-provider", "0.1.3"];
+/// The provider of PyPI.
+const PYTHON: &str = "openfeature-provider-ofrep==0.3.0";
+/// What the scripts are run with.
+const NODE_SCRIPT: &str = include_str!("flags.cjs");
+const PYTHON_SCRIPT: &str = include_str!("flags.py");
+/// What servers show.
+const KEY: &str = "a-key-of-servers-that-is-for-tests-only";
+
+/// The local edge, until it is dropped.
+struct Edge {
+    process: Child,
+    url: String,
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The step of `cargo xtask test`. Without npm or Python it is skipped, in CI it fails.
+pub fn check() -> anyhow::Result<Outcome> {
+    let web = npm::install(WEB[0], WEB[1])?;
+    let server = npm::install(SERVER[0], SERVER[1])?;
+    let python = venv::install("openfeature", &[&[PYTHON]])?;
+    let (web, server, python) = match (web, server, python) {
+        (Ok(web), Ok(server), Ok(python)) => (web, server, python),
+        (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => {
+            return Ok(Outcome::Skipped(format!("NOT TESTED: {why}")));
+        }
+    };
+    let edge = start()?;
+    let folder = project::tools()?.join("flags");
+    let scripts = [("flags.cjs", NODE_SCRIPT), ("flags.py", PYTHON_SCRIPT)];
+    for (name, text) in scripts {
+        fs::write(folder.join(name), text)?;
+    }
+    let with = |program: &mut Command| {
+        program.env("EDGE", &edge.url).env("KEY", KEY).env("WEB", &web).env("SERVER", &server);
+        run(program)
+    };
+    with(Command::new("node").arg(folder.join("flags.cjs")))?;
+    with(Command::new(python).arg(folder.join("flags.py")))?;
+    Ok(Outcome::Passed)
+}
+
+/// Starts the local edge with a few features, for visitors in California.
+fn start() -> anyhow::Result<Edge> {
+    let folder = project::tools()?.join("flags");
+    let (rules, secrets) = (folder.join("rules"), folder.join("secrets"));
+    fs::create_dir_all(&rules)?;
+    fs::create_dir_all(&secrets)?;
+    fs::write(secrets.join("ofrep"), KEY)?;
+    fs::write(rules.join("settings.json"), json!({ "ofrep": { "context": ["plan"] } }).to_string())?;
+    let features = json!({
+        "place": { "defaultValue": "elsewhere", "rules": [{ "condition": { "country": "US" }, "force": "states" }] },
+        "plan": { "defaultValue": "free", "rules": [{ "condition": { "plan": "pro" }, "force": "paid" }] },
+        "banner": { "defaultValue": false, "rules": [{ "key": "banner", "variations": [false, true], "hashVersion": 2 }] },
+        "price": { "defaultValue": 9.5 },
+        "look": { "defaultValue": { "color": "red" } },
+        "unset": { "defaultValue": null },
+    });
+    fs::write(rules.join("features.json"), json!({ "features": features }).to_string())?;
+    let arguments =
+        ["run", "--quiet", "--package", "personalizer", "--", "serve", "--port", "0", "--quiet", "--country", "US-CA"];
+    let mut command = cargo(&arguments)?;
+    command.arg(&rules).args(["--origin", "http://127.0.0.1:9", "--secrets"]).arg(&secrets);
+    let mut process = command.stdout(Stdio::piped()).spawn().context("the local edge can't be started")?;
+    let output = process.stdout.take().context("the local edge has no output")?;
+    let mut edge = Edge { process, url: String::new() };
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")) {
+            url.trim_end_matches('/').clone_into(&mut edge.url);
+            return Ok(edge);
+        }
+    }
+    anyhow::bail!("expected the local edge to say where it listens, but found that it ended")
+}
