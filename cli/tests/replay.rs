@@ -1,5 +1,5 @@
 //! `personalizer replay` and `explain --trace-request`, as an engineer calls them, on lines that the service wrote.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
 use std::fs;
 use std::net::IpAddr;
@@ -108,8 +108,9 @@ fn lines(folder: &Path) -> Vec<Value> {
 }
 
 fn replay(folder: &Path, more: &[&str]) -> (i32, Value) {
-    let command = ["replay", "logs", "--to", "r42", "--on", "file:store.json", "--format", "json"];
-    let (exit, stdout, stderr) = personalizer(folder, &[&command, more].concat());
+    let to: &[&str] = if more.contains(&"--to") { &[] } else { &["--to", "r42"] };
+    let command = ["replay", "logs", "--on", "file:store.json", "--format", "json"];
+    let (exit, stdout, stderr) = personalizer(folder, &[&command, to, more].concat());
     (exit, serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}")))
 }
 
