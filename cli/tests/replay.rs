@@ -108,8 +108,9 @@ fn lines(folder: &Path) -> Vec<Value> {
 }
 
 fn replay(folder: &Path, more: &[&str]) -> (i32, Value) {
-    let command = ["replay", "logs", "--to", "r42", "--on", "file:store.json", "--format", "json"];
-    let (exit, stdout, stderr) = personalizer(folder, &[&command, more].concat());
+    let to: &[&str] = if more.contains(&"--to") { &[] } else { &["--to", "r42"] };
+    let command = ["replay", "logs", "--on", "file:store.json", "--format", "json"];
+    let (exit, stdout, stderr) = personalizer(folder, &[&command, to, more].concat());
     (exit, serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}")))
 }
 
