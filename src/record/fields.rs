@@ -139,7 +139,7 @@ pub const DECISIONS: &[Field] = &[
         Object,
         Always,
         2,
-        "the attributes of `log.facts`, so that a replay can decide again. One that isn't there is unknown",
+        "the attributes of `log.facts`, so that a [replay](ROLLOUT.md#replay) can decide again. One that isn't there is unknown",
     ),
     field(
         "slot",
