@@ -28,7 +28,7 @@ const LAYERS: [&str; 20] = [
     "record",
 ];
 /// Above them all.
-const TOP: [&str; 3] = ["explain", "replay", "service"];
+const TOP: [&str; 3] = ["replay", "explain", "service"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

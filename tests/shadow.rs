@@ -138,7 +138,7 @@ fn any_visitor_is_shown_any_revision_with_the_side_of_the_canary() {
         [("routes", json!({ "routes": [{ "id": name, "path": "/a", "rewrite": { "path": format!("/{name}") } }] }))]
     };
     let (stable, canary, pushed) = (routes("stable"), routes("canary"), routes("pushed"));
-    let pointer = json!({ "enabled": false, "revision": "r1", "canary": { "revision": "r2", "percent": 50 } });
+    let pointer = json!({ "enabled": true, "revision": "r1", "canary": { "revision": "r2", "percent": 50 } });
     let host = host(&[("r1", &stable), ("r2", &canary), ("r3", &pushed)], &pointer);
     host.secrets.borrow_mut().insert("admin".to_owned(), b"a-token-of-some-length".to_vec());
     let ask = |more: &str| {
@@ -152,11 +152,7 @@ fn any_visitor_is_shown_any_revision_with_the_side_of_the_canary() {
         let cookie = format!("&header=Cookie:%20ep_vid={visitor:032x}");
         for (revision, route) in [("r1", "stable"), ("r2", "canary"), ("r3", "pushed")] {
             let (status, explained) = ask(&format!("{cookie}&revision={revision}"));
-            assert_eq!(
-                (status, &explained["plan"]["route"]),
-                (200, &json!(route)),
-                "the kill switch is on: {explained}"
-            );
+            assert_eq!((status, &explained["plan"]["route"]), (200, &json!(route)), "{explained}");
             assert_eq!((&explained["role"], &explained["canary"]["unit"]), (&Value::Null, &json!("visitor")));
             sides.push(explained["canary"]["within"].as_bool().unwrap());
         }
@@ -167,7 +163,10 @@ fn any_visitor_is_shown_any_revision_with_the_side_of_the_canary() {
     assert!((3..=17).contains(&within), "both sides are there: {within} of 20 are the canary's");
     assert_eq!(ask("&revision=r9").0, 409);
     assert_eq!(ask("&revision=a/b").0, 400);
+    host.set("active", &json!({ "enabled": false, "revision": "r1", "canary": { "revision": "r2", "percent": 50 } }));
     assert_eq!(ask("").0, 409, "what visitors get: the kill switch is on");
+    let (status, explained) = ask("&revision=r3");
+    assert_eq!((status, &explained["plan"]["route"], &explained["canary"]), (200, &json!("pushed"), &Value::Null));
     assert!(host.lines_of(Endpoint::Exposures).is_empty());
     let without = visit(PARIS, "/.edge/explain?url=https://shop.example/a&revision=r1").send(&host);
     assert_eq!(without.status.as_u16(), 404);
