@@ -83,15 +83,17 @@ fn start() -> anyhow::Result<Edge> {
         ["run", "--quiet", "--package", "personalizer", "--", "serve", "--port", "0", "--quiet", "--country", "US-CA"];
     let mut command = cargo(&arguments)?;
     command.arg(&rules).args(["--origin", "http://127.0.0.1:9", "--secrets"]).arg(&secrets);
-    let mut process = command.stdout(Stdio::piped()).spawn().context("the local edge can't be started")?;
-    let output = process.stdout.take().context("the local edge has no output")?;
+    let mut process = command.stderr(Stdio::piped()).spawn().context("the local edge can't be started")?;
+    let words = process.stderr.take().context("the local edge says nothing")?;
     let mut edge = Edge { process, url: String::new() };
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")) {
-            url.trim_end_matches('/').clone_into(&mut edge.url);
-            return Ok(edge);
-        }
-    }
-    anyhow::bail!("expected the local edge to say where it listens, but found that it ended")
+    let mut lines = BufReader::new(words).lines().map_while(Result::ok);
+    let url = lines.find_map(|line| {
+        println!("{line}");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"))?;
+        Some(url.trim_end_matches('/').to_owned())
+    });
+    edge.url = url.context("expected the local edge to say where it listens, but found that it ended")?;
+    // Who says something to a pipe that nobody reads is ended.
+    std::thread::spawn(move || lines.for_each(|line| println!("{line}")));
+    Ok(edge)
 }
