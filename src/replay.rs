@@ -64,19 +64,20 @@ pub struct Changed {
     pub to: Part,
 }
 
-/// That part of what is done which differs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// What differs. `none` is a word of its own: no route, no request to a backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Part {
-    /// The route, or `none`.
+    /// The route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
-    /// The region, or `none`.
+    /// The region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Features and experiments; `null` where there is no value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, Option<String>>,
-    /// The path asked for, or `none`.
+    /// The path that the backend is asked for, with `{path}` and `{path.name}` in place of what was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

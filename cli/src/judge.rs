@@ -6,7 +6,7 @@ mod evidence;
 pub mod gather;
 pub mod metrics;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use anyhow::bail;
 use clap::Args;

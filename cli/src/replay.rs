@@ -5,7 +5,7 @@ pub mod model;
 mod tally;
 mod text;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use edge_personalizer::replay::Pair;
 use serde_json::{Map, Value};
@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use crate::diff::side::{Reader, Side, Which};
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
-use crate::report::input;
-use crate::report::moment;
+use crate::report::{input, moment, percentage};
 use crate::target::{Address, Api};
 use tally::{Eras, Tally};
 
@@ -85,10 +84,7 @@ impl By {
 }
 
 fn percent(text: &str) -> anyhow::Result<f64> {
-    match text.strip_suffix('%').unwrap_or(text).trim().parse() {
-        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
-        _ => bail!("expected percent, as 5%, but found '{text}'"),
-    }
+    percentage(text, 0.0)
 }
 
 /// Reads, decides, says.

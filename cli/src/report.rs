@@ -171,9 +171,18 @@ enum Kind {
 ///
 /// It is none from 0.01 to 100.
 pub fn percent(text: &str) -> anyhow::Result<f64> {
+    percentage(text, 0.01)
+}
+
+/// The same from `least` on.
+///
+/// # Errors
+///
+/// It is none from `least` to 100.
+pub fn percentage(text: &str, least: f64) -> anyhow::Result<f64> {
     match text.trim_end_matches('%').trim().parse() {
-        Ok(number) if (0.01..=100.0).contains(&number) => Ok(number),
-        _ => bail!("expected a percentage from 0.01 to 100, but found '{text}'"),
+        Ok(number) if (least..=100.0).contains(&number) => Ok(number),
+        _ => bail!("expected a percentage from {least} to 100, but found '{text}'"),
     }
 }
 

@@ -10,9 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use guide::{Piece, pieces};
+use guide::{Piece, pieces, workplace};
 use serde_json::Value;
-use tempfile::TempDir;
 use tiny_http::{Header, Method, Response, Server};
 
 /// An origin that has every page, and takes orders as the demo shop does.
@@ -71,31 +70,8 @@ impl Drop for Edge {
     }
 }
 
-/// A folder as the repository is.
-fn workplace() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let root = guide::repository();
-    fs::create_dir(folder.path().join("rules")).unwrap();
-    for entry in fs::read_dir(root.join("rules")).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), folder.path().join("rules").join(entry.file_name())).unwrap();
-        }
-    }
-    fs::copy(root.join("fastly.toml"), folder.path().join("fastly.toml")).unwrap();
-    folder
-}
-
 fn shell(folder: &Path, block: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_personalizer")).parent().unwrap().to_owned();
-    let others = std::env::var_os("PATH").unwrap();
-    let path = std::env::join_paths(std::iter::once(program).chain(std::env::split_paths(&others))).unwrap();
-    let output = Command::new("sh")
-        .args(["-e", "-u", "-c", block])
-        .current_dir(folder)
-        .env("PATH", path)
-        .env("PERSONALIZER_TARGET", "file:target/local/personalizer.json")
-        .output()
-        .unwrap();
+    let output = guide::shell(folder, "file:target/local/personalizer.json", block);
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("$ {block}\n{text}");
     assert!(output.status.success(), "{block}\n{text}");

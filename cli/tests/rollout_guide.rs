@@ -24,17 +24,9 @@ fn guide() -> Vec<Piece> {
     pieces(&guide::text("ROLLOUT.md"))
 }
 
-/// A folder as the repository is: rules, manifest, and a log.
+/// A folder as the repository is, with a log.
 fn workplace() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let root = guide::repository();
-    fs::create_dir(folder.path().join("rules")).unwrap();
-    for entry in fs::read_dir(root.join("rules")).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), folder.path().join("rules").join(entry.file_name())).unwrap();
-        }
-    }
-    fs::copy(root.join("fastly.toml"), folder.path().join("fastly.toml")).unwrap();
+    let folder = guide::workplace();
     let lines: Vec<String> = decisions().iter().map(Value::to_string).collect();
     fs::write(folder.path().join("decisions.ndjson"), lines.join("\n")).unwrap();
     folder
@@ -78,18 +70,7 @@ fn store(folder: &Path) -> PathBuf {
 
 /// Runs a block as a reader would, `personalizer` being on the path.
 fn shell(folder: &Path, block: &str) -> Output {
-    let program = Path::new(env!("CARGO_BIN_EXE_personalizer"));
-    let path = std::env::join_paths(
-        std::iter::once(program.parent().unwrap().to_owned())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    );
-    Command::new("sh")
-        .args(["-e", "-u", "-c", block])
-        .current_dir(folder)
-        .env("PATH", path.unwrap())
-        .env("PERSONALIZER_TARGET", format!("file:{}", store(folder).display()))
-        .output()
-        .unwrap()
+    guide::shell(folder, &format!("file:{}", store(folder).display()), block)
 }
 
 fn is_analysis(block: &str) -> bool {

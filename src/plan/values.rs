@@ -136,17 +136,7 @@ impl PlanValues<'_> {
 
     /// Adds the dimensions that a template of a page reads, by the paths that it reads them at.
     pub fn add_read_dimensions(&self, rules: &RuleSet, reads: &Reads, variant: &mut Variant) {
-        for path in reads {
-            let placeholder = match path.split('.').next().unwrap_or_default() {
-                "region" => Placeholder::RegionId,
-                "country" => Placeholder::Country,
-                "language" => Placeholder::Language,
-                "deviceType" => Placeholder::DeviceType,
-                "network" => Placeholder::Network,
-                name => Placeholder::Own(name.to_owned()),
-            };
-            self.add_dimension(rules, &placeholder, variant);
-        }
+        reads.iter().for_each(|path| self.add_dimension(rules, &Placeholder::of_read(path), variant));
     }
 
     fn add_dimension(&self, rules: &RuleSet, placeholder: &Placeholder, variant: &mut Variant) {

@@ -46,6 +46,20 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
+    /// What stands for a value that a template of a page reads at this path, as far as it may be a dimension: the part before the first dot
+    /// says.
+    #[must_use]
+    pub fn of_read(path: &str) -> Self {
+        match path.split('.').next().unwrap_or_default() {
+            "region" => Self::RegionId,
+            "country" => Self::Country,
+            "language" => Self::Language,
+            "deviceType" => Self::DeviceType,
+            "network" => Self::Network,
+            name => Self::Own(name.to_owned()),
+        }
+    }
+
     fn parse(name: &str, own: &OwnAttributes) -> Option<Self> {
         Some(match name {
             "region.id" => Self::RegionId,

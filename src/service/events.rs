@@ -1,5 +1,6 @@
-//! What browsers send of themselves (`settings.events`): measures of how fast a page was, and which flags it used (`settings.ofrep`). Anybody can send anything, so it is bounded, marked
-//! `browser`, and has no money in it. The answer is always 204: it tells a forger nothing, and costs a visitor nothing.
+//! What browsers send of themselves (`settings.events`): measures of how fast a page was, and which flags it used (`settings.ofrep`).
+//! Anybody can send anything, so it is bounded, marked `browser`, and has no money in it. The answer is always 204: it tells a forger
+//! nothing, and costs a visitor nothing.
 
 use std::io::Read as _;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::annotate::Annotations;
 use super::plan::{Plan, Step};
 use super::steer::{Decision, Sight, decide};
 use crate::history::{Cause, History, Record};
-use crate::judge::gather::Gathered;
+use crate::judge::gather::{Gathered, decision};
 use crate::judge::metrics::Margins;
 use crate::judge::{self, judge};
 use crate::output::{Format, Outcome, note};
@@ -128,7 +128,9 @@ impl Drive {
 
     /// Takes a line of any log.
     pub fn line(&mut self, line: &[u8]) {
-        self.gathered.iter_mut().for_each(|gathered| gathered.line(line));
+        if let Some(line) = decision(line) {
+            self.gathered.iter_mut().for_each(|gathered| gathered.take(line.as_ref()));
+        }
     }
 
     /// Whether it is time for a look: at first, and each time that so much log time or so much time has passed.

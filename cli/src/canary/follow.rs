@@ -39,6 +39,7 @@ struct Known {
     /// The size when it was looked at last: a packed file is read once it has stopped growing.
     size: u64,
     identity: u64,
+    is_packed: bool,
 }
 
 impl Follower {
@@ -109,7 +110,10 @@ impl Known {
         if size == self.read {
             return Ok(());
         }
-        if self.read == 0 && input::is_compressed(path)? || self.read > 0 && is_packed_name(path) {
+        if self.read == 0 {
+            self.is_packed = input::is_compressed(path)?;
+        }
+        if self.is_packed {
             if is_still {
                 input::lines(&Piece::Whole(path.to_owned()), &ProgressBar::hidden(), take)?;
                 self.read = size;
@@ -136,11 +140,6 @@ impl Known {
             }
         }
     }
-}
-
-/// Whether a file of which something is known is a packed one: they are read whole, so its name tells enough.
-fn is_packed_name(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["gz", "zst", "zstd"].iter().any(|packed| extension == *packed))
 }
 
 #[cfg(unix)]

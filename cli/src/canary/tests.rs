@@ -12,32 +12,11 @@ use super::drive::{Drive, Settings, Started};
 use super::plan::Plan;
 use crate::history::{Cause, History};
 use crate::judge::metrics::Margins;
+use crate::judge::tests::{MINUTE, NOON, Random};
 use crate::output::{Format, Outcome};
-use crate::report::moment::{self, Micros, SECOND};
+use crate::report::moment::{self, Micros};
 use crate::rollout::{Store, repoint};
 use crate::target::{Target, file::File};
-
-const MINUTE: Micros = 60 * SECOND;
-/// Beginning: some noon.
-const NOON: Micros = 1_790_000_000 * SECOND / moment::DAY * moment::DAY + 12 * moment::HOUR;
-
-/// SplitMix64: the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn has(&mut self, probability: f64) -> bool {
-        #[allow(clippy::cast_precision_loss)]
-        let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        unit < probability
-    }
-}
 
 /// A store with r41 serving and r42 pushed, and the shop's traffic.
 struct World {

@@ -9,7 +9,6 @@ use edge_personalizer::rules::route::CompiledAction;
 use edge_personalizer::rules::settings::attributes::{OwnAttribute, OwnKind};
 use edge_personalizer::rules::template::Placeholder;
 use edge_personalizer::transform::media::Adapt;
-use edge_personalizer::transform::reads::Reads;
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
@@ -91,7 +90,7 @@ impl Checked<'_> {
     fn factors(&self, route: &Route) -> Factors {
         let (mut factors, mut is_open) = (BTreeMap::new(), false);
         let read = match &route.action {
-            CompiledAction::Respond(answer) => answer.reads().map(read_placeholders).unwrap_or_default(),
+            CompiledAction::Respond(answer) => answer.reads().into_iter().flatten().map(Placeholder::of_read).collect(),
             _ => Vec::new(),
         };
         let templates = route.templates();
@@ -152,19 +151,6 @@ impl Checked<'_> {
         // And none, for who doesn't take part: they get what the first variation gets.
         as_count(variations.max(1))
     }
-}
-
-/// The placeholders that stand for what a template of a page reads.
-fn read_placeholders(reads: &Reads) -> Vec<Placeholder> {
-    let of = |path: &str| match path.split('.').next().unwrap_or_default() {
-        "region" => Placeholder::RegionId,
-        "country" => Placeholder::Country,
-        "language" => Placeholder::Language,
-        "deviceType" => Placeholder::DeviceType,
-        "network" => Placeholder::Network,
-        name => Placeholder::Own(name.to_owned()),
-    };
-    reads.iter().map(of).collect()
 }
 
 /// How many sets of parameters `adapt` makes of all that clients can say: the edge's own function is asked with every hint that makes a

@@ -155,11 +155,14 @@ impl Gathered {
 
     /// Takes a line of any log, or of another program.
     pub fn line(&mut self, line: &[u8]) {
-        let Some((json, log)) = unwrapped(line) else { return };
-        if log.or_else(|| log_of(json)) != Some(Log::Decisions) {
-            return;
+        if let Some(line) = decision(line) {
+            self.take(line.as_ref());
         }
-        let Ok(line) = serde_json::from_slice::<Decision<'_>>(json) else {
+    }
+
+    /// Takes a line of `decisions`; `None` for one that can't be read.
+    pub fn take(&mut self, line: Option<&Decision<'_>>) {
+        let Some(line) = line else {
             self.counts.broken += 1;
             return;
         };
@@ -255,6 +258,12 @@ impl Gathered {
         let whole = buckets.values().fold([0.0, 0.0], |[a, b], [x, y]| [a + x, b + y]);
         Shares { buckets, whole: share_of(whole) }
     }
+}
+
+/// A line of `decisions`, read: `None` for a line of another log or program, and within it `None` for one that can't be read.
+pub fn decision(line: &[u8]) -> Option<Option<Decision<'_>>> {
+    let (json, log) = unwrapped(line)?;
+    (log.or_else(|| log_of(json)) == Some(Log::Decisions)).then(|| serde_json::from_slice(json).ok())
 }
 
 /// How many visitors leave so many slots behind (linear counting): two of them may have one slot.

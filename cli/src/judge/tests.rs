@@ -7,22 +7,25 @@ use crate::report::moment::{Micros, SECOND};
 
 const ALPHA: f64 = 0.01;
 const MARGINS: Margins = Margins { share: 0.01, latency: 0.10 };
-const MINUTE: Micros = 60 * SECOND;
+/// A minute of log time.
+pub const MINUTE: Micros = 60 * SECOND;
 /// Beginning of the logs: some noon.
-const NOON: Micros = 1_790_000_000 * SECOND / (86_400 * SECOND) * 86_400 * SECOND + 12 * 3_600 * SECOND;
+pub const NOON: Micros = 1_790_000_000 * SECOND / (86_400 * SECOND) * 86_400 * SECOND + 12 * 3_600 * SECOND;
 
 /// SplitMix64: the same in every run.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// 64 bits.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    fn has(&mut self, probability: f64) -> bool {
+    /// Whether something of this probability happens.
+    pub fn has(&mut self, probability: f64) -> bool {
         #[allow(clippy::cast_precision_loss)]
         let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         unit < probability

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::countries::certain_continent_of;
 use crate::diff::side::Which;
-use crate::report::lines::Text;
+use crate::report::lines::{self, Text};
 use crate::report::moment::{self, Micros};
 
 /// The line.
@@ -53,15 +53,11 @@ pub struct Logged<'a> {
     pub preview: bool,
     pub slot: Option<u32>,
     pub sample: Option<f64>,
-    #[serde(default = "once")]
+    #[serde(default = "lines::one")]
     pub pass: u8,
 }
 
 fn first() -> u32 {
-    1
-}
-
-fn once() -> u8 {
     1
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use edge_personalizer::replay;
+use edge_personalizer::replay::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -88,30 +88,6 @@ pub struct Change {
     pub lines: u64,
     /// Up to ten of them, as `personalizer explain --trace-request` takes them.
     pub examples: Vec<Value>,
-}
-
-/// What differs. `none` is a word of its own: no route, no request to a backend.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-pub struct Part {
-    /// The route.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
-    /// The region.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// Features and experiments; `null` where there is no value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub features: BTreeMap<String, Option<String>>,
-    /// The path that the backend is asked for, with `{path}` and `{path.name}` in place of what was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-}
-
-impl From<replay::Part> for Part {
-    fn from(part: replay::Part) -> Self {
-        let replay::Part { route, region, features, path } = part;
-        Self { route, region, features, path }
-    }
 }
 
 /// Why lines aren't reproduced.

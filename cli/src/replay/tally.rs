@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use edge_personalizer::replay::{Pair, Verdict};
+use edge_personalizer::replay::{Changed, Pair, Part, Verdict};
 use fnv::FnvBuildHasher;
 use serde_json::Value;
 
 use super::By;
 use super::line::{Logged, text};
-use super::model::{Apart, Change, Counts, Part, Replay, VERSION, WhyNot};
+use super::model::{Apart, Change, Counts, Replay, VERSION, WhyNot};
 use crate::diff::side::Which;
 use crate::report::lines::{Log, log_of, unwrapped};
 use crate::report::moment::{Micros, SECOND};
@@ -208,7 +208,7 @@ impl<'r> Tally<'r> {
             Verdict::Undetermined(attributes) => Fate::Undetermined(attributes.into_iter().collect()),
             Verdict::Changed(changed) => {
                 let route = text(&logged.route).map(str::to_owned);
-                let (from, to) = (Part::from(changed.from), Part::from(changed.to));
+                let Changed { from, to, .. } = *changed;
                 let place = (route.clone(), from.clone(), to.clone());
                 let known = self.places.get(&place).copied();
                 Fate::Changed(known.unwrap_or_else(|| {

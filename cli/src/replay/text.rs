@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use edge_personalizer::attributes::{self, Kind};
+use edge_personalizer::replay::Part;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
-use super::model::{Change, Part, Replay};
+use super::model::{Change, Replay};
 
 /// Changes and reasons that are shown; JSON has more.
 const SHOWN: usize = 20;

@@ -3,7 +3,6 @@
 
 use std::env;
 use std::fmt;
-use std::io::{self, Read};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,14 +11,14 @@ use indicatif::ProgressBar;
 use ureq::http::Request;
 use url::Url;
 
-use super::input::{Ended, Piece};
+use super::input::{Ended, Piece, each_line};
 use super::moment::Micros;
 
 /// How a server is named, on the command line.
 const PREFIX: &str = "clickhouse:";
 /// How long the server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The beginning of an error that comes in the middle of an answer.
+/// The beginning of a line that is an error in the middle of an answer.
 const FAILED: &[u8] = b"Code: ";
 
 /// The fields of each table that a report reads. A text that a line doesn't have is '' there. Maps are objects in lines.
@@ -104,16 +103,12 @@ impl fmt::Display for Server {
 }
 
 impl Question {
-    /// Gives the answer to a reader of lines.
+    /// Gives every line of the answer to `take`.
     ///
     /// # Errors
     ///
     /// No answer, the server's own error, or an answer that ends in the middle: half of a table is no report.
-    pub fn answered(
-        &self,
-        bar: &ProgressBar,
-        read: impl FnOnce(Watched<'_>) -> anyhow::Result<Ended>,
-    ) -> anyhow::Result<Ended> {
+    pub fn lines(&self, bar: &ProgressBar, take: &mut impl FnMut(&[u8])) -> anyhow::Result<Ended> {
         let place = || self.server.to_string();
         let mut url = self.server.0.clone();
         url.query_pairs_mut().extend_pairs([
@@ -149,32 +144,19 @@ impl Question {
             bail!("{}: expected lines, but found status {status}: {first}", place());
         }
         let mut failed = None;
-        let watched = Watched { answer: Box::new(bar.wrap_read(answer.body_mut().as_reader())), failed: &mut failed };
-        let ended = read(watched).with_context(place)?;
+        let mut look = |line: &[u8]| {
+            if line.starts_with(FAILED) {
+                failed = Some(String::from_utf8_lossy(line).into_owned());
+            } else {
+                take(line);
+            }
+        };
+        let ended = each_line(bar.wrap_read(answer.body_mut().as_reader()), &mut look).with_context(place)?;
         match failed {
             Some(said) => bail!("{}: the server stopped in the middle: {said}", place()),
             None if ended.cut_off => bail!("{}: the answer ends in the middle", place()),
             None => Ok(ended),
         }
-    }
-}
-
-/// An answer, looked through for an error of the server at the beginning of a line.
-pub struct Watched<'w> {
-    answer: Box<dyn Read + 'w>,
-    failed: &'w mut Option<String>,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.answer.read(buffer)?;
-        let text = buffer.get(..length).unwrap_or_default();
-        let error = memchr::memmem::find_iter(text, FAILED).find(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'));
-        if let Some(at) = error {
-            let line = text.get(at..).unwrap_or_default().split(|byte| *byte == b'\n').next().unwrap_or_default();
-            *self.failed = Some(String::from_utf8_lossy(line).into_owned());
-        }
-        Ok(length)
     }
 }
 

@@ -139,7 +139,7 @@ pub fn lines(piece: &Piece, bar: &ProgressBar, mut take: impl FnMut(&[u8])) -> a
             each_line(unpacked(bar.wrap_read(file)).with_context(place)?, &mut take).with_context(place)
         }
         Piece::Range(path, start, end) => range(path, *start, *end, bar, &mut take),
-        Piece::Asked(question) => question.answered(bar, |answer| each_line(answer, &mut take)),
+        Piece::Asked(question) => question.lines(bar, &mut take),
     }
 }
 
@@ -212,7 +212,12 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn each_line(mut reader: impl Read, take: &mut impl FnMut(&[u8])) -> anyhow::Result<Ended> {
+/// Gives every line of a plain stream to `take`, without its end.
+///
+/// # Errors
+///
+/// As [`lines`].
+pub fn each_line(mut reader: impl Read, take: &mut impl FnMut(&[u8])) -> anyhow::Result<Ended> {
     let mut buffer = vec![0; BUFFER];
     let (mut kept, mut ended, mut skipping) = (0_usize, Ended::default(), false);
     loop {

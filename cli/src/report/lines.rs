@@ -132,7 +132,8 @@ pub struct Decision<'a> {
     pub slot: Option<u16>,
 }
 
-fn one() -> u8 {
+/// Where a line doesn't say it.
+pub fn one() -> u8 {
     1
 }
 

@@ -2,10 +2,12 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The dictionaries, one file of rules each.
 pub const DICTIONARIES: [&str; 7] =
@@ -36,6 +38,30 @@ pub fn text(name: &str) -> String {
 /// The repository's root.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A folder as the repository is: its rules and its manifest.
+pub fn workplace() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let root = repository();
+    fs::create_dir(folder.path().join("rules")).unwrap();
+    for entry in fs::read_dir(root.join("rules")).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), folder.path().join("rules").join(entry.file_name())).unwrap();
+        }
+    }
+    fs::copy(root.join("fastly.toml"), folder.path().join("fastly.toml")).unwrap();
+    folder
+}
+
+/// Runs a block of a guide with the program on the path, and a target of rollouts.
+pub fn shell(folder: &Path, target: &str, block: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_personalizer")).parent().unwrap().to_owned();
+    let others = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(program).chain(std::env::split_paths(&others))).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-u", "-c", block]).current_dir(folder);
+    shell.env("PATH", path).env("PERSONALIZER_TARGET", target).output().unwrap()
 }
 
 /// Takes a guide apart.
