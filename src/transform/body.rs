@@ -13,6 +13,7 @@ use super::Fault;
 use super::charset::Charset;
 use super::facts::Facts;
 use super::headers::{LeftAlone, Version, prepare_request};
+use super::html::Pages;
 use super::media::Adapt;
 use super::reads::Reads;
 use super::template::Templates;
@@ -85,8 +86,8 @@ trait Planned: fmt::Debug {
         true
     }
 
-    /// Takes what the answer's own head says.
-    fn adopt(&mut self, _headers: &HeaderMap) {}
+    /// Takes what the answer's own head says; `pages` are those that the sandbox knows.
+    fn adopt(&mut self, _headers: &HeaderMap, _charset: Charset, _pages: &Pages) {}
 
     /// How it is applied.
     fn way(&self) -> Way<'_>;
@@ -180,6 +181,7 @@ pub struct BodyPlan {
     planned: Vec<Box<dyn Planned>>,
     /// What the body is changed with: for `ETag`s.
     pub version: Version,
+    pages: Pages,
 }
 
 /// A plan, and what it is made of.
@@ -239,7 +241,8 @@ impl BodyRules {
         }
         let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
         let parts = request.shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice));
-        PlannedBody { plan: Some(BodyPlan { version: Version::new(parts), planned }), shown }
+        let plan = BodyPlan { version: Version::new(parts), planned, pages: Pages::default() };
+        PlannedBody { plan: Some(plan), shown }
     }
 }
 
@@ -267,10 +270,15 @@ impl BodyPlan {
         Err(reason)
     }
 
-    /// Takes what the answer's own head says, once its mode is known: the nonce for elements that are added.
+    /// Where pages are looked for, and kept.
+    pub fn keep_in(&mut self, pages: &Pages) {
+        self.pages = pages.clone();
+    }
+
+    /// Takes what the answer's own head says, once its mode is known: the nonce for elements that are added, and whether the page is known.
     pub fn adopt(&mut self, mode: BodyMode, headers: &HeaderMap) {
         if let Some(planned) = self.planned.get_mut(mode.place) {
-            planned.adopt(headers);
+            planned.adopt(headers, mode.charset, &self.pages);
         }
     }
 

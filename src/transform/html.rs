@@ -17,12 +17,14 @@ mod advice;
 mod edit;
 mod plan;
 mod rewriter;
+mod splice;
 mod stored;
 mod visual;
 
 pub use plan::{Circumstances, HtmlPlan};
 pub(super) use rewriter::policy_nonce;
 pub use rewriter::{Ending, HtmlRewriter, Outcome};
+pub use splice::{Pages, Splice, SplicedPage};
 pub use stored::{AttributeEdit, ClassEdit, HtmlOperation, JsonScript, Mark};
 pub use visual::{DomMutation, VisualChanges, VisualVariation};
 

@@ -7,7 +7,7 @@ use super::{Answer, Beside, BodyMode, BodyStream, Ended, Planned, Sink, Streams,
 use crate::transform::Fault;
 use crate::transform::charset::Charset;
 use crate::transform::headers::{LeftAlone, Rewritable, csp_nonce, rewritable};
-use crate::transform::html::{Circumstances, Ending, HtmlPlan, HtmlRewriter, HtmlRules, VisualChanges};
+use crate::transform::html::{Circumstances, Ending, HtmlPlan, HtmlRules, Pages, Splice, SplicedPage, VisualChanges};
 use crate::transform::reads::Reads;
 use crate::transform::template::Templates;
 
@@ -45,11 +45,21 @@ impl Transform for HtmlRules {
             beside.shown.add_steps(&["experiment", key]);
             plan.add_visual(&VisualChanges::compile(variation, &format!("/{key}"), beside.faults));
         }
-        (!plan.is_empty()).then(|| Box::new(plan) as Box<dyn Planned>)
+        let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied().collect();
+        (!plan.is_empty()).then(|| Box::new(PlannedPage { plan, asked, splice: Splice::Off }) as Box<dyn Planned>)
     }
 }
 
-impl Planned for HtmlPlan {
+/// A page's plan, and what the sandbox knows of the page.
+#[derive(Debug)]
+struct PlannedPage {
+    plan: HtmlPlan,
+    /// What else shapes the page.
+    asked: Vec<u8>,
+    splice: Splice,
+}
+
+impl Planned for PlannedPage {
     fn accepts(&self, answer: &Answer<'_>) -> Result<Charset, LeftAlone> {
         match rewritable(answer.method, answer.status, answer.headers)? {
             Rewritable::Html(charset) => Ok(charset),
@@ -58,11 +68,12 @@ impl Planned for HtmlPlan {
     }
 
     fn fingerprint(&self) -> Vec<u8> {
-        self.fingerprint().to_vec()
+        self.plan.fingerprint().to_vec()
     }
 
-    fn adopt(&mut self, headers: &HeaderMap) {
-        self.adopt_nonce(csp_nonce(headers));
+    fn adopt(&mut self, headers: &HeaderMap, charset: Charset, pages: &Pages) {
+        self.plan.adopt_nonce(csp_nonce(headers));
+        self.splice = Splice::look_up(pages, &self.plan, &self.asked, headers, charset);
     }
 
     fn way(&self) -> Way<'_> {
@@ -70,18 +81,18 @@ impl Planned for HtmlPlan {
     }
 }
 
-impl Streams for HtmlPlan {
+impl Streams for PlannedPage {
     fn start<'s>(
         &'s self,
         mode: BodyMode,
         goes_on: Box<dyn FnMut() -> bool + 's>,
         sink: Sink<'s>,
     ) -> Box<dyn BodyStream + 's> {
-        Box::new(HtmlRewriter::new(self, sink).charset(mode.charset).budget(goes_on))
+        Box::new(SplicedPage::new(&self.plan, &self.splice, mode.charset, goes_on, sink))
     }
 }
 
-impl<S: FnMut(&[u8])> BodyStream for HtmlRewriter<'_, S> {
+impl BodyStream for SplicedPage<'_> {
     fn feed(&mut self, chunk: &[u8]) {
         self.write(chunk);
     }
@@ -91,7 +102,7 @@ impl<S: FnMut(&[u8])> BodyStream for HtmlRewriter<'_, S> {
     }
 
     fn end(self: Box<Self>) -> Ended {
-        match (*self).end().ending {
+        match (*self).end() {
             Ending::Complete => Ended::Complete,
             Ending::Stopped { .. } => Ended::Budget,
             Ending::Failed { .. } => Ended::Failed,

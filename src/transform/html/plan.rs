@@ -141,9 +141,8 @@ fn resolve(
             Action::RemoveAttribute(name) => edits.push(Edit::RemoveAttribute(name.clone())),
             Action::AddClass(template) => {
                 let text = templates.render(template, facts)?;
-                edits.extend(
-                    text.split_ascii_whitespace().map(|class| Edit::AddClass(escape::html(class).into_owned())),
-                );
+                let add = if template.reads().is_empty() { Edit::AddClass } else { Edit::AddRenderedClass };
+                edits.extend(text.split_ascii_whitespace().map(|class| add(escape::html(class).into_owned())));
             }
             Action::RemoveClass(class) => edits.push(Edit::RemoveClass(escape::html(class).into_owned())),
             Action::Mark { attribute, path, class } => edits.extend(mark(attribute, path, class, facts)?),

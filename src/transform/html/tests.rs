@@ -11,6 +11,7 @@ mod early;
 mod growthbook;
 mod injection;
 mod operations;
+mod splice;
 
 /// A page with what real ones have: comments, raw text, entities, void and unclosed elements, odd quotes.
 pub(super) const PAGE: &str = "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><title>A &amp; B</title>\n\
