@@ -10,6 +10,8 @@
 )]
 
 mod chromium;
+mod demo;
 mod experiment;
+mod growthbook;
 mod injection;
 mod pictures;

@@ -109,9 +109,16 @@ fn blanked(plan: &HtmlPlan, mut blank: impl FnMut(usize) -> String) -> HtmlPlan 
         Edit::Insert(position, _) => Edit::Insert(*position, Rc::from(next())),
         Edit::SetAttribute(name, _) => Edit::SetAttribute(name.clone(), next()),
         Edit::Element(element) => Edit::Element(blank_element(element, next)),
+        Edit::ElementBefore(element) => Edit::ElementBefore(blank_element(element, next)),
         Edit::AddRenderedClass(_) => Edit::ClassPlace { attribute: None, place: next_class() },
         Edit::Mark { attribute, .. } => Edit::ClassPlace { attribute: Some(attribute.clone()), place: next_class() },
-        fixed => fixed.clone(),
+        // The rules' own, whoever asks.
+        Edit::AppendAttribute(..)
+        | Edit::RemoveAttribute(_)
+        | Edit::AddClass(_)
+        | Edit::RemoveClass(_)
+        | Edit::SetClass(_)
+        | Edit::ClassPlace { .. } => edit.clone(),
     };
     let operations = plan.operations.iter().map(|planned| Planned {
         select: planned.select.clone(),
@@ -161,14 +168,19 @@ impl<'p> Values<'p> {
             match edit {
                 Edit::Insert(_, html) => add(html, true),
                 Edit::SetAttribute(_, value) => add(value, false),
-                Edit::Element(element) => {
+                Edit::Element(element) | Edit::ElementBefore(element) => {
                     let (open, text) = element.sides();
                     add(open, true);
                     add(text, true);
                 }
                 Edit::AddRenderedClass(class) => found.classes.push(Class { class, of: None }),
                 Edit::Mark { values, class, .. } => found.classes.push(Class { class, of: Some(values) }),
-                _ => {}
+                Edit::AppendAttribute(..)
+                | Edit::RemoveAttribute(_)
+                | Edit::AddClass(_)
+                | Edit::RemoveClass(_)
+                | Edit::SetClass(_)
+                | Edit::ClassPlace { .. } => {}
             }
         }
         for element in &plan.head_end {
