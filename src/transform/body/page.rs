@@ -49,7 +49,19 @@ impl Transform for HtmlRules {
     }
 }
 
+/// A page that is changed in nothing else than that `html` stands at the start of its body.
+pub(super) fn beginning_with(html: &str) -> Box<dyn Planned> {
+    let mut plan = HtmlPlan::default();
+    plan.begin_body(html);
+    Box::new(plan)
+}
+
 impl Planned for HtmlPlan {
+    fn begin_body(&mut self, html: &str) -> bool {
+        self.begin_body(html);
+        true
+    }
+
     fn accepts(&self, answer: &Answer<'_>) -> Result<Charset, LeftAlone> {
         match rewritable(answer.method, answer.status, answer.headers)? {
             Rewritable::Html(charset) => Ok(charset),

@@ -12,4 +12,5 @@
 mod chromium;
 mod experiment;
 mod injection;
+mod inspect;
 mod pictures;

@@ -52,7 +52,7 @@ fn own(page: &Page) -> Value {
     )
 }
 
-fn keep(name: &str, page: &Page) {
+pub fn keep(name: &str, page: &Page) {
     let picture = page.picture();
     assert!(picture.starts_with(b"\x89PNG"));
     println!("{name}.png: {} kB", picture.len() / 1000);
