@@ -92,7 +92,7 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The file with the key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(id = "preview_key_file", long = "key-file", value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t)]
