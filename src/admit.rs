@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::code::Code;
 use crate::platform::ClientRequest;
 use crate::wire::path::{has_control, normal_form};
-use crate::wire::{authority, headers, url};
+use crate::wire::{authority, cookies, headers, url};
 pub use arrival::{Arrival, microseconds, milliseconds};
 use trace::Traceparent;
 
@@ -29,6 +29,8 @@ const MAX_CLAIM: usize = 4_096;
 pub const CDN_ID: &str = "edge-personalizer";
 /// What the edge or the platform says anew to a backend.
 const REMADE: [&str; 5] = ["host", "content-length", "expect", "x-request-id", "traceparent"];
+/// The cookie that opens the inspector. `__Host-`: this host's own, over TLS alone (6265bis, section 4.1.3.2).
+pub const INSPECT_COOKIE: &str = "__Host-ep_inspect";
 /// Reserved paths start with this (design.md section 6).
 const RESERVED_PATH: &str = "/.edge";
 
@@ -111,6 +113,8 @@ pub enum Reserved {
     Explain,
     /// `/.edge/sessions`
     Sessions,
+    /// `/.edge/inspect`
+    Inspect,
     /// Anything else below `/.edge`, and every other spelling of it.
     Unknown,
 }
@@ -224,11 +228,16 @@ pub fn admit<B>(request: &mut ClientRequest<B>, random: u128) -> Result<RequestH
     });
     headers::join_cookies(&mut headers);
     let normal_path = normal_form(&request.path).into_owned();
+    let reserved = reserved(&request.path, &normal_path);
+    if reserved.is_none() {
+        // It opens the inspector alone: no rule, no log and no origin may meet it.
+        cookies::remove(&mut headers, INSPECT_COOKIE);
+    }
     Ok(RequestHead {
         method: std::mem::take(&mut request.method),
         scheme: std::mem::take(&mut request.scheme),
         authority,
-        reserved: reserved(&request.path, &normal_path),
+        reserved,
         path: std::mem::take(&mut request.path),
         normal_path,
         query: request.query.take(),
@@ -256,6 +265,7 @@ fn reserved(path: &str, normal_path: &str) -> Option<Reserved> {
         "/.edge/health" => return Some(Reserved::Health),
         "/.edge/explain" => return Some(Reserved::Explain),
         "/.edge/sessions" => return Some(Reserved::Sessions),
+        "/.edge/inspect" => return Some(Reserved::Inspect),
         _ => {}
     }
     let mut plain = percent_encoding::percent_decode_str(normal_path).decode_utf8_lossy().to_ascii_lowercase();

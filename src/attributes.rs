@@ -6,7 +6,8 @@
 use std::fmt;
 
 /// The class of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceClass {
     /// A phone.
     Mobile,
@@ -21,6 +22,15 @@ pub enum DeviceClass {
 }
 
 impl DeviceClass {
+    /// Every class.
+    pub const ALL: [Self; 5] = [Self::Mobile, Self::Tablet, Self::Desktop, Self::Tv, Self::Bot];
+
+    /// The class of this exact word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
     /// The attribute's value: `mobile`, `tablet`, `desktop`, `tv`, `bot`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -148,6 +148,12 @@ codes! {
     PreviewExpired = "preview-expired",
     /// The preview would be valid for too long.
     PreviewTooLong = "preview-too-long",
+    /// The preview names a feature, variation or region that the rules don't have.
+    PreviewUnknown = "preview-unknown",
+    /// The revision that the preview names can't be read.
+    PreviewRevision = "preview-revision",
+    /// A link of the inspector has not its form, is signed by no key, is for another host, or its time is over.
+    InspectToken = "inspect-token",
     /// The KV store `sessions` isn't there.
     SessionNoStore = "session-no-store",
     /// The KV store throttles.

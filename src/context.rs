@@ -1,10 +1,12 @@
 //! Context: plain facts about the visitor and the request, from the head and from a [`FactSource`], as far as the rules read them. It
 //! decides nothing; [`policy`] alone says what may be done with a visitor at all.
 
+pub mod assumed;
 pub mod consent;
 pub mod device;
 pub mod front;
 pub mod identity;
+pub mod inspect;
 pub mod keys;
 pub mod language;
 pub mod network;
@@ -14,6 +16,7 @@ pub mod policy;
 pub mod preview;
 #[cfg(feature = "tools")]
 pub mod replayed;
+pub mod signed;
 pub mod source;
 pub mod sticky;
 pub mod visitor;
@@ -36,6 +39,7 @@ use crate::rules::{Region, Route, RuleSet};
 use crate::session::{self, Outcome};
 use crate::wire::cookies::Cookies;
 use crate::wire::query::pairs as query_pairs;
+use assumed::Assumed;
 use device::DeviceFacts;
 use identity::{Identity, Proof};
 use network::NetworkFacts;
@@ -146,11 +150,15 @@ impl Context {
         pattern_work: PatternWork,
     ) -> Self {
         let settings = &rules.settings;
-        let geo = source.geo(head.address);
+        let mut assumed = Assumed::of(preview.as_ref().map(|preview| &preview.visitor), source.assumed());
+        // Nobody acts in a test user's name.
+        assumed.user.take_if(|_| !head.is_safe());
+        let (proven_at, now) = (now, assumed.moment().unwrap_or(now));
+        let geo = assumed.geo().or_else(|| source.geo(head.address));
         let device = needs.device.then(|| {
             let agent = head.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
             let record = agent.and_then(|agent| source.device(agent));
-            device::detect(&head.headers, record.as_ref(), &settings.bots)
+            assumed.over(device::detect(&head.headers, record.as_ref(), &settings.bots))
         });
         let mut context = Self {
             needs,
@@ -181,7 +189,7 @@ impl Context {
             replayed: None,
         };
         if needs.person {
-            context.identify(source, head, rules, needs);
+            context.identify(source, head, rules, needs, (&assumed, proven_at));
         }
         context.own = OwnValues::read(&rules.own, head, &context.person);
         (context.region, context.region_reason) = context.resolve_region(head, rules);
@@ -189,26 +197,44 @@ impl Context {
     }
 
     /// Finds out who asks, as far as it may be known, and reads the session where it is needed.
-    fn identify(&mut self, source: &mut dyn FactSource, head: &RequestHead, rules: &RuleSet, needs: Needs) {
+    /// Proofs are checked as of `proven_at`, whatever date a preview shows: an expired one stays one.
+    fn identify(
+        &mut self,
+        source: &mut dyn FactSource,
+        head: &RequestHead,
+        rules: &RuleSet,
+        needs: Needs,
+        (assumed, proven_at): (&Assumed, OffsetDateTime),
+    ) {
         let random = if needs.keeps { source.visitor_bits() } else { 0 };
         let proven = source.proven();
         let mut keys = || source.identity_keys();
         let wanted = rules.own.claims();
-        let evidence = Evidence::of(head, self, random, &wanted);
+        let evidence =
+            Evidence { now: proven_at, consent: assumed.consent, ..Evidence::of(head, self, random, &wanted) };
         let mut person = Person::of(&evidence, &rules.settings, &rules.consent, &mut keys);
+        let test_user = assumed.test_user();
+        if test_user.is_some() {
+            person.show_another();
+        }
         if let Some(user) = proven.filter(|_| person.permissions.identify) {
             person.identity = Identity::Proven(Proof::of(user));
         }
         let sticky = rules.settings.sticky.as_ref();
         self.sticky = sticky.map(|sticky| sticky.read(&Cookies::of(&head.headers))).unwrap_or_default();
-        self.user_id = person.user().map(|user| user.as_str().to_owned());
+        let user = test_user.as_ref().or(person.user());
+        self.user_id = user.map(|user| user.as_str().to_owned());
         self.visitor_id = person.visitor.map(|visitor| visitor.to_string());
         if needs.session {
             let settings = &rules.settings.session;
             // A new visitor has no session yet: nobody is asked for it.
             let visitor = person.visitor.filter(|_| !person.visitor_is_new);
-            let subjects = session::subjects(person.permissions.identify, settings.which, person.user(), visitor);
+            let subjects = session::subjects(person.permissions.identify, settings.which, user, visitor);
             self.session = source.session(subjects, settings, needs.on_miss);
+            if test_user.is_some() {
+                // A look at it leaves no trace in it.
+                self.session.write_back.clear();
+            }
             let record = self.session.record.as_ref();
             self.session_json = record.map(session::Record::to_attribute);
             self.segments_json = record.map(|record| Json::from(record.segments.clone()));
@@ -274,6 +300,11 @@ impl Context {
     /// The session as conditions and templates see it.
     pub fn session_json(&self) -> Option<&Json> {
         self.session_json.as_ref()
+    }
+
+    /// Whether a user is known: proven, or a test user of a preview.
+    pub fn is_logged_in(&self) -> bool {
+        self.user_id.is_some()
     }
 
     /// The unit that experiments and the canary hash: the user where proven, else the visitor; nothing where nobody may be bucketed.

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use crate::admit::RequestHead;
 use crate::attributes::FactSet;
 use crate::condition::PatternWork;
+use crate::context::assumed::Assumed;
 use crate::context::preview::PreviewClaims;
 use crate::context::{Context, FactSource, Needs};
 use crate::growthbook::{Experiment, StickyDocument};
@@ -104,8 +105,9 @@ pub fn consider(
     now: OffsetDateTime,
     trace: Option<&mut Trace>,
 ) -> Considered {
+    let assumed = Assumed::of(preview.as_ref().map(|preview| &preview.visitor), source.assumed());
     let gather = |needs, work| Context::gather_within(source, head, rules, needs, preview, now, work);
-    consider_gathered(rules, head, now, trace, gather)
+    consider_gathered(rules, head, assumed.moment().unwrap_or(now), trace, gather)
 }
 
 /// The same where somebody else gathers the facts, as far as they are needed, with what patterns may still take.

@@ -4,6 +4,7 @@
 //! requests, so an explanation can't say anything else than what would happen.
 
 mod planned;
+pub mod say;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -16,8 +17,9 @@ use crate::admit::{self, RequestHead};
 use crate::code::Code;
 #[cfg(feature = "tools")]
 use crate::condition::Attributes as _;
+use crate::context::assumed::Assumed;
 use crate::context::identity::{IdentityKeys, UserId};
-use crate::context::preview::Preview;
+use crate::context::preview::{self, Preview};
 use crate::context::{Context, FactSource, Needs, RegionReason};
 use crate::decide::variations::{Shown, ShownSource};
 use crate::decide::{self, Considered, Decision, NotMatched, Trace};
@@ -41,6 +43,8 @@ pub struct Described<'a> {
     pub device: Option<Device>,
     /// A user who is logged in: the proof is taken for granted.
     pub user: Option<UserId>,
+    /// What else is said of the visitor, in place of what the request says.
+    pub assumed: Assumed,
     /// The keys that proofs in the request are checked with.
     pub identity_keys: Rc<IdentityKeys>,
     /// Gives the session of these users and visitors.
@@ -68,6 +72,7 @@ struct DescribedFacts<'a> {
     device: Option<Device>,
     user: Option<UserId>,
     keys: Rc<IdentityKeys>,
+    assumed: Assumed,
     bits: u128,
     session: SessionLookup<'a>,
 }
@@ -87,6 +92,10 @@ impl FactSource for DescribedFacts<'_> {
 
     fn proven(&self) -> Option<UserId> {
         self.user.clone()
+    }
+
+    fn assumed(&self) -> Option<&Assumed> {
+        Some(&self.assumed)
     }
 
     fn visitor_bits(&mut self) -> u128 {
@@ -148,6 +157,10 @@ pub struct Visitor {
     pub unit: Option<&'static str>,
     /// How good the session is: `fresh`, `refreshed`, `stale`, `miss`, `error`; `none` where no route asks.
     pub session: &'static str,
+    /// How long the KV store was waited for, in milliseconds.
+    pub session_kv_ms: u64,
+    /// The same of the central session API; `null` where it wasn't asked.
+    pub session_api_ms: Option<u64>,
 }
 
 /// The region, and why.
@@ -205,9 +218,10 @@ pub struct ShownStep {
 /// Walks the steps. `random` is used once each, so that the same description gives the same explanation. `role` says which of the
 /// pointer's revisions `rules` are.
 pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) -> Explanation {
-    let Described { mut request, geo, device, user, identity_keys, session, preview_keys, now, random } = described;
+    let Described { mut request, geo, device, user, assumed, identity_keys, session, preview_keys, now, random } =
+        described;
     let [for_visitor, for_id] = random;
-    let mut explanation = Explanation::new(rules, role, now);
+    let mut explanation = Explanation::new(rules, role, assumed.moment().unwrap_or(now));
     let mut head = match admit::admit(&mut request, for_id) {
         Ok(head) => head,
         Err(refusal) => {
@@ -221,9 +235,13 @@ pub fn explain(rules: &RuleSet, role: Option<Role>, described: Described<'_>) ->
     }
     let rules = rules.on_host(head.host());
     let rules = &*rules;
-    let preview = Preview::take(&mut head, &rules.settings, now, || Rc::clone(&preview_keys));
-    explanation.steps.extend(previewed(&preview, preview_keys.is_empty()));
-    let mut facts = DescribedFacts { geo, device, user, keys: identity_keys, bits: for_visitor, session };
+    let mut preview = Preview::take(&mut head, &rules.settings, now, || Rc::clone(&preview_keys));
+    preview.fit(rules);
+    explanation.steps.extend(previewed(&preview, preview_keys.is_empty(), rules.revision.as_deref()));
+    if let Some(moment) = preview.claims.as_ref().and_then(|claims| claims.visitor.moment()) {
+        explanation.time = record::timestamp(moment);
+    }
+    let mut facts = DescribedFacts { geo, device, user, assumed, keys: identity_keys, bits: for_visitor, session };
     let mut trace = Trace::default();
     let considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), now, Some(&mut trace));
     // Where no route can match, the service asks for nothing; whoever wants an explanation wants to know where the visitor is.
@@ -327,27 +345,30 @@ fn routes(rules: &RuleSet, head: &RequestHead, context: &Context, trace: &Trace)
     rules.routes.candidates(&head.normal_path).into_iter().map(step).collect()
 }
 
-/// What a preview shows, or why it shows nothing.
-fn previewed(preview: &Preview, without_key: bool) -> Option<String> {
+/// What a preview shows, or why it shows nothing. `revision` is that of the rules that explain.
+fn previewed(preview: &Preview, without_key: bool, revision: Option<&str>) -> Option<String> {
     if preview.ends {
         return Some("preview: ended by the query".to_owned());
     }
     if let Some(error) = preview.error {
         let why = if without_key { ": there is no key to check it with" } else { "" };
-        return Some(format!("preview: ignored ({}{why})", error.code()));
+        return Some(format!("preview: ignored ({}{why})", preview::code_of(error)));
     }
     let claims = preview.claims.as_ref()?;
-    let features = claims.features.iter().map(|(key, value)| format!("feature {key} = {value}"));
-    let experiments = claims.experiments.iter().map(|(key, index)| format!("experiment {key} = variation {index}"));
-    let region = claims.region.iter().map(|id| format!("region {id}"));
-    let forced: Vec<_> = features.chain(experiments).chain(region).collect();
-    Some(format!("preview: {}; it counts in no experiment", forced.join(", ")))
+    let mut text = format!("preview: {}; it counts in no experiment", claims.words().join(", "));
+    if !preview.unknown.is_empty() {
+        text.push_str(&format!("; the rules don't have, and it leaves out: {}", preview.unknown.join(", ")));
+    }
+    if let Some(named) = claims.revision.as_deref().filter(|named| revision != Some(named)) {
+        text.push_str(&format!("; explained by other rules than those of {named}"));
+    }
+    Some(text)
 }
 
 fn visitor(context: &Context) -> Visitor {
     let geo = context.geo.as_ref();
     let permissions = context.person.permissions;
-    let unit = context.unit().map(|_| if context.person.user().is_some() { "user" } else { "visitor" });
+    let unit = context.unit().map(|_| if context.is_logged_in() { "user" } else { "visitor" });
     Visitor {
         country: context.country().map(str::to_owned),
         subdivision: geo.and_then(|geo| geo.subdivision.clone()),
@@ -358,6 +379,8 @@ fn visitor(context: &Context) -> Visitor {
         may_be_bucketed: permissions.bucket,
         unit,
         session: context.session.state.as_str(),
+        session_kv_ms: context.session.timing.kv_ms,
+        session_api_ms: context.session.timing.api_ms,
     }
 }
 
@@ -398,6 +421,27 @@ fn shown(decision: &Decision) -> Vec<ShownStep> {
         variation: in_experiment(shown).map(|variation| variation.index),
     };
     decision.shown.iter().map(step).collect()
+}
+
+impl Explanation {
+    /// Hides what of the requests to backends lets somebody in: it is for who may look, and not for who may do.
+    pub fn hide_credentials(&mut self) {
+        let plan = self.plan.as_mut();
+        for asked in plan.into_iter().flat_map(|plan| plan.asks.iter_mut().chain(&mut plan.falls_back_to)) {
+            for (name, value) in &mut asked.headers {
+                if lets_in(name) {
+                    *value = format!("hidden, {} bytes", value.len());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a header's name says that its value is a credential.
+fn lets_in(name: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["authorization", "cookie", "secret", "token", "password", "signature", "api-key", "apikey", "-auth"];
+    WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Header lines as text, sorted by name; the lines of one name stay in their order.

@@ -1,6 +1,7 @@
 //! Plan: a decision becomes exact edits. What follows has nothing left to choose.
 
 pub mod answer;
+mod bar;
 pub mod exchange;
 pub mod facts;
 pub mod fallback;
@@ -188,6 +189,9 @@ pub fn plan(head: &RequestHead, rules: &RuleSet, considered: &Considered, previe
     plan.terms.cookies.extend(preview.cookie());
     plan.terms.is_preview = preview.claims.is_some();
     plan.terms.revision.clone_from(&rules.revision);
+    if let (Action::Fetch(fetch), true) = (&mut plan.action, preview.claims.is_some()) {
+        bar::add(fetch, head, preview);
+    }
     plan
 }
 

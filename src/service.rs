@@ -3,6 +3,7 @@
 
 mod events;
 mod explain;
+mod inspect;
 mod ofrep;
 mod reserved;
 mod shadow;
@@ -78,7 +79,7 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         return ofrep::answer(platform, &arrival, kept, head, (&rules, flags, &asked), resolved, request.body);
     }
     match rules {
-        Rules::Set(served) => personalize(platform, &arrival, kept, head, served, resolved, request.body),
+        Rules::Set(served) => personalize(platform, &arrival, (kept, cache), head, served, resolved, request.body),
         Rules::Off | Rules::Unusable => {
             pass_through(platform, &arrival, kept, &head, (&settings, known.as_deref()), resolved, request.body)
         }
@@ -140,15 +141,21 @@ fn passing<P: Platform>(platform: &P, kept: &mut Kept, settings: &Settings, head
 fn personalize<P: Platform>(
     platform: &P,
     arrival: &Arrival,
-    kept: &mut Kept,
+    (kept, cache): (&mut Kept, &mut RuleCache),
     mut head: RequestHead,
-    served: Served,
-    resolved: Resolved,
+    mut served: Served,
+    mut resolved: Resolved,
     body: P::Body,
 ) {
+    // Who may preview, the rules that serve everybody say.
+    let settings = Rc::clone(&served.set.on_host(head.host()).settings);
+    let mut preview = Preview::take(&mut head, &settings, arrival.now, || kept.keys.preview(platform));
+    if let Some(set) = previewed_revision(platform, arrival, cache, &served, &mut preview, &mut resolved.notes) {
+        (served.set, served.shadow) = (set, None);
+    }
     let rules = served.set.on_host(head.host());
     let rules = &*rules;
-    let preview = Preview::take(&mut head, &rules.settings, arrival.now, || kept.keys.preview(platform));
+    preview.fit(rules);
     let mut facts = Live::new(platform, kept, served.side);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
     let mut plan = plan::plan(&head, rules, &considered, &preview);
@@ -181,6 +188,30 @@ fn personalize<P: Platform>(
             keys: &mut facts.kept.keys,
         },
     );
+}
+
+/// The revision that a preview names, where it is another than the one that serves. Without it the page is made by that one. The look-ups of
+/// a request are bounded for both together.
+fn previewed_revision<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    cache: &mut RuleCache,
+    served: &Served,
+    preview: &mut Preview,
+    notes: &mut Notes,
+) -> Option<Rc<RuleSet>> {
+    let name = preview.claims.as_ref()?.revision.as_deref()?;
+    if served.set.revision.as_deref() == Some(name) {
+        return None;
+    }
+    let is_staging = platform.runtime().is_staging;
+    let (set, mut more) =
+        cache.resolve_named(name, &mut FromPlatform(platform), is_staging, arrival.uptime, notes.lookups);
+    preview.lacks_revision = set.is_none();
+    notes.faults.append(&mut more.faults);
+    notes.codes.append(&mut more.codes);
+    notes.lookups += more.lookups;
+    set
 }
 
 /// Who asked, found out after the answer where no rule needed it and the record does: what failed, and what happened, is counted by visitors. Nobody gets an id

@@ -63,6 +63,7 @@ fn claims() -> PreviewClaims {
         experiments: [("menu".to_owned(), 1)].into(),
         region: Some("APAC".to_owned()),
         exp: NOW + 3600,
+        ..PreviewClaims::default()
     }
 }
 

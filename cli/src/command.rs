@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Outcome;
 use crate::{
-    check, conformance, diff, explain, judge, ops, pointer, preview, privacy, prune, pseudonym, purge, push, replay,
-    report, reweight, schema, secrets, serve, sessions, status,
+    check, conformance, diff, explain, inspect, judge, ops, pointer, preview, privacy, prune, pseudonym, purge, push,
+    replay, report, reweight, schema, secrets, serve, sessions, status,
 };
 
 /// Check, explain and roll out the rules of edge-personalizer.
@@ -45,6 +45,7 @@ enum Command {
     Canary(pointer::Canary),
     Shadow(pointer::Shadow),
     Preview(preview::Options),
+    Inspect(inspect::Options),
     Promote(pointer::Promote),
     Rollback(pointer::Rollback),
     Enable(pointer::Enable),
@@ -77,6 +78,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Command::Canary(options) => options.run(),
         Command::Shadow(options) => options.run(),
         Command::Preview(options) => preview::run(options),
+        Command::Inspect(options) => inspect::run(options),
         Command::Promote(options) => options.run(),
         Command::Rollback(options) => options.run(),
         Command::Enable(options) => options.run(),

@@ -100,5 +100,10 @@ pub(crate) fn compile(folder: &Folder) -> RuleSet {
 /// A time, or what is wrong with it.
 pub fn moment(text: &str) -> anyhow::Result<time::OffsetDateTime> {
     time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .map(|moment| moment.to_offset(time::UtcOffset::UTC))
         .with_context(|| format!("expected a time as 2026-11-27T00:00:00Z (RFC 3339), but found '{text}'"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at a surprise")]
+mod tests;

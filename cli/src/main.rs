@@ -17,6 +17,7 @@ mod explain;
 mod files;
 mod folder;
 mod history;
+mod inspect;
 mod judge;
 mod ops;
 mod output;

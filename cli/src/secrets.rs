@@ -39,7 +39,7 @@ struct New {
     /// The folder that gets the files. Keep it out of version control.
     #[arg(long, value_name = "FOLDER", default_value = "secrets")]
     folder: PathBuf,
-    /// Make this secret alone; may be given several times.
+    /// Make this secret alone; may be given several times. Without it: identity, replication, preview, admin, inspect.
     #[arg(long, value_enum, value_name = "NAME")]
     only: Vec<Name>,
     /// How the result is written.
@@ -58,7 +58,18 @@ enum Name {
     Preview,
     /// The bearer token of /.edge/explain.
     Admin,
+    /// The key that signs links to the inspector.
+    Inspect,
+    /// What servers show who ask for flags (docs/FLAGS.md).
+    Ofrep,
+    /// What the hop in front proves itself by (docs/FRONT.md).
+    Front,
+    /// The key by which the edge proves its requests to a shield (docs/FRONT.md).
+    Shield,
 }
+
+/// Those that every site has a use for; the others go with a setting.
+const USUAL: [Name; 5] = [Name::Identity, Name::Replication, Name::Preview, Name::Admin, Name::Inspect];
 
 impl Name {
     fn name(self) -> String {
@@ -69,7 +80,7 @@ impl Name {
     fn text(self, key: &[u8]) -> String {
         match self {
             Self::Replication => format!("whsec_{}", STANDARD.encode(key)),
-            Self::Identity | Self::Preview | Self::Admin => URL_SAFE_NO_PAD.encode(key),
+            _ => URL_SAFE_NO_PAD.encode(key),
         }
     }
 }
@@ -84,7 +95,7 @@ struct Made {
 /// Runs what was asked for.
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let Command::New(options) = &options.command;
-    let names = if options.only.is_empty() { Name::value_variants() } else { &options.only };
+    let names = if options.only.is_empty() { &USUAL[..] } else { &options.only };
     let places: Vec<(Name, PathBuf)> = names.iter().map(|name| (*name, options.folder.join(name.name()))).collect();
     // Looked at before the first is written: all of them are new, or none is.
     if let Some((_, file)) = places.iter().find(|(_, file)| file.exists()) {
@@ -128,6 +139,7 @@ fn commands(made: &[Made]) -> String {
 mod tests {
     use edge_personalizer::context::identity::IdentityKeys;
     use edge_personalizer::context::preview;
+    use edge_personalizer::mac::{self, Passwords};
     use edge_personalizer::replication::webhook::WebhookSecret;
 
     use super::*;
@@ -141,6 +153,21 @@ mod tests {
         assert_eq!(preview::keys(Name::Preview.text(&key).as_bytes()).len(), 1);
         assert!(WebhookSecret::parse(&Name::Replication.text(&key)).is_some());
         assert!(Name::Admin.text(&key).len() >= 16, "the edge takes no shorter token");
+        for name in [Name::Inspect, Name::Shield] {
+            assert_eq!(mac::keys(name.text(&key).as_bytes()).len(), 1);
+        }
+        for name in [Name::Ofrep, Name::Front] {
+            let text = name.text(&key);
+            assert!(Passwords::parse(text.as_bytes()).have(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn the_service_knows_each_of_them() {
+        let manifest = include_str!("../../fastly.toml");
+        for name in Name::value_variants() {
+            assert!(manifest.contains(&format!("entries.{}]", name.name())), "{name:?}");
+        }
     }
 
     #[test]

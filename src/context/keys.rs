@@ -22,6 +22,7 @@ pub struct Keys {
     front: Slot<Passwords>,
     shield: Slot<Vec<MacKey>>,
     ofrep: Slot<Passwords>,
+    inspect: Slot<Vec<MacKey>>,
     failed: bool,
     /// Keys of `identity` that were left out when it was read last.
     left_out: Vec<KeyFault>,
@@ -68,6 +69,11 @@ impl Keys {
     /// What servers show who ask for flags; none where there is no secret. Where the store can't answer, those of before.
     pub fn ofrep<P: Platform>(&mut self, platform: &P) -> Rc<Passwords> {
         self.ofrep.get(platform, "ofrep", Passwords::parse, &mut self.failed)
+    }
+
+    /// The keys that sign links of the inspector; none where there is no secret. Where the store can't answer, those of before.
+    pub fn inspect<P: Platform>(&mut self, platform: &P) -> Rc<Vec<MacKey>> {
+        self.inspect.get(platform, "inspect", mac::keys, &mut self.failed)
     }
 
     /// The keys of `identity` that were left out, once for each sandbox and change: for the log of the request that read them.

@@ -60,6 +60,8 @@ pub struct Evidence<'a> {
     pub bot: bool,
     /// Whether a signed preview is on.
     pub preview: bool,
+    /// What the visitor said about consent, where somebody else says so.
+    pub consent: Option<Consent>,
     /// When.
     pub now: OffsetDateTime,
     /// The bits of a new visitor id.
@@ -78,6 +80,7 @@ impl<'a> Evidence<'a> {
             country: context.country(),
             bot: context.device.as_ref().is_some_and(|device| device.class == DeviceClass::Bot),
             preview: context.preview.is_some(),
+            consent: None,
             now: context.now,
             random,
             wanted,
@@ -115,8 +118,8 @@ impl Person {
         let cookies = Cookies::of(evidence.headers);
         let inputs = PolicyInputs {
             jurisdiction: consent.jurisdiction(evidence.country),
-            consent: consent.consent(&cookies),
-            global_privacy_control: global_privacy_control(evidence.headers),
+            consent: evidence.consent.unwrap_or_else(|| consent.consent(&cookies)),
+            global_privacy_control: evidence.consent.is_none() && global_privacy_control(evidence.headers),
             bot: evidence.bot,
             preview: evidence.preview,
         };
@@ -138,6 +141,15 @@ impl Person {
             forget: if forgotten { own_cookies(settings, &cookies) } else { Vec::new() },
             erase: sent.filter(|_| forgotten),
         }
+    }
+
+    /// Makes room for a test user whom a signed preview shows. Who looks is nobody then: neither the looker's id nor the looker's choice about
+    /// it says anything of the one who is shown, and nothing is counted or kept.
+    pub fn show_another(&mut self) {
+        if !self.inputs.bot {
+            self.permissions = Permissions { identify: true, bucket: true, expose: false, store: false };
+        }
+        (self.identity, self.visitor, self.visitor_is_new) = (Identity::Anonymous, None, false);
     }
 
     /// A claim of the token that proved the user.

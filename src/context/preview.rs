@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
+use super::assumed::Assumed;
+use super::signed;
 use crate::admit::RequestHead;
 use crate::code::Code;
 use crate::mac::MacKey;
@@ -21,6 +22,9 @@ use crate::rules::settings::{PreviewMode, Settings};
 use crate::wire::cookies::{Cookies, SameSite, SetCookie};
 use crate::wire::query;
 use crate::wire::query::pairs as query_pairs;
+pub use signed::{LONGEST_TOKEN, TokenError as PreviewError};
+
+mod names;
 
 /// The query parameter that brings a token.
 pub const PARAMETER: &str = "edge_preview";
@@ -28,16 +32,10 @@ pub const PARAMETER: &str = "edge_preview";
 pub const COOKIE: &str = "ep_preview";
 /// The parameter's value that ends a preview.
 pub const OFF: &str = "off";
-/// Bytes of the longest token: it must fit into a link and a cookie.
-pub const LONGEST_TOKEN: usize = 2048;
 /// Seconds a token may be valid at most, 31 days: a link gets forwarded, and can't be called back.
 pub const LONGEST_LIFE: i64 = 31 * 86_400;
 /// Keys that are tried.
 const MOST_KEYS: usize = 8;
-
-/// What the signature covers before the claims, so that a signature made with the same key for another purpose is
-/// none here.
-const CONTEXT: &[u8] = b"edge-personalizer preview 1.";
 
 /// What a preview forces.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -52,8 +50,44 @@ pub struct PreviewClaims {
     /// The region's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The revision of the rules that it shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// What is said of the visitor in place of what is known.
+    #[serde(rename = "as", skip_serializing_if = "Assumed::is_nothing")]
+    pub visitor: Assumed,
     /// Seconds since 1970 from which the token is void.
     pub exp: i64,
+}
+
+impl signed::Claims for PreviewClaims {
+    const CONTEXT: &'static [u8] = b"edge-personalizer preview 1.";
+    const LONGEST_LIFE: i64 = LONGEST_LIFE;
+
+    fn expires(&self) -> i64 {
+        self.exp
+    }
+}
+
+impl PreviewClaims {
+    /// What is forced and said, in words: `feature hero = "1"`, `region APAC`, `country FR`.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let features = self.features.iter().map(|(key, value)| format!("feature {key} = {value}"));
+        let experiments = self.experiments.iter().map(|(key, index)| format!("experiment {key} = variation {index}"));
+        let said = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} {value}"));
+        let visitor = &self.visitor;
+        let rest = [
+            said("region", &self.region),
+            said("revision", &self.revision),
+            said("country", &visitor.country),
+            said("subdivision", &visitor.subdivision),
+            visitor.device.map(|device| format!("device {}", device.as_str())),
+            visitor.moment().and_then(|moment| moment.format(&Rfc3339).ok()).map(|moment| format!("date {moment}")),
+            said("session of user", &visitor.user),
+        ];
+        features.chain(experiments).chain(rest.into_iter().flatten()).collect()
+    }
 }
 
 /// A preview as a request brought it.
@@ -67,6 +101,10 @@ pub struct Preview {
     pub ends: bool,
     /// Why it shows nothing.
     pub error: Option<PreviewError>,
+    /// What it names and the rules don't have: it is left out.
+    pub unknown: Vec<String>,
+    /// Whether the revision that it names can't be read: the page is made by the one that serves.
+    pub lacks_revision: bool,
 }
 
 impl Preview {
@@ -93,6 +131,13 @@ impl Preview {
         }
     }
 
+    /// What of it is not as it was meant, for the log.
+    pub fn codes(&self) -> impl Iterator<Item = Code> {
+        let left_out = (!self.unknown.is_empty()).then_some(Code::PreviewUnknown);
+        let revision = self.lacks_revision.then_some(Code::PreviewRevision);
+        self.error.map(code_of).into_iter().chain(left_out).chain(revision)
+    }
+
     /// The `Set-Cookie` line of a preview that begins or ends.
     pub fn cookie(&self) -> Option<HeaderValue> {
         if self.ends { remove_cookie() } else { set_cookie(self.token.as_deref()?) }
@@ -110,39 +155,21 @@ pub fn mark(headers: &mut HeaderMap) {
     headers.insert(HeaderName::from_static("edge-preview"), HeaderValue::from_static("?1"));
 }
 
-/// Why a token shows no preview.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PreviewError {
-    /// It has not the form of a token.
-    Malformed,
-    /// No key made this signature.
-    Signature,
-    /// Its time is over.
-    Expired,
-    /// It would be valid for longer than a token may be.
-    TooLong,
-}
-
-impl PreviewError {
-    /// The code for the log.
-    #[must_use]
-    pub fn code(self) -> Code {
-        match self {
-            Self::Malformed => Code::PreviewMalformed,
-            Self::Signature => Code::PreviewSignature,
-            Self::Expired => Code::PreviewExpired,
-            Self::TooLong => Code::PreviewTooLong,
-        }
+/// Why a token shows no preview, for the log.
+#[must_use]
+pub fn code_of(error: PreviewError) -> Code {
+    match error {
+        PreviewError::Malformed => Code::PreviewMalformed,
+        PreviewError::Signature => Code::PreviewSignature,
+        PreviewError::Expired => Code::PreviewExpired,
+        PreviewError::TooLong => Code::PreviewTooLong,
     }
 }
 
 /// The token for these claims; `None` where it would be longer than [`LONGEST_TOKEN`].
 #[must_use]
 pub fn sign(claims: &PreviewClaims, key: &MacKey) -> Option<String> {
-    let claims = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).ok()?);
-    let tag = key.tag(&[CONTEXT, claims.as_bytes()]);
-    let token = format!("1.{claims}.{}", URL_SAFE_NO_PAD.encode(tag));
-    (token.len() <= LONGEST_TOKEN).then_some(token)
+    signed::sign(claims, key)
 }
 
 /// The claims of a token that one of `keys` signed and that is valid at `now`.
@@ -151,25 +178,18 @@ pub fn sign(claims: &PreviewClaims, key: &MacKey) -> Option<String> {
 ///
 /// The token is malformed, not signed by any of the keys, or out of its time.
 pub fn verify(token: &str, keys: &[MacKey], now: OffsetDateTime) -> Result<PreviewClaims, PreviewError> {
-    if token.len() > LONGEST_TOKEN {
-        return Err(PreviewError::Malformed);
-    }
-    let (claims, tag) =
-        token.strip_prefix("1.").and_then(|rest| rest.split_once('.')).ok_or(PreviewError::Malformed)?;
-    let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| PreviewError::Malformed)?;
-    if !keys.iter().take(MOST_KEYS).any(|key| key.verify(&[CONTEXT, claims.as_bytes()], &tag)) {
-        return Err(PreviewError::Signature);
-    }
-    let json = URL_SAFE_NO_PAD.decode(claims).map_err(|_| PreviewError::Malformed)?;
-    let claims: PreviewClaims = serde_json::from_slice(&json).map_err(|_| PreviewError::Malformed)?;
-    let left = claims.exp.saturating_sub(now.unix_timestamp());
-    if left <= 0 {
-        Err(PreviewError::Expired)
-    } else if left > LONGEST_LIFE {
-        Err(PreviewError::TooLong)
-    } else {
-        Ok(claims)
-    }
+    signed::verify(token, keys, now)
+}
+
+/// The link to `url` with `token` in its query, instead of one that is there; before the fragment.
+#[must_use]
+pub fn link(url: &str, token: &str) -> String {
+    let (page, fragment) = url.split_at_checked(url.find('#').unwrap_or(url.len())).unwrap_or((url, ""));
+    let (page, query) = page.split_once('?').unwrap_or((page, ""));
+    let others = query.split('&').filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(PARAMETER));
+    let own = format!("{PARAMETER}={token}");
+    let pairs: Vec<&str> = others.chain([own.as_str()]).collect();
+    format!("{page}?{}{fragment}", pairs.join("&"))
 }
 
 /// The keys in the secret `preview`: one bare text, or a JSON array of texts to rotate. Keys that are too short are
@@ -213,6 +233,7 @@ mod tests {
             experiments: BTreeMap::from([("checkout".to_owned(), 2)]),
             region: Some("APAC".to_owned()),
             exp: NOW + 3600,
+            ..PreviewClaims::default()
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::assumed::Assumed;
 use super::identity::IdentityKeys;
 use super::keys::Keys;
 use crate::platform::{Device, Geo, Platform};
@@ -21,6 +22,10 @@ pub trait FactSource {
     fn identity_keys(&mut self) -> Rc<IdentityKeys>;
     /// A user whose proof is taken for granted.
     fn proven(&self) -> Option<UserId> {
+        None
+    }
+    /// What is said of the visitor in place of what the request says.
+    fn assumed(&self) -> Option<&Assumed> {
         None
     }
     /// The bits of a new visitor's id, the same each time; 0 where none may be made.

@@ -117,7 +117,7 @@ pub const TEMPLATE_VALUES: [TemplateValue; 11] = [
     plain("network", |values| values.context.network.class.as_str().into()),
     plain("host", |values| values.context.host.clone().into()),
     plain("path", |values| values.context.path.clone().into()),
-    plain("loggedIn", |values| values.context.person.user().is_some().into()),
+    plain("loggedIn", |values| values.context.is_logged_in().into()),
     plain("feature", |values| {
         let shown = values.decision.shown.iter().filter(|shown| shown.is_feature());
         shown.map(|shown| (shown.key.clone(), shown.value.clone())).collect()

@@ -201,7 +201,7 @@ fn erase<P: Platform>(platform: &P, context: &Context) -> Option<Code> {
 fn codes_of(context: Option<&Context>, answered: &Answered, preview: &Preview, notes: &Notes) -> Vec<Code> {
     let mut codes = answered.codes.clone();
     codes.extend(notes.codes.iter().copied());
-    codes.extend(preview.error.map(|error| error.code()));
+    codes.extend(preview.codes());
     codes.extend(notes.store_error.map(|_| Code::ConfigStore));
     if let Some(context) = context {
         codes.extend((context.person.inputs.consent == Consent::Unreadable).then_some(Code::ConsentUnreadable));

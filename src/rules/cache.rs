@@ -63,6 +63,9 @@ pub struct RuleCache {
     bare: ByHand,
     revisions: BTreeMap<String, Revision>,
     last: Option<Rc<RuleSet>>,
+    /// The revision that was asked for by name last, and that the pointer doesn't name: what one request's look-ups don't reach, the next
+    /// one's do.
+    other: Option<(String, Revision)>,
     payloads: Payloads,
     /// The entry `settings` alone, with the moment at which it was read: for a kill switch over entries at bare names.
     off: Option<(Duration, Option<String>, Rc<Settings>)>,
@@ -122,28 +125,39 @@ impl RuleCache {
     }
 
     /// The rules of one revision, whatever the pointer says of it; `None` where it can't serve (yet). A revision that the pointer doesn't
-    /// name is read for this call alone.
+    /// name is kept until another one is asked for. `lookups`: how many the request has made.
     pub fn resolve_named(
         &mut self,
         name: &str,
         stores: &mut dyn RuleStores,
         is_staging: bool,
         uptime: Duration,
+        lookups: u32,
     ) -> (Option<Rc<RuleSet>>, Notes) {
-        let mut pass = Pass { reader: Reader::new(stores, MAX_LOOKUPS), uptime, notes: Notes::default() };
+        let left = MAX_LOOKUPS.saturating_sub(lookups);
+        let mut pass = Pass { reader: Reader::new(stores, left), uptime, notes: Notes::default() };
         let pointer = self.read_pointer(is_staging, &mut pass).unwrap_or_default();
         let set = if pointer.revisions().any(|known| known == name) {
             self.revision(name, &pointer, &mut pass)
         } else if is_revision_name(name) {
             // What the pointer says of manifests goes for the revisions that it names.
             let pointer = Pointer { manifest: false, ..(*pointer).clone() };
-            Revision::new(name).set(&pointer, &mut pass)
+            let known = self.other.take().filter(|(known, _)| known == name).map(|(_, revision)| revision);
+            let mut revision = known.unwrap_or_else(|| Revision::new(name));
+            let set = revision.set(&pointer, &mut pass);
+            self.other = Some((name.to_owned(), revision));
+            set
         } else {
             None
         };
         let set = set.map(|set| self.with_payload(set, &mut pass));
-        pass.notes.lookups = MAX_LOOKUPS - pass.reader.left;
+        pass.notes.lookups = left.saturating_sub(pass.reader.left);
         (set, pass.notes)
+    }
+
+    /// The revisions that the pointer names, as it was read last.
+    pub fn revisions(&self) -> impl Iterator<Item = &str> {
+        self.pointer.iter().flat_map(|pointer| pointer.revisions())
     }
 
     /// The canary that the pointer names, as it was read last.

@@ -1,33 +1,31 @@
 //! `/.edge/explain`: a visitor described by query parameters, the whole decision with its reasons, as JSON (design.md section 6).
 //!
-//! `url` is asked for (required), by `method`, from `address` or from `country`, `subdivision`, `continent`; `header=Name: value` may
-//! come several times, `user` counts as proven, `at` is a time (RFC 3339). `revision` shows that revision, whatever the pointer says of it,
-//! and whether or not the kill switch is on. `canary` of the answer says on which side of a canary the visitor is.
+//! `url` is asked for (required), by `method`, from `address` or from `country`, `subdivision`, `continent`; with `me` the visitor is whoever
+//! asks. `device`, `network`, `language`, `consent` say it in a word, `header=Name: value` may come several times, `user` counts as proven,
+//! `at` is a time (RFC 3339). `revision` shows that revision, whatever the pointer says of it, and whether or not the kill switch is on.
+//! `canary` of the answer says on which side of a canary the visitor is.
+//!
+//! Who has the bearer token of the secret `admin` may ask everything. Who has the inspector's cookie may ask about pages of this host and the
+//! users that the link names, and sees no credentials.
 
-use std::net::IpAddr;
+mod described;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::Sandbox;
-use crate::admit::{Arrival, RequestHead};
-use crate::context::Kept;
-use crate::context::identity::UserId;
-use crate::explain::{Described, Explanation, explain};
+use super::{Sandbox, inspect};
+use crate::admit::{Arrival, RequestHead, microseconds};
+use crate::context::front::Client;
+use crate::context::inspect::InspectClaims;
+use crate::explain::{Explanation, explain};
 use crate::plan::key::digest;
-use crate::platform::geo::CONTINENTS;
-use crate::platform::{ClientRequest, Geo, Platform};
+use crate::platform::Platform;
 use crate::rules::Rules;
 use crate::rules::canary::Share;
-use crate::rules::pointer::is_revision_name;
 use crate::rules::settings::Settings;
-use crate::session;
 use crate::wire::authority;
 use crate::wire::cookies::Cookies;
-use crate::wire::query::pairs;
-use crate::wire::url::AbsoluteUrl;
+use described::Asked;
 
 /// The secret that holds the bearer token.
 const SECRET: &str = "admin";
@@ -48,12 +46,20 @@ pub(super) fn answer<P: Platform>(
     let error = |status: StatusCode, reason: &str| {
         (status, headers.clone(), serde_json::json!({ "error": reason }).to_string())
     };
-    if !is_admin(platform, head) {
-        // Nobody learns that there is something to guess at.
-        return error(StatusCode::NOT_FOUND, "not found");
-    }
-    let Asked { described, address, revision } = match described(platform, arrival, head, &mut sandbox.kept) {
-        Ok(described) => described,
+    let inspector = match is_admin(platform, head) {
+        true => None,
+        false => match inspect::inspector(platform, &mut sandbox.kept, head, arrival.now) {
+            Some(claims) => Some(claims),
+            // Nobody learns that there is something to guess at.
+            None => return error(StatusCode::NOT_FOUND, "not found"),
+        },
+    };
+    let own_address = if described::is_me(head) { own_address(platform, arrival, sandbox, head) } else { None };
+    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let asked = described::read(platform, arrival, head, own_address, kept);
+    let asked = asked.and_then(|asked| inspector.as_ref().map_or(Ok(()), |may| within(may, &asked)).map(|()| asked));
+    let Asked { described, address, revision } = match asked {
+        Ok(asked) => asked,
         Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
     };
     // The revision is chosen as for the visitor who is described: a canary's visitor gets the canary's rules.
@@ -66,7 +72,7 @@ pub(super) fn answer<P: Platform>(
     let (set, role) = match &revision {
         Some(name) => {
             let (stores, is_staging) = (&mut super::FromPlatform(platform), platform.runtime().is_staging);
-            let (set, _) = sandbox.rules.resolve_named(name, stores, is_staging, arrival.uptime);
+            let (set, _) = cache.resolve_named(name, stores, is_staging, arrival.uptime, 0);
             let Some(set) = set else {
                 let message = format!("revision: expected one that can serve, but found '{name}'");
                 return error(StatusCode::CONFLICT, &message);
@@ -74,7 +80,7 @@ pub(super) fn answer<P: Platform>(
             (set, None)
         }
         None => {
-            let (rules, notes) = super::resolve(platform, &mut sandbox.rules, arrival, unit);
+            let (rules, notes) = super::resolve(platform, cache, arrival, unit);
             super::reserved::name_faults(platform, arrival, head, &rules, &notes);
             let Rules::Set(served) = rules else {
                 return error(StatusCode::CONFLICT, "the kill switch is on, or no rules are usable");
@@ -82,27 +88,23 @@ pub(super) fn answer<P: Platform>(
             (served.set, Some(served.role))
         }
     };
-    let canary = sandbox.rules.canary().map(|canary| {
+    let canary = cache.canary().map(|canary| {
         let (unit, share) = (unit(&set.settings), canary.share());
         let is_within = share == Share::ALL || unit.as_deref().is_some_and(|unit| share.has(&canary.revision, unit));
         let is_address = |unit: &str| address.is_some_and(|address| address.to_string() == unit);
         let unit = unit.map(|unit| if is_address(&unit) { "address" } else { "visitor" });
         CanarySide { revision: canary.revision.clone(), percent: canary.percent, is_within, unit }
     });
-    match serde_json::to_string(&Answered { explanation: explain(&set, role, described), canary }) {
+    let rules_us = microseconds(arrival.elapsed(platform));
+    let mut explanation = explain(&set, role, described);
+    if inspector.is_some() {
+        explanation.hide_credentials();
+    }
+    let timings = Timings { rules_us, total_us: microseconds(arrival.elapsed(platform)) };
+    match serde_json::to_string(&Answered { explanation, canary, timings }) {
         Ok(body) => (StatusCode::OK, headers, body),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the explanation could not be written"),
     }
-}
-
-/// What was asked for.
-struct Asked<'a> {
-    /// The visitor and the request.
-    described: Described<'a>,
-    /// The address that the query names.
-    address: Option<IpAddr>,
-    /// The revision that it names.
-    revision: Option<String>,
 }
 
 /// The explanation, and what the canary makes of the visitor.
@@ -111,6 +113,16 @@ struct Answered {
     #[serde(flatten)]
     explanation: Explanation,
     canary: Option<CanarySide>,
+    timings: Timings,
+}
+
+/// How long it took, in microseconds from the request on.
+#[derive(Serialize)]
+struct Timings {
+    /// Until the rules were there.
+    rules_us: u64,
+    /// Until the decision was explained.
+    total_us: u64,
 }
 
 /// The canary that is on, and the visitor's side of it.
@@ -124,6 +136,36 @@ struct CanarySide {
     unit: Option<&'static str>,
 }
 
+/// The address of whoever asks. A hop in front says it where settings know one.
+fn own_address<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    sandbox: &mut Sandbox,
+    head: &RequestHead,
+) -> Option<std::net::IpAddr> {
+    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let (rules, _) = super::resolve(platform, cache, arrival, |_| None);
+    match rules {
+        Rules::Set(served) => Client::of(head, &served.set.settings, || kept.keys.front(platform)).address,
+        Rules::Off | Rules::Unusable => head.address,
+    }
+}
+
+/// Whether what is asked for is within what an inspector may see.
+fn within(may: &InspectClaims, asked: &Asked<'_>) -> Result<(), String> {
+    let host = authority::host(&asked.described.request.authority);
+    if !host.eq_ignore_ascii_case(&may.host) {
+        return Err(format!("url: expected a page of {}, but found one of '{host}'", may.host));
+    }
+    match &asked.described.user {
+        Some(user) if !may.users.iter().any(|known| known == user.as_str()) => Err(format!(
+            "user: expected a test user that the link names (`personalizer inspect --user`), but found '{}'",
+            user.as_str()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the request has the bearer token. Digests are compared: how long that takes says nothing of the token.
 fn is_admin<P: Platform>(platform: &P, head: &RequestHead) -> bool {
     let sent = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -131,96 +173,4 @@ fn is_admin<P: Platform>(platform: &P, head: &RequestHead) -> bool {
     let secret = platform.secret(SECRET).ok().flatten().unwrap_or_default();
     let secret = secret.trim_ascii();
     secret.len() >= SHORTEST_TOKEN && digest([token.trim_ascii()]) == digest([secret])
-}
-
-/// What the query asks for.
-fn described<'a, P: Platform>(
-    platform: &'a P,
-    arrival: &Arrival,
-    head: &RequestHead,
-    kept: &'a mut Kept,
-) -> Result<Asked<'a>, String> {
-    let preview_keys = kept.keys.preview(platform);
-    let identity_keys = kept.keys.identity(platform);
-    let breaker = &mut kept.breaker;
-    let mut described = Described {
-        request: ClientRequest {
-            method: Method::GET,
-            scheme: String::new(),
-            authority: String::new(),
-            path: String::new(),
-            query: None,
-            headers: HeaderMap::new(),
-            address: None,
-            body: (),
-        },
-        geo: None,
-        device: None,
-        user: None,
-        identity_keys,
-        session: Box::new(move |subjects, settings, on_miss| {
-            let started = session::start(platform, subjects);
-            session::finish(platform, started, settings, on_miss, breaker)
-        }),
-        preview_keys,
-        now: arrival.now,
-        random: [platform.random(), platform.random()],
-    };
-    let (mut place, mut named, mut revision) = (Geo::default(), None, None);
-    for (name, value) in pairs(head.query.as_deref().unwrap_or_default()) {
-        let wrong = |expected: &str| format!("{name}: expected {expected}, but found '{value}'");
-        let request = &mut described.request;
-        match name.as_str() {
-            "url" => set_url(request, &value).ok_or_else(|| wrong("an absolute URL"))?,
-            "method" => request.method = value.parse().map_err(|_| wrong("a method"))?,
-            "address" => {
-                let address = value.parse().map_err(|_| wrong("an IP address"))?;
-                described.geo = platform.geo(address);
-                named = Some(address);
-            }
-            "country" => place.country = Some(value.to_ascii_uppercase()),
-            "subdivision" => place.subdivision = Some(value.to_ascii_uppercase()),
-            "continent" => {
-                let known = CONTINENTS.into_iter().find(|code| code.eq_ignore_ascii_case(&value));
-                place.continent = Some(known.ok_or_else(|| wrong("AF, AN, AS, EU, NA, OC or SA"))?);
-            }
-            "header" => {
-                let line = value.split_once(':').and_then(|(name, value)| {
-                    Some((
-                        HeaderName::from_bytes(name.trim().as_bytes()).ok()?,
-                        value.trim().parse::<HeaderValue>().ok()?,
-                    ))
-                });
-                let (name, value) = line.ok_or_else(|| wrong("'Name: value'"))?;
-                request.headers.append(name, value);
-            }
-            "user" => described.user = Some(UserId::parse(&value).ok_or_else(|| wrong("a user id"))?),
-            "at" => described.now = OffsetDateTime::parse(&value, &Rfc3339).map_err(|_| wrong("a time (RFC 3339)"))?,
-            "revision" if is_revision_name(&value) => revision = Some(value),
-            "revision" => return Err(wrong("the name of a revision")),
-            _ => {
-                let known = "url, method, address, country, subdivision, continent, header, user, at or revision";
-                return Err(wrong(known));
-            }
-        }
-    }
-    if place != Geo::default() {
-        described.geo = Some(place);
-    }
-    let agent = described.request.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    described.device = agent.and_then(|agent| platform.device(agent));
-    match described.request.path.is_empty() {
-        true => Err("url: expected the URL that is asked for, but found none".to_owned()),
-        false => Ok(Asked { described, address: named, revision }),
-    }
-}
-
-fn set_url(request: &mut ClientRequest<()>, url: &str) -> Option<()> {
-    let url = AbsoluteUrl::split(url).filter(|url| !url.authority.is_empty())?;
-    let (path, query) = url.path_and_query();
-    url.scheme.clone_into(&mut request.scheme);
-    url.authority.clone_into(&mut request.authority);
-    path.clone_into(&mut request.path);
-    request.query = query.map(str::to_owned);
-    Some(())
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::{Sandbox, explain};
+use super::{Sandbox, explain, inspect};
 use crate::admit::{Arrival, Refusal, RequestHead, Reserved};
 use crate::code::Code;
 use crate::platform::{Platform, Response};
@@ -37,13 +37,19 @@ pub(super) fn answer<P: Platform>(
         Reserved::Health if is_read => health(platform, arrival, sandbox, head),
         Reserved::Explain if is_read => explain::answer(platform, arrival, sandbox, head),
         Reserved::Sessions if head.method == Method::POST => sessions(platform, arrival, sandbox, head, body),
-        Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => {
-            let (headers, page) = error_page::page(StatusCode::NOT_FOUND, &head.request_id);
-            (StatusCode::NOT_FOUND, headers, page)
+        Reserved::Inspect => {
+            let answer = inspect::answer(platform, arrival, sandbox, head, body);
+            answer.unwrap_or_else(|| not_found(head))
         }
+        Reserved::Health | Reserved::Explain | Reserved::Sessions | Reserved::Unknown => not_found(head),
     };
     let body = if head.method == Method::HEAD { Vec::new() } else { body.into_bytes() };
     platform.respond(Response { status, headers, body: body.into() });
+}
+
+fn not_found(head: &RequestHead) -> (StatusCode, HeaderMap, String) {
+    let (headers, page) = error_page::page(StatusCode::NOT_FOUND, &head.request_id);
+    (StatusCode::NOT_FOUND, headers, page)
 }
 
 /// Names the faults that resolving the rules met: a probe can be the first to meet a faulty dictionary.

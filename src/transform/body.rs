@@ -83,6 +83,11 @@ trait Planned: fmt::Debug {
     /// Bytes that differ where what is done differs.
     fn fingerprint(&self) -> Vec<u8>;
 
+    /// Has `html` stand at the start of a page's body; `false` where it changes no pages.
+    fn begin_body(&mut self, _html: &str) -> bool {
+        false
+    }
+
     /// Whether the platform is to compress the changed body.
     fn is_compressed(&self) -> bool {
         true
@@ -249,6 +254,20 @@ impl BodyRules {
 }
 
 impl BodyPlan {
+    /// The same where `html` (markup) also stands at the start of a page's body, if it has a `<body>`. `shaped_by`: what else shapes the
+    /// answer; order counts.
+    #[must_use]
+    pub fn beginning_with(plan: Option<Self>, html: &str, shaped_by: &[&[u8]]) -> Self {
+        let mut planned = plan.map(|plan| plan.planned).unwrap_or_default();
+        let is_there = planned.iter_mut().any(|planned| planned.begin_body(html));
+        if !is_there {
+            planned.push(page::beginning_with(html));
+        }
+        let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
+        let version = Version::new(shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice)));
+        Self { planned, version, pages: Pages::default() }
+    }
+
     /// Makes a request one whose answer can be changed.
     pub fn prepare(&self, headers: &mut HeaderMap) {
         prepare_request(headers, &self.version);

@@ -71,6 +71,21 @@ pub fn pair_name(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
+/// Takes a cookie out of a request; all others stay as they were sent.
+pub fn remove(headers: &mut HeaderMap, name: &str) {
+    let is_it = |pair: &&[u8]| pair_name(pair) == name.as_bytes();
+    let cookies = Cookies::of(headers);
+    if !cookies.pairs().any(|pair| is_it(&pair)) {
+        return;
+    }
+    let rest: Vec<&[u8]> = cookies.pairs().filter(|pair| !is_it(pair)).collect();
+    let rest = HeaderValue::from_bytes(&rest.join(&b"; "[..])).ok().filter(|rest| !rest.is_empty());
+    headers.remove(header::COOKIE);
+    if let Some(rest) = rest {
+        headers.insert(header::COOKIE, rest);
+    }
+}
+
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
@@ -210,6 +225,18 @@ mod tests {
         assert_eq!(cookies.get("a"), None, "names are case-sensitive");
         assert_eq!(cookies.get("q"), Some("\""));
         assert_eq!(cookies.get(""), None);
+    }
+
+    #[test]
+    fn one_cookie_goes_and_all_others_stay() {
+        let mut sent = headers(&[b"a=1; __Host-x=2; b=\"3\"", b"__Host-x=4;c"]);
+        remove(&mut sent, "nothing");
+        assert_eq!(sent.get_all(header::COOKIE).iter().count(), 2, "nothing to do");
+        remove(&mut sent, "__Host-x");
+        assert_eq!(sent.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=\"3\"; c"]);
+        let mut alone = headers(&[b" __Host-x=1 ;"]);
+        remove(&mut alone, "__Host-x");
+        assert!(alone.is_empty());
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use edge_personalizer::attributes::DeviceClass;
+use edge_personalizer::context::assumed::Assumed;
 use edge_personalizer::context::identity::UserId;
 use edge_personalizer::context::preview::keys;
-use edge_personalizer::explain::{Described, SessionLookup, no_session};
+use edge_personalizer::explain::{Described, SessionLookup, no_session, say};
 use edge_personalizer::platform::{ClientRequest, Geo};
 use edge_personalizer::record;
 use edge_personalizer::session::stored::{Broken, Stored};
@@ -40,6 +42,18 @@ pub struct Visitor {
     /// The city, as Fastly writes it: lower case.
     #[arg(long)]
     city: Option<String>,
+    /// The class of the device: mobile, tablet, desktop, tv or bot. Without it, what the headers say.
+    #[arg(long, value_name = "CLASS")]
+    device: Option<String>,
+    /// The connection: slow, medium or fast. Without it, what the headers say.
+    #[arg(long, value_name = "CLASS")]
+    network: Option<String>,
+    /// The visitor's languages, as Accept-Language has them: fr, or de-AT,de;q=0.9.
+    #[arg(long, value_name = "LANGUAGES")]
+    language: Option<String>,
+    /// What the visitor said about consent: granted, refused or silent. Without it, what the cookies say.
+    #[arg(long, value_name = "ANSWER")]
+    consent: Option<String>,
     /// A header line, as 'Name: value'; may be repeated.
     #[arg(long, value_name = "LINE")]
     header: Vec<String>,
@@ -79,8 +93,9 @@ pub struct Description {
 impl Visitor {
     /// Whether something is said of the visitor beside a log line.
     pub fn says_more(&self) -> bool {
-        let texts = [&self.country, &self.subdivision, &self.continent, &self.city, &self.user, &self.at];
-        texts.into_iter().any(Option::is_some)
+        let place = [&self.country, &self.subdivision, &self.continent, &self.city];
+        let rest = [&self.device, &self.network, &self.language, &self.consent, &self.user, &self.at];
+        place.into_iter().chain(rest).any(Option::is_some)
             || self.address.is_some()
             || self.session.is_some()
             || !self.header.is_empty()
@@ -141,15 +156,28 @@ impl Visitor {
             None => no_session(),
         };
         let user = user.transpose()?;
+        let assumed = self.assumed()?;
         // A proof in the request can't be checked here: --user takes its place.
         let identity_keys = Rc::default();
         let described =
-            Described { request, geo, device: None, user, identity_keys, session, preview_keys, now, random };
+            Described { request, geo, device: None, user, assumed, identity_keys, session, preview_keys, now, random };
         Ok(Description { described, logged })
     }
 
     fn host(&self) -> anyhow::Result<Option<String>> {
         Ok(self.headers()?.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned))
+    }
+
+    /// What is said in a word and no header says.
+    fn assumed(&self) -> anyhow::Result<Assumed> {
+        let device = self.device.as_deref().map(|word| {
+            let expected = "mobile, tablet, desktop, tv or bot";
+            DeviceClass::named(word).ok_or_else(|| anyhow!("--device: expected {expected}, but found '{word}'"))
+        });
+        let consent = self.consent.as_deref().map(|word| {
+            say::consent(word).map_err(|expected| anyhow!("--consent: expected {expected}, but found '{word}'"))
+        });
+        Ok(Assumed { device: device.transpose()?, consent: consent.transpose()?, ..Assumed::default() })
     }
 
     fn headers(&self) -> anyhow::Result<HeaderMap> {
@@ -161,6 +189,14 @@ impl Visitor {
                 HeaderName::from_bytes(name.trim().as_bytes()).with_context(fault)?,
                 HeaderValue::from_str(value.trim()).with_context(fault)?,
             );
+        }
+        if let Some(class) = &self.network {
+            say::network(&mut headers, class)
+                .map_err(|expected| anyhow!("--network: expected {expected}, but found '{class}'"))?;
+        }
+        if let Some(languages) = &self.language {
+            say::language(&mut headers, languages)
+                .map_err(|expected| anyhow!("--language: expected {expected}, but found '{languages}'"))?;
         }
         if !self.cookie.is_empty() {
             let cookies = self.cookie.join("; ");

@@ -94,6 +94,7 @@ impl Rules {
             geo: Some(geo),
             device: None,
             user: None,
+            assumed: Default::default(),
             identity_keys: Rc::default(),
             session: no_session(),
             preview_keys: Rc::default(),

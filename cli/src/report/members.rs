@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_is_not_looked_into() {
-        let line = r#"{"text":"a","skip":[tru, 1.2.3, {]}]}"#;
+        let line = r#"{"text":"a","skip":[tru, 1.2.3, {:}]}"#;
         assert!(serde_json::from_str::<Value>(line).is_err());
         assert!(read::<Wished<'_>>(line.as_bytes()).is_ok());
     }

@@ -155,6 +155,7 @@ fn described(person: &Person, host: &str, answer: &Answer) -> Described<'static>
         geo: person.geo(),
         device: known.then(|| Device { is_mobile: Some(true), ..Device::default() }),
         user: person.user.clone(),
+        assumed: Default::default(),
         identity_keys: Rc::default(),
         session: no_session(),
         preview_keys: Rc::default(),

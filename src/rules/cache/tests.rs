@@ -568,7 +568,7 @@ fn a_payload_is_part_of_every_set() {
     let Rules::Set(served) = world.resolve_as(None).0 else { panic!("a set") };
     assert!(served.role == Role::Previous && has_hero(&served.set));
     let World { cache, stores, uptime, .. } = &mut world;
-    let (set, _) = cache.resolve_named("r1", stores, false, *uptime);
+    let (set, _) = cache.resolve_named("r1", stores, false, *uptime, 0);
     assert!(has_hero(&set.unwrap()), "also of a revision that the pointer doesn't name");
 }
 

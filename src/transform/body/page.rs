@@ -52,21 +52,34 @@ impl Transform for HtmlRules {
             beside.shown.add_steps(&["experiment", key]);
             plan.add_visual(changes);
         }
-        let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied().collect();
+        let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied();
+        let asked = Some(asked.collect());
         (!plan.is_empty()).then(|| Box::new(PlannedPage { plan, asked, splice: Splice::Off }) as Box<dyn Planned>)
     }
+}
+
+/// A page that is changed in nothing else than that `html` stands at the start of its body.
+pub(super) fn beginning_with(html: &str) -> Box<dyn Planned> {
+    let mut plan = HtmlPlan::default();
+    plan.begin_body(html);
+    Box::new(PlannedPage { plan, asked: None, splice: Splice::Off })
 }
 
 /// A page's plan, and what the sandbox knows of the page.
 #[derive(Debug)]
 struct PlannedPage {
     plan: HtmlPlan,
-    /// What else shapes the page.
-    asked: Vec<u8>,
+    /// What else shapes the page; `None`: it isn't kept.
+    asked: Option<Vec<u8>>,
     splice: Splice,
 }
 
 impl Planned for PlannedPage {
+    fn begin_body(&mut self, html: &str) -> bool {
+        self.plan.begin_body(html);
+        true
+    }
+
     fn accepts(&self, answer: &Answer<'_>) -> Result<Charset, LeftAlone> {
         match rewritable(answer.method, answer.status, answer.headers)? {
             Rewritable::Html(charset) => Ok(charset),
@@ -80,7 +93,9 @@ impl Planned for PlannedPage {
 
     fn adopt(&mut self, headers: &HeaderMap, charset: Charset, pages: &Pages) {
         self.plan.adopt_nonce(csp_nonce(headers));
-        self.splice = Splice::look_up(pages, &self.plan, &self.asked, headers, charset);
+        if let Some(asked) = &self.asked {
+            self.splice = Splice::look_up(pages, &self.plan, asked, headers, charset);
+        }
     }
 
     fn way(&self) -> Way<'_> {

@@ -87,6 +87,13 @@ impl HtmlPlan {
         }
     }
 
+    /// Adds `html` at the start of the page's body, once. It is markup: its texts are escaped already.
+    pub fn begin_body(&mut self, html: &str) {
+        if let Ok(body) = Select::parse("body") {
+            self.push(body, true, vec![Edit::Insert(Position::Prepend, Rc::from(html))]);
+        }
+    }
+
     /// Whether the page streams through untouched.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty() && self.head_end.is_empty()

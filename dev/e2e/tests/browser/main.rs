@@ -14,4 +14,5 @@ mod demo;
 mod experiment;
 mod growthbook;
 mod injection;
+mod inspect;
 mod pictures;
