@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use demo_origin::DemoOrigin;
 use local_server::client::{self, Answer, Request};
+use local_server::feed::{Feed, LOCAL_SECRET};
 use local_server::process;
 use local_server::visitors::Visitor;
 use tempfile::TempDir;
@@ -27,7 +30,7 @@ pub struct LocalEdge {
     child: Child,
     address: SocketAddr,
     decisions: Arc<AtomicUsize>,
-    _rules: TempDir,
+    _rules: Option<TempDir>,
 }
 
 impl LocalEdge {
@@ -45,9 +48,36 @@ impl LocalEdge {
             assert!(!name.contains(['.', '/']), "expected whole dictionaries, but found the entry {name}");
             fs::write(rules.path().join(format!("{name}.json")), text).unwrap();
         }
+        let manifest = edge.store().with_file_name("fastly.toml");
+        let mut started = Self::start(rules.path(), &manifest, &[]);
+        started._rules = Some(rules);
+        started
+    }
+
+    /// Starts one with the demo's rules before a demo shop that streams its sessions to it, as `cargo xtask serve` does.
+    ///
+    /// # Panics
+    ///
+    /// It doesn't start.
+    #[must_use]
+    pub fn demo(origin: &DemoOrigin) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let backends = ["origin", "session_api"].map(|name| format!("--backend={name}={}", origin.url()));
+        let started = Self::start(&root.join("rules"), &root.join("fastly.toml"), &backends);
+        let feed = Feed::new(started.address, LOCAL_SECRET).unwrap();
+        origin.stream_sessions(move |batch| feed.send(batch).unwrap());
+        started
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn start(rules: &Path, manifest: &Path, arguments: &[String]) -> Self {
         let child = process::child(&personalizer(), |command| {
-            command.arg("serve").arg(rules.path()).args(["--port", "0", "--manifest"]);
-            command.arg(edge.store().with_file_name("fastly.toml"));
+            command.arg("serve").arg(rules).args(["--port", "0", "--manifest"]).arg(manifest).args(arguments);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         });
         let mut child = child.unwrap();
@@ -74,7 +104,7 @@ impl LocalEdge {
                 break rest.split(' ').next().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, decisions, _rules: rules }
+        Self { child, address, decisions, _rules: None }
     }
 
     /// Asks as somebody, and waits until the request is logged: then nothing of it is still under way.

@@ -10,6 +10,7 @@
 )]
 
 mod chromium;
+mod demo;
 mod experiment;
 mod injection;
 mod pictures;
