@@ -13,7 +13,7 @@ use super::Fault;
 use super::charset::Charset;
 use super::facts::Facts;
 use super::headers::{LeftAlone, Version, prepare_request};
-use super::html::Pages;
+use super::html::{Handover, Pages};
 use super::media::Adapt;
 use super::reads::Reads;
 use super::template::Templates;
@@ -39,6 +39,8 @@ pub struct BodyRequest<'a> {
     pub decisions: &'a Json,
     /// The visual experiments that the visitor is in: key, and value of the variation.
     pub visual: &'a [(&'a str, &'a Json)],
+    /// What a page may hand to GrowthBook's bundle; `None` where the visitor takes part in nothing.
+    pub handover: Option<Handover<'a>>,
     /// The visitor's device.
     pub device: DeviceClass,
     /// The visitor's connection.

@@ -39,11 +39,18 @@ impl Transform for HtmlRules {
             }
             holds
         };
-        let circumstances = Circumstances { decisions: Some(request.decisions), nonce: None };
-        let mut plan = self.plan(beside.templates, &beside.facts, circumstances, applies, beside.faults);
+        let mut visual = Vec::with_capacity(request.visual.len());
         for (key, variation) in request.visual {
+            visual.push((*key, VisualChanges::compile(variation, &format!("/{key}"), beside.faults)));
+        }
+        let left: Vec<(String, Vec<Json>)> =
+            visual.iter().map(|(key, changes)| ((*key).to_owned(), changes.left().to_vec())).collect();
+        let circumstances =
+            Circumstances { decisions: Some(request.decisions), nonce: None, handover: request.handover, left: &left };
+        let mut plan = self.plan(beside.templates, &beside.facts, circumstances, applies, beside.faults);
+        for (key, changes) in &visual {
             beside.shown.add_steps(&["experiment", key]);
-            plan.add_visual(&VisualChanges::compile(variation, &format!("/{key}"), beside.faults));
+            plan.add_visual(changes);
         }
         let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied().collect();
         (!plan.is_empty()).then(|| Box::new(PlannedPage { plan, asked, splice: Splice::Off }) as Box<dyn Planned>)

@@ -37,6 +37,8 @@ pub(super) enum Edit {
         attribute: Option<String>,
         place: usize,
     },
+    /// An element of ours in front.
+    ElementBefore(Element),
 }
 
 /// An element that this service adds. It gets the page's CSP nonce, which may be known only later.
@@ -58,6 +60,12 @@ impl Element {
 
     pub(super) fn script(js: &str) -> Self {
         Self { open: "<script".to_owned(), text: escape::script_text(js).into_owned(), close: "</script>" }
+    }
+
+    /// A script of pieces that are JSON, or code without `<`, `>` and `&`.
+    pub(super) fn data_script(pieces: [&str; 5]) -> Self {
+        let text = escape::json_in_script(&pieces.concat()).into_owned();
+        Self { open: "<script".to_owned(), text, close: "</script>" }
     }
 
     pub(super) fn style(css: &str) -> Self {
@@ -90,6 +98,9 @@ impl Edit {
             Edit::Insert(position, html) => insert(node, *position, html, progress),
             Edit::Element(element) => {
                 insert(node, Position::Append, &Rc::from(element.html(progress.nonce().as_deref())), progress)
+            }
+            Edit::ElementBefore(element) => {
+                insert(node, Position::Before, &Rc::from(element.html(progress.nonce().as_deref())), progress)
             }
             Edit::SetAttribute(name, value) => set(node, name, value),
             Edit::AppendAttribute(name, value) => {

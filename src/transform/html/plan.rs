@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::edit::{Edit, Element};
+use super::hydrate::{Handover, Left};
 use super::visual::VisualChanges;
 use super::{Action, HtmlRules, Operation, Position, Select, Target};
 use crate::transform::facts::{Facts, scalar};
@@ -24,6 +25,10 @@ pub struct Circumstances<'a> {
     /// The CSP nonce for elements that this service adds, where the caller knows it (see
     /// [`csp_nonce`](crate::transform::headers::csp_nonce)); else it is taken from the page.
     pub nonce: Option<&'a str>,
+    /// For `growthbook` operations; without it such an operation does nothing.
+    pub handover: Option<Handover<'a>>,
+    /// What of visual experiments a stream can't do, by the experiment's key.
+    pub left: &'a Left,
 }
 
 /// One request's operations, resolved.
@@ -148,6 +153,11 @@ fn resolve(
             Action::Mark { attribute, path, class } => edits.extend(mark(attribute, path, class, facts)?),
             Action::Json { id } => {
                 edits.extend(circumstances.decisions.map(|decisions| Edit::Element(Element::json(id, decisions))))
+            }
+            Action::Hydrate(hydrate) => {
+                let features = circumstances.decisions.and_then(|decisions| decisions.get("features"));
+                let element = circumstances.handover.and_then(|of| hydrate.element(features, of, circumstances.left));
+                edits.extend(element.map(Edit::ElementBefore));
             }
         }
     }

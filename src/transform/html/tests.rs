@@ -35,7 +35,7 @@ pub(super) fn plan(stored: &Value, facts: &Value) -> HtmlPlan {
     let rules = rules(stored, &mut templates);
     let mut faults = Vec::new();
     let decisions = json!({"hero": "</script><!--", "n": 1.50});
-    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None };
+    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None, ..Circumstances::default() };
     let plan = rules.plan(&templates, &Facts::new(facts), circumstances, |_| true, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     plan

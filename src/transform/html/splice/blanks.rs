@@ -109,6 +109,7 @@ fn blanked(plan: &HtmlPlan, mut blank: impl FnMut(usize) -> String) -> HtmlPlan 
         Edit::Insert(position, _) => Edit::Insert(*position, Rc::from(next())),
         Edit::SetAttribute(name, _) => Edit::SetAttribute(name.clone(), next()),
         Edit::Element(element) => Edit::Element(blank_element(element, next)),
+        Edit::ElementBefore(element) => Edit::ElementBefore(blank_element(element, next)),
         Edit::AddRenderedClass(_) => Edit::ClassPlace { attribute: None, place: next_class() },
         Edit::Mark { attribute, .. } => Edit::ClassPlace { attribute: Some(attribute.clone()), place: next_class() },
         fixed => fixed.clone(),
@@ -161,7 +162,7 @@ impl<'p> Values<'p> {
             match edit {
                 Edit::Insert(_, html) => add(html, true),
                 Edit::SetAttribute(_, value) => add(value, false),
-                Edit::Element(element) => {
+                Edit::Element(element) | Edit::ElementBefore(element) => {
                     let (open, text) = element.sides();
                     add(open, true);
                     add(text, true);
