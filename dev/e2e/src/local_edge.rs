@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use demo_origin::DemoOrigin;
@@ -15,6 +15,7 @@ use local_server::client::{self, Answer, Request};
 use local_server::feed::{Feed, LOCAL_SECRET};
 use local_server::process;
 use local_server::visitors::Visitor;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Edge, personalizer};
@@ -30,6 +31,7 @@ pub struct LocalEdge {
     child: Child,
     address: SocketAddr,
     decisions: Arc<AtomicUsize>,
+    exposures: Arc<Mutex<Vec<String>>>,
     _rules: Option<TempDir>,
 }
 
@@ -69,6 +71,29 @@ impl LocalEdge {
         started
     }
 
+    /// Starts one with these dictionaries (an object of objects) before a demo shop.
+    ///
+    /// # Panics
+    ///
+    /// It doesn't start.
+    #[must_use]
+    pub fn with_rules(dictionaries: &Value, origin: &DemoOrigin) -> Self {
+        let rules = TempDir::new().unwrap();
+        for (name, dictionary) in dictionaries.as_object().into_iter().flatten() {
+            fs::write(rules.path().join(format!("{name}.json")), dictionary.to_string()).unwrap();
+        }
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fastly.toml");
+        let mut started = Self::start(rules.path(), &manifest, &[format!("--backend=origin={}", origin.url())]);
+        started._rules = Some(rules);
+        started
+    }
+
+    /// The lines of the log `exposures` so far.
+    #[must_use]
+    pub fn exposures(&self) -> Vec<Value> {
+        self.exposures.lock().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
@@ -82,9 +107,14 @@ impl LocalEdge {
         });
         let mut child = child.unwrap();
         let decisions = Arc::new(AtomicUsize::new(0));
+        let exposures: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&exposures);
         let (counted, lines) = (Arc::clone(&decisions), BufReader::new(child.stdout.take().unwrap()));
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
+                if let Some(line) = line.strip_prefix("exposures :: ") {
+                    kept.lock().unwrap().push(line.to_owned());
+                }
                 if line.starts_with("decisions :: ") {
                     counted.fetch_add(1, Ordering::SeqCst);
                 }
@@ -104,7 +134,7 @@ impl LocalEdge {
                 break rest.split(' ').next().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, decisions, _rules: None }
+        Self { child, address, decisions, exposures, _rules: None }
     }
 
     /// Asks as somebody, and waits until the request is logged: then nothing of it is still under way.

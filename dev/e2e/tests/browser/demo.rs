@@ -6,6 +6,7 @@ use e2e::{DemoOrigin, LocalEdge};
 use serde_json::{Value, json};
 
 use super::chromium::{Chromium, Page};
+use super::pictures::keep;
 
 /// The visitor whose session `fastly.toml` has.
 const RETURNING: &str = "00000000000000000000000000000001";
@@ -89,6 +90,8 @@ fn who_accepts_sees_what_one_looked_at_might_like_and_has_in_the_cart() {
     let cart = json!({ "count": "1", "viewed": ["P0007", "P0002", "P0004"], "liked": ["P0002", "P0012", "P0017"],
                        "marked": ["P0007"] });
     assert_eq!(own(&page), cart);
+    page.until("[...document.images].every(i => i.getBoundingClientRect().top > innerHeight || (i.complete && i.naturalWidth > 0))");
+    keep("demo", &page);
     assert_eq!(page.kept_cookie("ep_vid").unwrap().value, id, "one id all the way");
 
     // Who declines afterwards is forgotten, in place.

@@ -12,5 +12,6 @@
 mod chromium;
 mod demo;
 mod experiment;
+mod growthbook;
 mod injection;
 mod pictures;
