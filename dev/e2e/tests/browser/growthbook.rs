@@ -31,6 +31,8 @@ const VISIT: &str = "(async (from, count) => {
     for (let number = from; number < from + count; number++) {
         const id = (number * 2654435761 + 97).toString(16).padStart(32, '0');
         document.cookie = `ep_vid=${id}; Path=/`;
+        // A cookie is set in its own time: it is there when it can be read.
+        while (!document.cookie.includes(id)) await new Promise((done) => setTimeout(done, 1));
         const frame = document.createElement('iframe');
         await new Promise((done) => { frame.onload = done; frame.src = `/page?${number}`; document.body.append(frame); });
         const [win, doc] = [frame.contentWindow, frame.contentDocument];
