@@ -26,7 +26,7 @@ fn plan(facts: Value) -> HtmlPlan {
     let mut faults = Vec::new();
     let rules = HtmlRules::compile(stored.as_array().unwrap(), "", &mut templates, &mut faults);
     let decisions = json!({"a": "</script>"});
-    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None };
+    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None, ..Circumstances::default() };
     let plan = rules.plan(&templates, &Facts::new(&facts), circumstances, |_| true, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     plan
