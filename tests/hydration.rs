@@ -5,6 +5,7 @@
 mod support;
 
 use edge_personalizer::platform::memory::{Answer, Asked, Memory, Received};
+use edge_personalizer::service::Sandbox;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use support::{NEW_YORK, PARIS, header, shop, text, visit};
@@ -145,6 +146,22 @@ fn who_takes_part_in_nothing_gets_the_page_as_it_is() {
     let off = self::host(&json!({}));
     off.set("active", &json!({ "enabled": false }));
     assert!(untouched(&known(&off)), "the kill switch");
+}
+
+#[test]
+fn a_sandbox_that_knows_the_page_hands_each_visitor_ones_own() {
+    let host = host(&json!({ "id": true }));
+    let mut sandbox = Sandbox::default();
+    for round in 0..4 {
+        for number in 0..8 {
+            let id = format!("{number:032x}").replace("00000000", "0000000f");
+            let request = visit(NEW_YORK, "/").with("user-agent", FIREFOX).with("cookie", format!("ep_vid={id}"));
+            let fresh = visit(NEW_YORK, "/").with("user-agent", FIREFOX).with("cookie", format!("ep_vid={id}"));
+            let (known, new) = (request.send_in(&host, &mut sandbox), fresh.send(&host));
+            assert_eq!(handed(&known).0["uuid"], json!(id), "round {round}");
+            assert_eq!(text(&known), text(&new), "round {round}: as a new sandbox answers");
+        }
+    }
 }
 
 #[test]
