@@ -31,6 +31,7 @@ use crate::rules::routes::Candidate;
 use crate::rules::settings::{RedirectMode, Settings};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::BodyPlan;
+use crate::transform::html::Pages;
 use crate::wire::url::{AbsoluteUrl, path_and_query};
 pub use answer::{AnswerBody, AnswerPlan};
 pub use exchange::Exchange;
@@ -140,6 +141,15 @@ impl Plan {
             passing: Passing::default(),
         };
         Self { action, terms, codes: Vec::new() }
+    }
+
+    /// Has the body's plan look for its page among these, and keep it there.
+    pub fn keep_pages(&mut self, pages: &Pages) {
+        if let Action::Fetch(plan) = &mut self.action
+            && let Some(body) = &mut plan.body
+        {
+            body.keep_in(pages);
+        }
     }
 
     fn fetch(route: Option<&Route>, primary: Exchange, privacy: Privacy) -> Self {

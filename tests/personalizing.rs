@@ -237,3 +237,50 @@ fn a_visual_experiment_changes_the_page_of_who_takes_part_and_control_shares_the
         "{seen:?}"
     );
 }
+
+/// Promise 23 through the whole service: a sandbox that knows the page answers what a new one does, and has nothing of who came before.
+#[test]
+fn a_page_is_the_same_for_a_visitor_whoever_came_to_the_sandbox_before() {
+    let page: &'static str = Box::leak(
+        format!(
+            "<html><head><title>Shop</title></head><body><h1>x</h1>{}</body></html>",
+            (0..200).map(|n| format!("<li data-sku=s{n} class=card>{n}</li>\n")).collect::<String>()
+        )
+        .into_boxed_str(),
+    );
+    let host = support::sessions::store(move |_| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("text/html; charset=utf-8"));
+        Ok((StatusCode::OK, headers, page.as_bytes().to_vec()))
+    });
+    let html = json!([
+        { "select": "h1", "inner": "{{ session.attributes.name }}" },
+        { "mark": { "attribute": "data-sku", "in": "session.cart_skus", "class": "in-cart" } },
+        { "select": "li.card", "append": "<b>{{ session.attributes.name }}</b>" },
+    ]);
+    host.set("routes", &json!({ "routes": [{ "id": "a", "path": "/", "session": {}, "html": html }] }));
+    for (user, name, sku) in [("u1", "Xanthippe", "s7"), ("u2", "Quetzal", "s150")] {
+        let mut record = support::sessions::record(0);
+        record["attributes"] = json!({ "name": name });
+        record["cart"] = json!([{ "sku": sku, "quantity": 1 }]);
+        support::sessions::put(&host, &format!("user/{user}"), record.to_string());
+    }
+    let mut sandbox = edge_personalizer::service::Sandbox::default();
+    for round in 0..3 {
+        for (user, name, other, sku) in [("u1", "Xanthippe", "Quetzal", "s7"), ("u2", "Quetzal", "Xanthippe", "s150")] {
+            let known = text(&support::sessions::by_user(user, "/").send_in(&host, &mut sandbox));
+            let new = text(&support::sessions::by_user(user, "/").send(&host));
+            assert!(known == new, "round {round}, {user}");
+            assert!(known.contains(&format!("<h1>{name}</h1>")) && !known.contains(other), "round {round}: {known}");
+            assert_eq!(known.matches("in-cart").count(), 1);
+            assert!(known.contains(&format!("<li data-sku={sku} class=\"card in-cart\">")), "{known}");
+        }
+    }
+    // All that the sandbox keeps; bytes are shown as numbers.
+    let kept = format!("{sandbox:?}");
+    let as_bytes = |text: &str| text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    assert!(kept.contains(&as_bytes("<title>Shop")), "the page is kept");
+    for name in ["Xanthippe", "Quetzal"] {
+        assert!(!kept.contains(name) && !kept.contains(&as_bytes(name)));
+    }
+}

@@ -98,6 +98,7 @@ targets! {
     media media_seeds_dont_panic "../fuzz/src/media.rs" whole;
     replication replication_seeds_dont_panic "../fuzz/src/replication.rs" whole;
     request request_seeds_dont_panic "../fuzz/src/request.rs" whole;
+    splice splice_seeds_dont_panic "../fuzz/src/splice.rs" whole;
     rules rules_seeds_dont_panic "../fuzz/src/rules.rs" whole;
     template template_seeds_dont_panic "../fuzz/src/template.rs" text;
 }

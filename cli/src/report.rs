@@ -8,6 +8,7 @@ mod experiments;
 mod html;
 pub mod input;
 pub mod lines;
+pub mod members;
 mod metric;
 pub mod model;
 pub mod moment;

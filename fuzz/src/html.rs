@@ -16,7 +16,7 @@ fn plan(stored: Value) -> HtmlPlan {
     let rules = HtmlRules::compile(stored.as_array().unwrap(), "", &mut templates, &mut faults);
     let facts = json!({"name": "<\"'&", "skus": ["a&b", "s"]});
     let decisions = json!({"a": "</script>"});
-    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None };
+    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None, ..Circumstances::default() };
     let plan = rules.plan(&templates, &Facts::new(&facts), circumstances, |_| true, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     plan

@@ -43,6 +43,8 @@ pub enum OwnCookie {
     Visitor,
     /// The remembered variations, by ids.
     Sticky,
+    /// An id that another program made, and the edge uses.
+    Adopted,
 }
 
 /// What [`Person::of`] reads beside the settings.
@@ -170,13 +172,14 @@ fn is_to_be_forgotten(of: PolicyInputs) -> bool {
     !of.bot && (refused || not_agreed)
 }
 
-/// The edge's own cookies that the client sent.
+/// The cookies that the client sent in which the edge keeps or finds ids.
 fn own_cookies(settings: &Settings, cookies: &Cookies<'_>) -> Vec<OwnCookie> {
     // Where nothing is remembered now, a cookie from before still holds the id.
     let sticky = settings.sticky.as_ref().map_or(StickySettings::COOKIE, |sticky| sticky.cookie.as_str());
     let sent = |name: &str| cookies.bytes(name).is_some();
     let own = [(OwnCookie::Visitor, settings.visitor.cookie.as_str()), (OwnCookie::Sticky, sticky)];
-    own.into_iter().filter(|(_, name)| sent(name)).map(|(cookie, _)| cookie).collect()
+    let adopted = settings.visitor.adopt.as_deref().map(|name| (OwnCookie::Adopted, name));
+    own.into_iter().chain(adopted).filter(|(_, name)| sent(name)).map(|(cookie, _)| cookie).collect()
 }
 
 /// Checks the proofs that the request carries; most carry none, and cost nothing.

@@ -10,6 +10,7 @@ use crate::platform::{Device, Geo, Platform};
 use crate::rules::canary::Side;
 use crate::rules::stored::OnMiss;
 use crate::session::{self, Breaker, Outcome, SessionSettings, Subject, UserId, VisitorId};
+use crate::transform::html::Pages;
 
 /// Gives the facts about a request that its head doesn't say.
 pub trait FactSource {
@@ -33,13 +34,15 @@ pub trait FactSource {
     fn session(&mut self, subjects: Vec<Subject>, settings: &SessionSettings, on_miss: OnMiss) -> Outcome;
 }
 
-/// What a sandbox keeps for gathering. Nothing of it is a visitor's.
+/// What a sandbox keeps beside its rules. Nothing of it is a visitor's.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// Secrets.
     pub keys: Keys,
     /// Whether the session API may be asked.
     pub breaker: Breaker,
+    /// Pages of origins, parsed.
+    pub pages: Pages,
 }
 
 /// The platform, for one request. What was asked once isn't asked again: a shadow decides by the same facts.

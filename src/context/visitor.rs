@@ -7,10 +7,11 @@ pub use crate::session::subject::VisitorId;
 use crate::wire::cookies::Cookies;
 
 impl VisitorSettings {
-    /// The id that a client sent, if it has the right form.
+    /// The id that a client sent, if it has the right form: the edge's own before one that is adopted.
     #[must_use]
     pub fn read(&self, cookies: &Cookies<'_>) -> Option<VisitorId> {
-        cookies.get(&self.cookie).filter(|_| !self.unusable).and_then(VisitorId::parse)
+        let of = |name: &str| cookies.get(name).and_then(VisitorId::parse);
+        of(&self.cookie).or_else(|| of(self.adopt.as_deref()?)).filter(|_| !self.unusable)
     }
 
     /// The `Set-Cookie` value that makes a client keep `id`; `None` where the settings make no valid cookie.
@@ -73,6 +74,25 @@ mod tests {
         assert!(!wrong.is_usable());
         assert!(wrong.set_cookie(VisitorId::from_random(1)).is_none());
         assert!(settings.remove_cookie().unwrap().to_str().unwrap().contains("Max-Age=0"));
+    }
+
+    #[test]
+    fn an_id_of_growthbooks_bundle_is_adopted_as_it_is_written() {
+        let settings: VisitorSettings = serde_json::from_str(r#"{"adopt":"gbuuid"}"#).unwrap();
+        let sent = |cookies: &str| {
+            let headers = HeaderMap::from_iter([(header::COOKIE, cookies.parse().unwrap())]);
+            settings.read(&Cookies::of(&headers)).map(|id| id.to_string())
+        };
+        const UUID: &str = "0e2c4d1a-98b7-4f3e-8a01-00000000beef";
+        const OWN: &str = "00000000000000000000000000000abc";
+        assert_eq!(sent(&format!("gbuuid={UUID}")).as_deref(), Some(UUID));
+        assert_eq!(sent(&format!("gbuuid={UUID}; ep_vid={OWN}")).as_deref(), Some(OWN), "one id the edge made stays");
+        for other in ["0E2C4D1A-98b7-4f3e-8a01-00000000beef", "0e2c4d1a98b7-4f3e-8a01-00000000beef-", "1", ""] {
+            assert_eq!(sent(&format!("gbuuid={other}")), None, "{other}");
+        }
+        let nobody: VisitorSettings = serde_json::from_str("{}").unwrap();
+        let headers = HeaderMap::from_iter([(header::COOKIE, format!("gbuuid={UUID}").parse().unwrap())]);
+        assert_eq!(nobody.read(&Cookies::of(&headers)), None, "only where the settings ask for it");
     }
 
     #[test]

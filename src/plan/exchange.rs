@@ -214,7 +214,7 @@ fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> 
             headers.append(name.clone(), value.clone());
         }
     }
-    let own = own_cookies(settings);
+    let own: Vec<&str> = own_cookies(settings).into_iter().chain(settings.visitor.adopt.as_deref()).collect();
     let named = Cookies::of(&head.headers).pairs().filter(|pair| {
         let name = pair_name(pair);
         let is_own = own.iter().any(|own| own.as_bytes() == name);

@@ -5,11 +5,14 @@ use serde_json::{Map, Value as Json, json};
 use super::values::PlanValues;
 use super::variant::Variant;
 use crate::attributes::DeviceClass;
+use crate::context::{Context, sticky};
 use crate::decide::Decision;
-use crate::decide::variations::VISUAL_PARTS;
+use crate::decide::variations::{Exposed, VISUAL_PARTS};
+use crate::growthbook::{StickyBuckets, StickyDocument};
 use crate::rules::{Fault, Route, RuleSet};
 use crate::session::Record;
 use crate::transform::body::{BodyRequest, PlannedBody};
+use crate::transform::html::{Assigned, Handover};
 
 /// The plan of a route's body. `asked` is the backend, path and query of the request.
 pub(super) fn body(
@@ -34,7 +37,13 @@ pub(super) fn body(
         .filter(|shown| VISUAL_PARTS.iter().any(|part| shown.value.get(part).is_some()))
         .map(|shown| (shown.key.as_str(), &shown.value))
         .collect();
+    let assigned: Vec<Assigned<'_>> = decision.exposures.iter().map(assigned).collect();
+    let sticky = sticky_documents(rules, context, decision);
+    let handover = Handover { attributes: &attributes, assigned: &assigned, sticky: &sticky };
+    // Who may be in no experiment gets the page as it is.
+    let takes_part = context.person.permissions.bucket || context.preview.is_some();
     let request = BodyRequest {
+        handover: (takes_part || !context.needs.person).then_some(handover),
         facts: &facts(values),
         attributes: &attributes,
         groups: rules.groups(),
@@ -48,6 +57,28 @@ pub(super) fn body(
     let planned = route.body.plan(&rules.templates.borrow(), &request, &mut faults);
     note(rules, route, faults);
     planned
+}
+
+fn assigned(exposed: &Exposed) -> Assigned<'_> {
+    Assigned {
+        experiment: &exposed.experiment,
+        variation: exposed.variation,
+        key: &exposed.variation_key,
+        feature: exposed.feature.as_deref(),
+        unit_type: &exposed.unit_type,
+        unit: &exposed.unit,
+    }
+}
+
+/// What is remembered of the visitor from now on, as GrowthBook's SDKs have it; an empty object where nothing may be.
+fn sticky_documents(rules: &RuleSet, context: &Context, decision: &Decision) -> Json {
+    if rules.settings.sticky.is_none() || !context.person.permissions.store {
+        return json!({});
+    }
+    let mut remembered = StickyBuckets::belonging_to(context, context.sticky.iter().cloned());
+    sticky::remember(&mut remembered, &decision.sticky);
+    let key = |document: &StickyDocument| format!("{}||{}", document.attribute_name, document.attribute_value);
+    remembered.documents().map(|document| (key(document), json!(document))).collect()
 }
 
 /// Names faults that stand at pointers within a route.

@@ -105,6 +105,7 @@ pub fn visitor_cookies(settings: &Settings, context: &Context) -> Vec<HeaderValu
     }
     cookies.extend(person.forget.iter().filter_map(|cookie| match cookie {
         OwnCookie::Visitor => settings.visitor.remove_cookie(),
+        OwnCookie::Adopted => settings.visitor.remove_adopted(),
         OwnCookie::Sticky => settings.sticky.clone().unwrap_or_default().remove_cookie(),
     }));
     cookies

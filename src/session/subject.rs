@@ -42,32 +42,48 @@ impl fmt::Debug for UserId {
     }
 }
 
-/// 128 random bits, written as 32 lower-case hexadecimal digits.
+/// 128 random bits, written as 32 lower-case hexadecimal digits; or a UUID that another program made (RFC 9562, in small letters), which
+/// keeps its spelling: whoever hashes it gets what that program gets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VisitorId(u128);
+pub struct VisitorId {
+    bits: u128,
+    is_uuid: bool,
+}
+
+/// The places of the hyphens in a UUID.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl VisitorId {
     /// The id made of these bits, which must be unpredictable.
     #[must_use]
     pub fn from_random(bits: u128) -> Self {
-        Self(bits)
+        Self { bits, is_uuid: false }
     }
 
-    /// The id of exactly 32 lower-case hexadecimal digits; `None` for any other text. One id has one spelling, so
+    /// The id of exactly 32 lower-case hexadecimal digits, or of a UUID; `None` for any other text. One id has one spelling, so
     /// that it can't be two visitors.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if !digits {
+        let is_uuid = text.len() == DIGITS + HYPHENS.len();
+        let is_hyphen = |at: usize| is_uuid && HYPHENS.contains(&at);
+        let fits = |(at, byte): (usize, u8)| match is_hyphen(at) {
+            true => byte == b'-',
+            false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        if !(is_uuid || text.len() == DIGITS) || !text.bytes().enumerate().all(fits) {
             return None;
         }
-        u128::from_str_radix(text, 16).ok().map(Self)
+        let bits = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
+        Some(Self { bits, is_uuid })
     }
 }
 
 impl fmt::Display for VisitorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        let Self { bits, is_uuid: true } = *self else { return write!(f, "{:032x}", self.bits) };
+        let part = |from: u32, digits: u32| bits >> (4 * (32 - from - digits)) & ((1 << (4 * digits)) - 1);
+        let [a, b, c, d, e] = [part(0, 8), part(8, 4), part(12, 4), part(16, 4), part(20, 12)];
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
     }
 }
 

@@ -13,6 +13,7 @@ use super::Fault;
 use super::charset::Charset;
 use super::facts::Facts;
 use super::headers::{LeftAlone, Version, prepare_request};
+use super::html::{Handover, Pages};
 use super::media::Adapt;
 use super::reads::Reads;
 use super::template::Templates;
@@ -38,6 +39,8 @@ pub struct BodyRequest<'a> {
     pub decisions: &'a Json,
     /// The visual experiments that the visitor is in: key, and value of the variation.
     pub visual: &'a [(&'a str, &'a Json)],
+    /// What a page may hand to GrowthBook's bundle; `None` where the visitor takes part in nothing.
+    pub handover: Option<Handover<'a>>,
     /// The visitor's device.
     pub device: DeviceClass,
     /// The visitor's connection.
@@ -90,8 +93,8 @@ trait Planned: fmt::Debug {
         true
     }
 
-    /// Takes what the answer's own head says.
-    fn adopt(&mut self, _headers: &HeaderMap) {}
+    /// Takes what the answer's own head says; `pages` are those that the sandbox knows.
+    fn adopt(&mut self, _headers: &HeaderMap, _charset: Charset, _pages: &Pages) {}
 
     /// How it is applied.
     fn way(&self) -> Way<'_>;
@@ -185,6 +188,7 @@ pub struct BodyPlan {
     planned: Vec<Box<dyn Planned>>,
     /// What the body is changed with: for `ETag`s.
     pub version: Version,
+    pages: Pages,
 }
 
 /// A plan, and what it is made of.
@@ -244,7 +248,8 @@ impl BodyRules {
         }
         let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
         let parts = request.shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice));
-        PlannedBody { plan: Some(BodyPlan { version: Version::new(parts), planned }), shown }
+        let plan = BodyPlan { version: Version::new(parts), planned, pages: Pages::default() };
+        PlannedBody { plan: Some(plan), shown }
     }
 }
 
@@ -260,7 +265,7 @@ impl BodyPlan {
         }
         let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
         let version = Version::new(shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice)));
-        Self { planned, version }
+        Self { planned, version, pages: Pages::default() }
     }
 
     /// Makes a request one whose answer can be changed.
@@ -286,10 +291,15 @@ impl BodyPlan {
         Err(reason)
     }
 
-    /// Takes what the answer's own head says, once its mode is known: the nonce for elements that are added.
+    /// Where pages are looked for, and kept.
+    pub fn keep_in(&mut self, pages: &Pages) {
+        self.pages = pages.clone();
+    }
+
+    /// Takes what the answer's own head says, once its mode is known: the nonce for elements that are added, and whether the page is known.
     pub fn adopt(&mut self, mode: BodyMode, headers: &HeaderMap) {
         if let Some(planned) = self.planned.get_mut(mode.place) {
-            planned.adopt(headers);
+            planned.adopt(headers, mode.charset, &self.pages);
         }
     }
 

@@ -15,14 +15,18 @@ use super::{Fault, escape, fault, misread, pointer_token};
 
 mod advice;
 mod edit;
+mod hydrate;
 mod plan;
 mod rewriter;
+mod splice;
 mod stored;
 mod visual;
 
+pub use hydrate::{Assigned, Handover, Hydrate};
 pub use plan::{Circumstances, HtmlPlan};
 pub(super) use rewriter::policy_nonce;
 pub use rewriter::{Ending, HtmlRewriter, Outcome};
+pub use splice::{Pages, Splice, SplicedPage};
 pub use stored::{AttributeEdit, ClassEdit, HtmlOperation, JsonScript, Mark};
 pub use visual::{DomMutation, VisualChanges, VisualVariation};
 
@@ -141,6 +145,7 @@ enum Action {
     RemoveClass(String),
     Mark { attribute: String, path: String, class: String },
     Json { id: String },
+    Hydrate(Hydrate),
 }
 
 impl Action {
@@ -153,6 +158,14 @@ impl Action {
             Action::Json { .. } => {
                 reads.add_dotted("feature");
                 reads.add_dotted("experiment");
+            }
+            Action::Hydrate(hydrate) => {
+                match &hydrate.features {
+                    Some(features) => features.iter().for_each(|key| reads.add_steps(&["feature", key])),
+                    None => reads.add_dotted("feature"),
+                }
+                reads.add_dotted("experiment");
+                hydrate.attributes().for_each(|name| reads.add_steps(&[name]));
             }
             Action::RemoveAttribute(_) | Action::RemoveClass(_) => {}
         }
@@ -285,10 +298,16 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
         actions.push(Action::Json { id: json.id });
     }
 
+    let is_handover = actions.is_empty() && stored.growthbook.is_some();
+    actions.extend(stored.growthbook.map(Action::Hydrate));
+
     if actions.is_empty() {
-        let known = "`inner`, `before`, `after`, `prepend`, `append`, `replace`, `attribute`, `class`, `mark`, `json`";
+        let known = "`inner`, `before`, `after`, `prepend`, `append`, `replace`, `attribute`, `class`, `mark`, `json`, `growthbook`";
         return Err(fault(pointer, format!("expected one of {known}, but found none")));
     }
+    // In front of all scripts, the bundle's among them; and behind what says the page's nonce.
+    let default_select = default_select.or(is_handover.then(|| "script".to_owned()));
+    let once = stored.once || is_handover;
     let target = match stored.select.or(default_select) {
         Some(source) => Target::Elements(Select::parse(&source).map_err(|message| fault(at("select"), message))?),
         None if is_json_alone => Target::HeadEnd,
@@ -300,7 +319,7 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
     let when = when.map_err(|fault| Fault { pointer: format!("{pointer}/when{}", fault.pointer), ..fault })?;
     let mut reads = Reads::new();
     actions.iter().for_each(|action| action.add_reads(&mut reads));
-    Ok(Operation { pointer: pointer.to_owned(), when, reads, target, once: stored.once, actions })
+    Ok(Operation { pointer: pointer.to_owned(), when, reads, target, once, actions })
 }
 
 fn fragment(content: &Content, templates: &mut Templates) -> Result<Template, String> {

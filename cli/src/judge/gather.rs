@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::report::input::{self, Piece};
 use crate::report::lines::{Decision, Log, Text, log_of, unwrapped};
+use crate::report::members;
 use crate::report::moment::{self, DAY, Micros, SECOND};
 use crate::report::seen::{Seen, hash};
 
@@ -263,7 +264,7 @@ impl Gathered {
 /// A line of `decisions`, read: `None` for a line of another log or program, and within it `None` for one that can't be read.
 pub fn decision(line: &[u8]) -> Option<Option<Decision<'_>>> {
     let (json, log) = unwrapped(line)?;
-    (log.or_else(|| log_of(json)) == Some(Log::Decisions)).then(|| serde_json::from_slice(json).ok())
+    (log.or_else(|| log_of(json)) == Some(Log::Decisions)).then(|| members::read(json).ok())
 }
 
 /// How many visitors leave so many slots behind (linear counting): two of them may have one slot.

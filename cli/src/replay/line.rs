@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use crate::countries::certain_continent_of;
 use crate::diff::side::Which;
 use crate::report::lines::{self, Text};
+use crate::report::members;
 use crate::report::moment::{self, Micros};
 
 /// The line.
@@ -74,7 +75,7 @@ impl Logged<'_> {
     /// It is no line of `decisions`, or of a version that isn't known here.
     pub fn read(json: &[u8]) -> anyhow::Result<Logged<'_>> {
         let line: Logged<'_> =
-            serde_json::from_slice(json).context("expected a line of the log 'decisions' (JSON), but found another")?;
+            members::read(json).context("expected a line of the log 'decisions' (JSON), but found another")?;
         anyhow::ensure!(
             (1..=SCHEMA).contains(&line.v),
             "expected a line of version 1 to {SCHEMA}, but found version {}",

@@ -62,7 +62,9 @@ pub struct Tally<'r> {
     which: &'r Which,
     eras: Eras,
     by: &'r [By],
-    groups: HashMap<Box<[u8]>, Fate, FnvBuildHasher>,
+    /// How each group comes out, by its place in `fates`.
+    groups: HashMap<Box<[u8]>, usize, FnvBuildHasher>,
+    fates: Vec<Fate>,
     key: Vec<u8>,
     seen: Seen,
     all: Counts,
@@ -87,6 +89,7 @@ impl<'r> Tally<'r> {
             eras,
             by,
             groups: HashMap::default(),
+            fates: Vec::new(),
             key: Vec::new(),
             seen: Seen::new(REMEMBERED),
             all: Counts::default(),
@@ -136,17 +139,21 @@ impl<'r> Tally<'r> {
     fn count(&mut self, logged: &Logged<'_>, at: Micros, json: &[u8]) {
         let mut key = std::mem::take(&mut self.key);
         logged.key(self.eras.of(at), &mut key);
-        if !self.groups.contains_key(key.as_slice()) {
+        let known = self.groups.get(key.as_slice()).copied();
+        let fate = known.unwrap_or_else(|| {
             if self.groups.len() >= MOST_GROUPS {
                 self.groups.clear();
+                self.fates.clear();
             }
             let fate = self.decide(logged, at, json);
-            self.groups.insert(key.as_slice().into(), fate);
-        }
+            self.fates.push(fate);
+            self.groups.insert(key.as_slice().into(), self.fates.len() - 1);
+            self.fates.len() - 1
+        });
         let mut counts = Counts { lines: 1, ..Counts::default() };
         let weight = logged.sample.filter(|sample| *sample > 0.0 && *sample <= 1.0).map_or(1.0, |sample| 1.0 / sample);
         let [changed, determined] = &mut self.weight;
-        match self.groups.get(key.as_slice()) {
+        match self.fates.get(fate) {
             None => {}
             Some(Fate::Unchanged) => {
                 counts.unchanged = 1;

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 
 use super::input::{self, Piece};
 use super::lines::{self, Conversion, Decision, ErrorLine, Exposure, Log, or_empty};
+use super::members;
 use super::moment::{self, HOUR, Micros};
 use super::names::{Known, Name, Names};
 use super::rules::Rules;
@@ -182,7 +183,7 @@ impl<'s> Reader<'s> {
     }
 
     fn decision(&mut self, json: &[u8]) -> Option<()> {
-        let line: Decision<'_> = serde_json::from_slice(json).ok()?;
+        let line: Decision<'_> = members::read(json).ok()?;
         let at = moment::read(line.time.as_str())?;
         // Without an id nothing tells two requests from one line that came twice.
         let id = match &line.request_id {
@@ -196,7 +197,7 @@ impl<'s> Reader<'s> {
     }
 
     fn error(&mut self, json: &[u8]) -> Option<()> {
-        let line: ErrorLine<'_> = serde_json::from_slice(json).ok()?;
+        let line: ErrorLine<'_> = members::read(json).ok()?;
         let at = moment::read(line.time.as_str())?;
         if self.counts(Log::Errors, at, hash(&[b"e", json])) {
             self.collected.traffic.error(&line, at, &mut self.names);
@@ -205,7 +206,7 @@ impl<'s> Reader<'s> {
     }
 
     fn exposure(&mut self, json: &[u8]) -> Option<()> {
-        let line: Exposure<'_> = serde_json::from_slice(json).ok()?;
+        let line: Exposure<'_> = members::read(json).ok()?;
         if line.variation >= MOST_VARIATIONS {
             return None;
         }
@@ -253,7 +254,7 @@ impl<'s> Reader<'s> {
     }
 
     fn conversion(&mut self, json: &[u8]) -> Option<()> {
-        let line: Conversion<'_> = serde_json::from_slice(json).ok()?;
+        let line: Conversion<'_> = members::read(json).ok()?;
         let at = moment::read(line.timestamp.as_str())?;
         if !self.counts(Log::Conversions, at, hash(&[b"c", json])) {
             return Some(());

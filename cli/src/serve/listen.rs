@@ -86,7 +86,10 @@ impl Door {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        if let Some(page) = page::answer(request.uri().path(), request.uri().query(), request.headers()) {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        if path.starts_with(page::PATH)
+            && let Some(page) = page::answer(path, query, request.headers(), &self.workers.visitor_cookie())
+        {
             return page.map(body::whole);
         }
         let (request, picked) = self.received(request, peer);

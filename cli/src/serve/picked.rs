@@ -35,6 +35,8 @@ pub struct Picked {
     pub subdivision: Option<String>,
     /// A device of [`DEVICES`].
     pub device: Option<&'static str>,
+    /// The language that the browser asks for.
+    pub language: Option<String>,
     /// Whether the visitor refuses.
     pub refuses: bool,
 }
@@ -49,6 +51,7 @@ impl Picked {
                 "country" => picked.country = countries::country(&value).ok(),
                 "subdivision" => subdivision = Some(value.into_owned()),
                 "device" => picked.device = DEVICES.iter().map(|(name, _)| *name).find(|name| *name == value),
+                "language" => picked.language = Some(value.into_owned()).filter(|language| is_language(language)),
                 "consent" => picked.refuses = value == "refused",
                 _ => {}
             }
@@ -65,6 +68,7 @@ impl Picked {
             ("country", self.country),
             ("subdivision", self.subdivision.as_deref()),
             ("device", self.device),
+            ("language", self.language.as_deref()),
             ("consent", self.refuses.then_some("refused")),
         ];
         for (key, value) in parts {
@@ -105,6 +109,9 @@ impl Picked {
                 headers.remove(hint);
             }
         }
+        if let Some(language) = picked.language.as_deref().and_then(|language| HeaderValue::from_str(language).ok()) {
+            headers.insert(header::ACCEPT_LANGUAGE, language);
+        }
         if picked.refuses {
             headers.insert(GPC, HeaderValue::from_static("1"));
         }
@@ -115,6 +122,12 @@ impl Picked {
     pub fn place(&self) -> Option<Geo> {
         self.country.map(|country| place(country, self.subdivision.clone()))
     }
+}
+
+/// Whether a text looks like a language (RFC 5646): `fr`, `pt-BR`.
+fn is_language(text: &str) -> bool {
+    text.len() <= 35
+        && text.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// A place of which the country is known.
@@ -146,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_was_picked_comes_back_from_its_cookie() {
-        let picked = Picked::read("country=us&subdivision=ca&device=mobile&consent=refused&to=%2F");
+        let picked = Picked::read("country=us&subdivision=ca&device=mobile&language=pt-BR&consent=refused&to=%2F");
         assert_eq!((picked.country, picked.subdivision.as_deref()), (Some("US"), Some("CA")));
         assert_eq!(Picked::read(&picked.form()), picked);
         assert_eq!(picked.place().unwrap().continent, Some("NA"));
@@ -154,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_counts_for_nothing() {
-        let picked = Picked::read("country=XX&subdivision=CA&device=toaster&consent=maybe&x=%ff");
+        let picked = Picked::read("country=XX&subdivision=CA&device=toaster&language=a,b&consent=maybe&x=%ff");
         assert_eq!(picked, Picked::default());
         assert_eq!(picked.form(), "");
         assert_eq!(Picked::read("country=FR&subdivision=CA").subdivision, None, "no part of that country");
@@ -164,12 +177,12 @@ mod tests {
     fn nobody_else_sees_the_cookie() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("a=1; local-edge=device=mobile; b=local-edge"));
-        headers.append(header::COOKIE, HeaderValue::from_static("local-edge=device=tv&consent=refused"));
+        headers.append(header::COOKIE, HeaderValue::from_static("local-edge=device=tv&language=ja&consent=refused"));
         let picked = Picked::take(&mut headers);
         assert_eq!((picked.device, picked.refuses), (Some("tv"), true));
         assert_eq!(headers.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=local-edge"]);
         assert!(headers[header::USER_AGENT].to_str().unwrap().contains("SMART-TV"));
-        assert_eq!(headers["sec-gpc"], "1");
+        assert_eq!((&headers["accept-language"], &headers["sec-gpc"]), (&"ja".parse().unwrap(), &"1".parse().unwrap()));
     }
 
     #[test]

@@ -75,7 +75,11 @@ impl Traffic {
         let values = folder.values();
         let mut paths = vec!["/".to_owned()];
         let routes = values.get("routes").and_then(|routes| routes.get("routes")).and_then(Value::as_array);
-        let named = routes.into_iter().flatten().filter_map(|route| route.get("path")?.as_str());
+        let is_read = |route: &&Value| {
+            let methods = route.get("methods").and_then(Value::as_array);
+            methods.is_none_or(|methods| methods.iter().any(|method| method == "GET"))
+        };
+        let named = routes.into_iter().flatten().filter(is_read).filter_map(|route| route.get("path")?.as_str());
         paths.extend(named.map(example));
         paths.dedup();
         let consent = values.get("settings").and_then(|settings| settings.pointer("/consent/cookie"));
@@ -206,7 +210,10 @@ mod tests {
     fn pages_come_from_the_routes_and_consent_from_the_settings() {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        put("routes.json", r#"{"routes":[{"id":"a","path":"/search/*"},{"id":"b","path":"/p/{id}/x"}]}"#);
+        put(
+            "routes.json",
+            r#"{"routes":[{"id":"a","path":"/search/*"},{"id":"b","path":"/p/{id}/x"},{"id":"c","path":"/c","methods":["POST"]}]}"#,
+        );
         put("settings.json", r#"{"consent":{"cookie":{"name":"ok","value":"1"}}}"#);
         let traffic = Traffic::new(20, folder.path(), SocketAddr::from(([127, 0, 0, 1], 7878))).unwrap();
         assert_eq!(traffic.paths, ["/", "/search/P0001", "/p/P0001/x"]);

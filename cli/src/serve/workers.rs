@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use edge_personalizer::platform::ClientRequest;
+use edge_personalizer::rules::settings::Settings;
 use edge_personalizer::service::{Sandbox, handle};
 use tokio::sync::oneshot;
 
@@ -58,6 +59,13 @@ impl Workers {
     /// None yet: they start as they are needed.
     pub fn new(machine: Arc<Machine>) -> Self {
         Self { machine, idle: Arc::default() }
+    }
+
+    /// The name of the cookie with a visitor's id, as the folder's settings have it.
+    pub fn visitor_cookie(&self) -> String {
+        let settings = self.machine.rules.entries().texts.get("settings").map(|text| serde_json::from_str(text));
+        let settings: Settings = settings.and_then(Result::ok).unwrap_or_default();
+        settings.visitor.cookie
     }
 
     /// Has a thread serve a request.

@@ -16,6 +16,7 @@ mod record;
 mod session_api;
 mod shop;
 mod variations;
+mod visits;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -143,6 +144,12 @@ impl DemoOrigin {
     #[must_use]
     pub fn last_request(&self) -> Option<Recorded> {
         self.requests().pop()
+    }
+
+    /// From now on, what visitors look at and put into the cart goes to `send`: a batch of updates for `/.edge/sessions`, as NDJSON. The
+    /// session API then knows what happened, and nothing that is made up. `send` may wait; the visitor's answer comes after it.
+    pub fn stream_sessions(&self, send: impl Fn(&str) + Send + Sync + 'static) {
+        self.shop.visits.stream(Arc::new(send));
     }
 
     /// Forgets what it received.

@@ -14,6 +14,8 @@ const STYLE: &str = include_str!("style.css");
 const MEASURES: &str = include_str!("measures.js");
 /// What the bench's page weighs, at least.
 const LARGE: usize = 42_000;
+/// The consent banner, what a visitor looks at, and the strip to be somebody else.
+const SCRIPT: &str = include_str!("shop.js");
 
 pub(crate) fn style() -> Answer {
     Answer::new(StatusCode::OK, "text/css; charset=utf-8", STYLE).cached("public, max-age=3600")
@@ -21,6 +23,10 @@ pub(crate) fn style() -> Answer {
 
 pub(crate) fn measures() -> Answer {
     Answer::new(StatusCode::OK, "text/javascript; charset=utf-8", MEASURES).cached("public, max-age=3600")
+}
+
+pub(crate) fn script() -> Answer {
+    Answer::new(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT).cached("public, max-age=3600")
 }
 
 pub(crate) fn home() -> Answer {
@@ -50,10 +56,21 @@ pub(crate) fn product(product: &Product) -> Answer {
     page(name, &body).cached("public, max-age=60")
 }
 
-pub(crate) fn cart() -> Answer {
-    let body = "<h1>Your cart</h1>\n<ul id=\"cart-items\"></ul>\n<p class=\"empty\">Nothing here yet.</p>\n\
-        <form method=\"post\" action=\"/orders\"><button>Order</button></form>\n";
-    page("Cart", body).cached("private, no-store")
+/// The cart, as the shop itself knows it.
+pub(crate) fn cart(items: &[(Product, u32)]) -> Answer {
+    let mut body = String::from("<h1>Your cart</h1>\n<ul id=\"cart-items\">");
+    for (Product { sku, name, price_cents, .. }, quantity) in items {
+        let (price, count) = (price_cents * usize::try_from(*quantity).unwrap_or(1), quantity);
+        let (whole, rest) = (price / 100, price % 100);
+        // Writing to a string can't fail.
+        let _ = write!(
+            body,
+            "<li data-sku=\"{sku}\">{count} × <a href=\"/products/{sku}\">{name}</a> ${whole}.{rest:02}</li>"
+        );
+    }
+    let note = if items.is_empty() { "<p class=\"empty\">Nothing here yet.</p>\n" } else { "" };
+    let _ = write!(body, "</ul>\n{note}<form method=\"post\" action=\"/orders\"><button>Order</button></form>\n");
+    page("Cart", &body).cached("private, no-store")
 }
 
 /// An order is taken: the edge is told, and the visitor is sent on. Every order costs the same.
@@ -116,7 +133,7 @@ fn whole(title: &str, body: &str) -> String {
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · The demo shop</title>\n\
-         <link rel=\"stylesheet\" href=\"/style.css\">\n<script src=\"/measures.js\" data-to=\"/m\" defer></script>\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n<script src=\"/measures.js\" data-to=\"/m\" defer></script>\n<script src=\"/shop.js\" defer></script>\n</head>\n<body>\n<header><strong>The demo shop</strong><nav>\
          <a href=\"/\">Home</a><a href=\"/products\">Products</a><a href=\"/cart\">Cart</a></nav></header>\n\
          <main>\n{body}</main>\n<footer>An origin to personalize. Nothing here is for sale.</footer>\n</body>\n</html>\n"
     );

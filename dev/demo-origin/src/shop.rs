@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::answer::{Answer, Connection, Script};
 use crate::record::{Recorded, RequestLog};
+use crate::visits::Visits;
 use crate::{Behaviour, careless, catalog, faults, pages, pictures, session_api, variations};
 
 /// Request bodies beyond this are refused, so that a mistake can't fill the memory.
@@ -23,6 +24,7 @@ pub(crate) struct Shop {
     log: Mutex<RequestLog>,
     armed: Mutex<Vec<Armed>>,
     forgetful: AtomicBool,
+    pub(crate) visits: Visits,
 }
 
 /// A behaviour waiting for its path.
@@ -91,7 +93,10 @@ impl Shop {
         if !self.forgetful.load(Ordering::Relaxed) {
             lock(&self.log).push(Recorded::new(&head, &body));
         }
-        let mut answer = ordinary(&head, &body, &path);
+        let mut answer = match self.visits.answer(&head, &body, &path).await {
+            Some(answer) => answer,
+            None => ordinary(&head, &body, &path),
+        };
         if let Some(behaviour) = self.behaviour(&path) {
             answer = behaviour.apply(answer);
         }
@@ -112,12 +117,11 @@ fn ordinary(head: &Parts, body: &[u8], path: &str) -> Answer {
         [""] => pages::home(),
         ["products"] => pages::listing(),
         ["products", sku] => catalog::product(sku).map_or_else(Answer::not_found, |product| pages::product(&product)),
-        ["cart"] => pages::cart(),
-        ["orders"] if head.method == Method::POST => pages::order(head),
         ["thanks"] => pages::thanks(),
         ["page", "42k"] => pages::of_42_kilobytes(),
         ["style.css"] => pages::style(),
         ["measures.js"] => pages::measures(),
+        ["shop.js"] => pages::script(),
         ["img", sku] => pictures::picture(head, sku),
         ["api", "products"] => product_list(head),
         ["api", "products", "all"] => all_products(),

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use demo_origin::DemoOrigin;
 use local_server::client::{self, Answer, Request};
+use local_server::feed::{Feed, LOCAL_SECRET};
 use local_server::process;
 use local_server::visitors::Visitor;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Edge, personalizer};
@@ -27,7 +31,8 @@ pub struct LocalEdge {
     child: Child,
     address: SocketAddr,
     decisions: Arc<AtomicUsize>,
-    _rules: TempDir,
+    exposures: Arc<Mutex<Vec<String>>>,
+    _rules: Option<TempDir>,
 }
 
 impl LocalEdge {
@@ -45,16 +50,71 @@ impl LocalEdge {
             assert!(!name.contains(['.', '/']), "expected whole dictionaries, but found the entry {name}");
             fs::write(rules.path().join(format!("{name}.json")), text).unwrap();
         }
+        let manifest = edge.store().with_file_name("fastly.toml");
+        let mut started = Self::start(rules.path(), &manifest, &[]);
+        started._rules = Some(rules);
+        started
+    }
+
+    /// Starts one with the demo's rules before a demo shop that streams its sessions to it, as `cargo xtask serve` does.
+    ///
+    /// # Panics
+    ///
+    /// It doesn't start.
+    #[must_use]
+    pub fn demo(origin: &DemoOrigin) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let backends = ["origin", "session_api"].map(|name| format!("--backend={name}={}", origin.url()));
+        let started = Self::start(&root.join("rules"), &root.join("fastly.toml"), &backends);
+        let feed = Feed::new(started.address, LOCAL_SECRET).unwrap();
+        origin.stream_sessions(move |batch| feed.send(batch).unwrap());
+        started
+    }
+
+    /// Starts one with these dictionaries (an object of objects) before a demo shop.
+    ///
+    /// # Panics
+    ///
+    /// It doesn't start.
+    #[must_use]
+    pub fn with_rules(dictionaries: &Value, origin: &DemoOrigin) -> Self {
+        let rules = TempDir::new().unwrap();
+        for (name, dictionary) in dictionaries.as_object().into_iter().flatten() {
+            fs::write(rules.path().join(format!("{name}.json")), dictionary.to_string()).unwrap();
+        }
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fastly.toml");
+        let mut started = Self::start(rules.path(), &manifest, &[format!("--backend=origin={}", origin.url())]);
+        started._rules = Some(rules);
+        started
+    }
+
+    /// The lines of the log `exposures` so far.
+    #[must_use]
+    pub fn exposures(&self) -> Vec<Value> {
+        self.exposures.lock().unwrap().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn start(rules: &Path, manifest: &Path, arguments: &[String]) -> Self {
         let child = process::child(&personalizer(), |command| {
-            command.arg("serve").arg(rules.path()).args(["--port", "0", "--manifest"]);
-            command.arg(edge.store().with_file_name("fastly.toml"));
+            command.arg("serve").arg(rules).args(["--port", "0", "--manifest"]).arg(manifest).args(arguments);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         });
         let mut child = child.unwrap();
         let decisions = Arc::new(AtomicUsize::new(0));
+        let exposures: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&exposures);
         let (counted, lines) = (Arc::clone(&decisions), BufReader::new(child.stdout.take().unwrap()));
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
+                if let Some(line) = line.strip_prefix("exposures :: ") {
+                    kept.lock().unwrap().push(line.to_owned());
+                }
                 if line.starts_with("decisions :: ") {
                     counted.fetch_add(1, Ordering::SeqCst);
                 }
@@ -74,7 +134,7 @@ impl LocalEdge {
                 break rest.split(' ').next().unwrap().parse().unwrap();
             }
         };
-        Self { child, address, decisions, _rules: rules }
+        Self { child, address, decisions, exposures, _rules: None }
     }
 
     /// Asks as somebody, and waits until the request is logged: then nothing of it is still under way.

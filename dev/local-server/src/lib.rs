@@ -2,6 +2,7 @@
 //! and what the service logged. `cargo xtask serve`, the end-to-end tests and the bench all start it through here.
 
 pub mod client;
+pub mod feed;
 pub mod logs;
 pub mod manifest;
 pub mod process;

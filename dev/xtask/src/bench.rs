@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: what the edge costs, beside a bare pass-through service in the same run.
 //!
 //! Figures of a machine mean little, ratios of one run mean much: every round drives every row, a ratio is
-//! taken within a round, and the median over the rounds is shown.
+//! taken within a round, and the median over the rounds is shown. Every row is driven in two ways: on a server that is always busy, which
+//! is what a busy site pays, and one request at a time, which tells a sandbox's first request from the others.
 
+mod guest;
 mod load;
 mod report;
 mod rows;
@@ -18,7 +20,7 @@ use clap::Args;
 use crate::command::{cargo, run as execute};
 use crate::project::{self, WASM_TARGET};
 use crate::{setup, viceroy};
-use load::Sample;
+use load::{Busy, Sample};
 use rows::ROWS;
 use stand::Stands;
 
@@ -42,6 +44,8 @@ pub struct Options {
 /// many, so that whatever else the machine does meets every row alike.
 const REQUESTS: usize = 120;
 const WARM_UP: usize = 12;
+/// Requests of all connections together to a row in a round, under load.
+const BUSY_REQUESTS: usize = 400;
 /// Rounds of a quick look.
 const QUICK_ROUNDS: u32 = 3;
 
@@ -50,7 +54,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     setup::wasm_target()?;
     let viceroy = viceroy::program(None)?;
     let ours = setup::build_wasm()?;
-    let bare = build_bare()?;
+    let bare = [build_bare(None)?, build_bare(Some("reused"))?];
     let rounds = if options.quick { QUICK_ROUNDS.min(options.rounds) } else { options.rounds };
     let wanted = |row: &&rows::Row| row.is_bare() || options.row.as_ref().is_none_or(|text| row.name.contains(text));
     let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
@@ -60,6 +64,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         stands.raise(row.rules)?;
     }
     let mut samples: Vec<Vec<Sample>> = rows.iter().map(|_| Vec::new()).collect();
+    let mut busy: Vec<Vec<Busy>> = rows.iter().map(|_| Vec::new()).collect();
+    if guest::is_missing() {
+        println!("perf is missing (Debian: apt-get install linux-perf): no guest CPU is measured.");
+    }
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
         // Rows that differ by which requests count are about the same requests.
@@ -74,9 +82,18 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
             println!("  {:<44} {:>7.3} ms of CPU a request", row.name, sample.cpu_ms);
             taken.push(sample);
         }
+        for place in order(round, rows.len()) {
+            let (Some(row), Some(taken)) = (rows.get(place), busy.get_mut(place)) else { continue };
+            if row.temperature == rows::Temperature::AsItComes {
+                let load = stands.burden(row, BUSY_REQUESTS)?;
+                println!("  {:<44} {:>7.3} ms under load", row.name, load.cpu_ms);
+                taken.push(load);
+            }
+        }
     }
-    let table = report::table(&rows, &samples);
-    let mut sizes = report::sizes(&ours, &bare)?;
+    let table = report::table(&rows, &samples, &busy);
+    let [alone, _] = &bare;
+    let mut sizes = report::sizes(&ours, alone)?;
     if let Some((all, spared)) = stands.sessions() {
         sizes.push_str(&format!("\n{spared} of {all} look-ups of a session were spared the central backend.\n"));
     }
@@ -84,7 +101,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if options.quick || options.row.is_some() {
         println!("docs/BENCH.md stays as it is: this was not the whole measurement.");
     } else {
-        let file = report::write(&table, &sizes, rounds, REQUESTS)?;
+        let file = report::write(&table, &sizes, rounds, [REQUESTS, BUSY_REQUESTS])?;
         println!("Written to {}.", file.display());
     }
     Ok(ExitCode::SUCCESS)
@@ -98,10 +115,12 @@ fn order(round: u32, rows: usize) -> Vec<usize> {
     places
 }
 
-fn build_bare() -> anyhow::Result<std::path::PathBuf> {
-    let target = project::target()?.join("passthrough");
+/// Builds the bare service, with a feature of it.
+fn build_bare(feature: Option<&str>) -> anyhow::Result<std::path::PathBuf> {
+    let target = project::target()?.join("passthrough").join(feature.unwrap_or("alone"));
     let mut build = cargo(&["build", "--release", "--locked", "--target", WASM_TARGET])?;
     build.args(["--manifest-path", "benches/passthrough/Cargo.toml"]).arg("--target-dir").arg(&target);
+    build.args(feature.into_iter().flat_map(|feature| ["--features", feature]));
     execute(&mut build)?;
     Ok(target.join(WASM_TARGET).join("release").join("passthrough.wasm"))
 }

@@ -1,4 +1,5 @@
-//! OpenFeature's own providers ask the local edge for flags: npm's for browsers and for servers, and Python's.
+//! OpenFeature's own providers ask the local edge for flags: npm's for browsers and for servers, and Python's. GrowthBook's own bundle takes
+//! over what a page of the edge hands it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -9,11 +10,16 @@ use serde_json::json;
 
 use crate::command::{cargo, run};
 use crate::test::Outcome;
-use crate::{npm, project, venv};
+use crate::{npm, project, setup, venv};
 
 /// The providers of npm. Their SDKs come with them.
 const WEB: [&str; 2] = ["@openfeature/ofrep-web-provider", "0.4.3"];
 const SERVER: [&str; 2] = ["@openfeature/ofrep-provider", "0.1.3"];
+/// GrowthBook's SDK, and the bundle in it.
+const GROWTHBOOK: [&str; 2] = ["@growthbook/growthbook", "1.8.0"];
+const BUNDLE: &str = "dist/bundles/auto.min.js";
+/// The end-to-end test that opens pages with it.
+const BROWSER: &str = "growthbooks_bundle_and_the_edge_agree";
 /// The provider of PyPI.
 const PYTHON: &str = "openfeature-provider-ofrep==0.3.0";
 /// What the scripts are run with.
@@ -40,10 +46,11 @@ impl Drop for Edge {
 pub fn check() -> anyhow::Result<Outcome> {
     let web = npm::install(WEB[0], WEB[1])?;
     let server = npm::install(SERVER[0], SERVER[1])?;
+    let growthbook = npm::install(GROWTHBOOK[0], GROWTHBOOK[1])?;
     let python = venv::install("openfeature", &[&[PYTHON]])?;
-    let (web, server, python) = match (web, server, python) {
-        (Ok(web), Ok(server), Ok(python)) => (web, server, python),
-        (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => {
+    let (web, server, growthbook, python) = match (web, server, growthbook, python) {
+        (Ok(web), Ok(server), Ok(growthbook), Ok(python)) => (web, server, growthbook, python),
+        (Err(why), ..) | (_, Err(why), ..) | (_, _, Err(why), _) | (.., Err(why)) => {
             return Ok(Outcome::Skipped(format!("NOT TESTED: {why}")));
         }
     };
@@ -59,6 +66,9 @@ pub fn check() -> anyhow::Result<Outcome> {
     };
     with(Command::new("node").arg(folder.join("flags.cjs")))?;
     with(Command::new(python).arg(folder.join("flags.py")))?;
+    let mut browser = cargo(&["test", "--package", "e2e", "--test", "browser", "--", BROWSER, "--nocapture"])?;
+    browser.env("EDGE_PERSONALIZER", setup::build_personalizer()?);
+    run(browser.env("EDGE_GROWTHBOOK", growthbook.join(GROWTHBOOK[0]).join(BUNDLE)))?;
     Ok(Outcome::Passed)
 }
 

@@ -6,8 +6,8 @@ use crate::{command, project, setup};
 
 /// Where the README has them.
 const FOLDER: &str = "docs/images";
-/// The end-to-end test that takes them.
-const TEST: &str = "four_visitors_see_four_shops";
+/// The end-to-end tests that take them.
+const TESTS: [&str; 2] = ["four_visitors_see_four_shops", "who_accepts_sees_what_one_looked_at"];
 
 /// Builds what the test needs, and runs it with the folder to write to.
 pub fn run() -> anyhow::Result<()> {
@@ -16,7 +16,8 @@ pub fn run() -> anyhow::Result<()> {
     }
     let folder = project::root()?.join(FOLDER);
     std::fs::create_dir_all(&folder)?;
-    let mut test = setup::end_to_end(&["test", "--package", "e2e", "--test", "browser", "--", TEST, "--nocapture"])?;
+    let mut test =
+        setup::end_to_end(&["test", "--package", "e2e", "--test", "browser", "--", TESTS[0], TESTS[1], "--nocapture"])?;
     command::run(test.env("EDGE_PICTURES", &folder))?;
     println!("The pictures are in {FOLDER}");
     Ok(())

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use demo_origin::{DEFAULT_PORT, DemoOrigin};
+use local_server::feed::{Feed, LOCAL_SECRET};
 use local_server::manifest::Manifest;
 use local_server::process::{Launch, LocalServer};
 use local_server::rules::Rules;
@@ -102,7 +103,8 @@ fn run_wasm(options: &Options, address: SocketAddr, origin: DemoOrigin) -> anyho
         shown: if options.quiet { |_| () } else { |line| println!("{line}") },
     });
     let mut server = server?;
-    println!("{}", greeting(server.address(), &origin));
+    stream(server.address(), &origin);
+    println!("{}", greeting(server.address(), &origin, ""));
 
     loop {
         match stopped.recv_timeout(WATCH) {
@@ -155,14 +157,27 @@ fn taken(error: io::Error, address: SocketAddr, who: &str, option: &str) -> anyh
     }
 }
 
-fn greeting(edge: SocketAddr, origin: &DemoOrigin) -> String {
+/// Has the shop stream carts and what visitors look at to the edge, as a customer's backend does.
+fn stream(edge: SocketAddr, origin: &DemoOrigin) {
+    let Some(feed) = Feed::new(edge, LOCAL_SECRET) else { return };
+    origin.stream_sessions(move |batch| {
+        if let Err(error) = feed.send(batch) {
+            eprintln!("The shop's update didn't reach the edge: {error}");
+        }
+    });
+}
+
+/// What to try. `browser` is what a browser can do here beside looking.
+fn greeting(edge: SocketAddr, origin: &DemoOrigin, browser: &str) -> String {
     let origin = origin.address();
     format!(
         "
 The service listens on    http://{edge}
 The demo shop listens on  http://{origin} (what it received: http://{origin}/_requests)
 
-Try a visitor from
+In a browser: http://{edge}/
+{browser}
+With curl, a visitor from
   California   curl --interface 127.0.0.10 -i http://{edge}/api/products/all
   New York     curl --interface 127.0.0.11 -i 'http://{edge}/api/products/all?category=electronics'
   Paris        curl --interface 127.0.0.14 -i http://{edge}/api/products/all

@@ -50,7 +50,7 @@ enum Step {
     Sql,
     /// each alert of ops/ rings when its fault happens, and none in a healthy week
     Alerts,
-    /// OpenFeature's own providers ask for flags
+    /// OpenFeature's own providers ask for flags; GrowthBook's own bundle takes them over
     Flags,
     /// Fastly's own CLI builds, validates and serves it
     FastlyCli,

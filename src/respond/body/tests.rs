@@ -37,6 +37,7 @@ fn plan(html: &serde_json::Value, json: Option<&serde_json::Value>) -> BodyPlan 
     assert!(faults.is_empty(), "{faults:?}");
     let none = json!({});
     let request = BodyRequest {
+        handover: None,
         facts: &none,
         attributes: &none,
         groups: &Groups::default(),

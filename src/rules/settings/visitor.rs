@@ -19,6 +19,9 @@ pub struct VisitorSettings {
     pub days: u32,
     /// Whether other sites' requests carry it.
     pub same_site: SameSite,
+    /// The cookie in which another program keeps an id (`gbuuid` of GrowthBook's browser bundle). Where a visitor has that and no id of the
+    /// edge's, it is the visitor's id.
+    pub adopt: Option<String>,
     /// No cookie can be made of these: no id is made, kept or read, for it would be another one at every request.
     #[serde(skip)]
     pub unusable: bool,
@@ -26,7 +29,14 @@ pub struct VisitorSettings {
 
 impl Default for VisitorSettings {
     fn default() -> Self {
-        Self { cookie: "ep_vid".to_owned(), domain: None, days: 180, same_site: SameSite::Lax, unusable: false }
+        Self {
+            cookie: "ep_vid".to_owned(),
+            domain: None,
+            days: 180,
+            same_site: SameSite::Lax,
+            adopt: None,
+            unusable: false,
+        }
     }
 }
 
@@ -36,6 +46,13 @@ impl VisitorSettings {
     pub fn is_usable(&self) -> bool {
         // As long as any id.
         self.render("00000000000000000000000000000000", 0).is_some()
+    }
+
+    /// The `Set-Cookie` value that makes a client forget the id that another program keeps; `None` where none is adopted.
+    pub(crate) fn remove_adopted(&self) -> Option<HeaderValue> {
+        let name = self.adopt.as_deref()?;
+        let domain = self.domain.as_deref();
+        SetCookie { name, value: "", domain, max_age: Some(0), same_site: self.same_site }.render()
     }
 
     /// The `Set-Cookie` value that makes a client keep `value` for so long; `None` where the settings make no valid cookie.

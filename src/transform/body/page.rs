@@ -7,7 +7,7 @@ use super::{Answer, Beside, BodyMode, BodyStream, Ended, Planned, Sink, Streams,
 use crate::transform::Fault;
 use crate::transform::charset::Charset;
 use crate::transform::headers::{LeftAlone, Rewritable, csp_nonce, rewritable};
-use crate::transform::html::{Circumstances, Ending, HtmlPlan, HtmlRewriter, HtmlRules, VisualChanges};
+use crate::transform::html::{Circumstances, Ending, HtmlPlan, HtmlRules, Pages, Splice, SplicedPage, VisualChanges};
 use crate::transform::reads::Reads;
 use crate::transform::template::Templates;
 
@@ -39,13 +39,21 @@ impl Transform for HtmlRules {
             }
             holds
         };
-        let circumstances = Circumstances { decisions: Some(request.decisions), nonce: None };
-        let mut plan = self.plan(beside.templates, &beside.facts, circumstances, applies, beside.faults);
+        let mut visual = Vec::with_capacity(request.visual.len());
         for (key, variation) in request.visual {
-            beside.shown.add_steps(&["experiment", key]);
-            plan.add_visual(&VisualChanges::compile(variation, &format!("/{key}"), beside.faults));
+            visual.push((*key, VisualChanges::compile(variation, &format!("/{key}"), beside.faults)));
         }
-        (!plan.is_empty()).then(|| Box::new(plan) as Box<dyn Planned>)
+        let left: Vec<(String, Vec<Json>)> =
+            visual.iter().map(|(key, changes)| ((*key).to_owned(), changes.left().to_vec())).collect();
+        let circumstances =
+            Circumstances { decisions: Some(request.decisions), nonce: None, handover: request.handover, left: &left };
+        let mut plan = self.plan(beside.templates, &beside.facts, circumstances, applies, beside.faults);
+        for (key, changes) in &visual {
+            beside.shown.add_steps(&["experiment", key]);
+            plan.add_visual(changes);
+        }
+        let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied().collect();
+        (!plan.is_empty()).then(|| Box::new(PlannedPage { plan, asked, splice: Splice::Off }) as Box<dyn Planned>)
     }
 }
 
@@ -53,12 +61,21 @@ impl Transform for HtmlRules {
 pub(super) fn beginning_with(html: &str) -> Box<dyn Planned> {
     let mut plan = HtmlPlan::default();
     plan.begin_body(html);
-    Box::new(plan)
+    Box::new(PlannedPage { plan, asked: Vec::new(), splice: Splice::Off })
 }
 
-impl Planned for HtmlPlan {
+/// A page's plan, and what the sandbox knows of the page.
+#[derive(Debug)]
+struct PlannedPage {
+    plan: HtmlPlan,
+    /// What else shapes the page.
+    asked: Vec<u8>,
+    splice: Splice,
+}
+
+impl Planned for PlannedPage {
     fn begin_body(&mut self, html: &str) -> bool {
-        self.begin_body(html);
+        self.plan.begin_body(html);
         true
     }
 
@@ -70,11 +87,12 @@ impl Planned for HtmlPlan {
     }
 
     fn fingerprint(&self) -> Vec<u8> {
-        self.fingerprint().to_vec()
+        self.plan.fingerprint().to_vec()
     }
 
-    fn adopt(&mut self, headers: &HeaderMap) {
-        self.adopt_nonce(csp_nonce(headers));
+    fn adopt(&mut self, headers: &HeaderMap, charset: Charset, pages: &Pages) {
+        self.plan.adopt_nonce(csp_nonce(headers));
+        self.splice = Splice::look_up(pages, &self.plan, &self.asked, headers, charset);
     }
 
     fn way(&self) -> Way<'_> {
@@ -82,18 +100,18 @@ impl Planned for HtmlPlan {
     }
 }
 
-impl Streams for HtmlPlan {
+impl Streams for PlannedPage {
     fn start<'s>(
         &'s self,
         mode: BodyMode,
         goes_on: Box<dyn FnMut() -> bool + 's>,
         sink: Sink<'s>,
     ) -> Box<dyn BodyStream + 's> {
-        Box::new(HtmlRewriter::new(self, sink).charset(mode.charset).budget(goes_on))
+        Box::new(SplicedPage::new(&self.plan, &self.splice, mode.charset, goes_on, sink))
     }
 }
 
-impl<S: FnMut(&[u8])> BodyStream for HtmlRewriter<'_, S> {
+impl BodyStream for SplicedPage<'_> {
     fn feed(&mut self, chunk: &[u8]) {
         self.write(chunk);
     }
@@ -103,7 +121,7 @@ impl<S: FnMut(&[u8])> BodyStream for HtmlRewriter<'_, S> {
     }
 
     fn end(self: Box<Self>) -> Ended {
-        match (*self).end().ending {
+        match (*self).end() {
             Ending::Complete => Ended::Complete,
             Ending::Stopped { .. } => Ended::Budget,
             Ending::Failed { .. } => Ended::Failed,

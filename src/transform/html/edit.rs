@@ -19,6 +19,8 @@ pub(super) enum Edit {
     AppendAttribute(String, String),
     RemoveAttribute(String),
     AddClass(String),
+    /// A class that the request's own values give.
+    AddRenderedClass(String),
     RemoveClass(String),
     /// The whole attribute.
     SetClass(String),
@@ -30,6 +32,13 @@ pub(super) enum Edit {
     },
     /// An element of ours at the end of the content.
     Element(Element),
+    /// While a page is recorded: the place of a class that a request's values decide on, where the element has this attribute.
+    ClassPlace {
+        attribute: Option<String>,
+        place: usize,
+    },
+    /// An element of ours in front.
+    ElementBefore(Element),
 }
 
 /// An element that this service adds. It gets the page's CSP nonce, which may be known only later.
@@ -53,8 +62,24 @@ impl Element {
         Self { open: "<script".to_owned(), text: escape::script_text(js).into_owned(), close: "</script>" }
     }
 
+    /// A script of pieces that are JSON, or code without `<`, `>` and `&`.
+    pub(super) fn data_script(pieces: [&str; 5]) -> Self {
+        let text = escape::json_in_script(&pieces.concat()).into_owned();
+        Self { open: "<script".to_owned(), text, close: "</script>" }
+    }
+
     pub(super) fn style(css: &str) -> Self {
         Self { open: "<style".to_owned(), text: escape::style_text(css).into_owned(), close: "</style>" }
+    }
+
+    /// The same element with other text on both sides of the nonce.
+    pub(super) fn with(&self, open: String, text: String) -> Self {
+        Self { open, text, close: self.close }
+    }
+
+    /// What stands on both sides of the nonce.
+    pub(super) fn sides(&self) -> (&str, &str) {
+        (&self.open, &self.text)
     }
 
     pub(super) fn html(&self, nonce: Option<&str>) -> String {
@@ -66,10 +91,16 @@ impl Element {
 impl Edit {
     /// Applies the edit to an element whose start tag has just come.
     pub(super) fn apply(&self, node: &mut Node<'_, '_>, progress: &Rc<Progress>) {
+        if let Some(recorder) = progress.recorder() {
+            recorder.looks(node, self);
+        }
         match self {
             Edit::Insert(position, html) => insert(node, *position, html, progress),
             Edit::Element(element) => {
                 insert(node, Position::Append, &Rc::from(element.html(progress.nonce().as_deref())), progress)
+            }
+            Edit::ElementBefore(element) => {
+                insert(node, Position::Before, &Rc::from(element.html(progress.nonce().as_deref())), progress)
             }
             Edit::SetAttribute(name, value) => set(node, name, value),
             Edit::AppendAttribute(name, value) => {
@@ -77,13 +108,18 @@ impl Edit {
                 set(node, name, &value);
             }
             Edit::RemoveAttribute(name) => node.remove_attribute(name),
-            Edit::AddClass(class) => add_class(node, class),
+            Edit::AddClass(class) | Edit::AddRenderedClass(class) => add_class(node, class),
             Edit::RemoveClass(class) => remove_class(node, class),
             Edit::SetClass(classes) => set(node, "class", classes),
             Edit::Mark { attribute, values, class } => {
                 let is_listed = node.get_attribute(attribute).is_some_and(|value| values.binary_search(&value).is_ok());
                 if is_listed {
                     add_class(node, class);
+                }
+            }
+            Edit::ClassPlace { attribute, place } => {
+                if let Some(recorder) = progress.recorder() {
+                    recorder.class(node, attribute.as_deref(), *place);
                 }
             }
         }
@@ -95,7 +131,7 @@ fn set(node: &mut Node<'_, '_>, name: &str, value: &str) {
     let _ = node.set_attribute(name, value);
 }
 
-fn add_class(node: &mut Node<'_, '_>, class: &str) {
+pub(super) fn add_class(node: &mut Node<'_, '_>, class: &str) {
     match node.get_attribute("class") {
         Some(classes) if classes.split_ascii_whitespace().any(|known| known == class) => {}
         Some(classes) if !classes.trim_ascii().is_empty() => {

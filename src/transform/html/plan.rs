@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::edit::{Edit, Element};
+use super::hydrate::{Handover, Left};
 use super::visual::VisualChanges;
 use super::{Action, HtmlRules, Operation, Position, Select, Target};
 use crate::transform::facts::{Facts, scalar};
@@ -24,6 +25,10 @@ pub struct Circumstances<'a> {
     /// The CSP nonce for elements that this service adds, where the caller knows it (see
     /// [`csp_nonce`](crate::transform::headers::csp_nonce)); else it is taken from the page.
     pub nonce: Option<&'a str>,
+    /// For `growthbook` operations; without it such an operation does nothing.
+    pub handover: Option<Handover<'a>>,
+    /// What of visual experiments a stream can't do, by the experiment's key.
+    pub left: &'a Left,
 }
 
 /// One request's operations, resolved.
@@ -148,14 +153,18 @@ fn resolve(
             Action::RemoveAttribute(name) => edits.push(Edit::RemoveAttribute(name.clone())),
             Action::AddClass(template) => {
                 let text = templates.render(template, facts)?;
-                edits.extend(
-                    text.split_ascii_whitespace().map(|class| Edit::AddClass(escape::html(class).into_owned())),
-                );
+                let add = if template.reads().is_empty() { Edit::AddClass } else { Edit::AddRenderedClass };
+                edits.extend(text.split_ascii_whitespace().map(|class| add(escape::html(class).into_owned())));
             }
             Action::RemoveClass(class) => edits.push(Edit::RemoveClass(escape::html(class).into_owned())),
             Action::Mark { attribute, path, class } => edits.extend(mark(attribute, path, class, facts)?),
             Action::Json { id } => {
                 edits.extend(circumstances.decisions.map(|decisions| Edit::Element(Element::json(id, decisions))))
+            }
+            Action::Hydrate(hydrate) => {
+                let features = circumstances.decisions.and_then(|decisions| decisions.get("features"));
+                let element = circumstances.handover.and_then(|of| hydrate.element(features, of, circumstances.left));
+                edits.extend(element.map(Edit::ElementBefore));
             }
         }
     }

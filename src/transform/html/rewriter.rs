@@ -11,6 +11,7 @@ use html_parser::Parser;
 use lol_html::MemorySettings;
 
 use super::plan::HtmlPlan;
+use super::splice::Recorder;
 use crate::transform::charset::Charset;
 
 mod handlers;
@@ -18,8 +19,8 @@ mod output;
 mod progress;
 
 pub(in crate::transform) use handlers::policy_nonce;
-use output::Output;
-pub(super) use progress::Progress;
+pub(super) use output::Output;
+pub(super) use progress::{MAX_INSERTED, Progress, start};
 
 /// Bytes given to the parser at a time: often enough to ask for the budget, seldom enough to cost nothing.
 const SLICE: usize = 16 * 1024;
@@ -91,11 +92,16 @@ impl<'p, S: FnMut(&[u8]) + 'p> HtmlRewriter<'p, S> {
             charset: Charset::utf_8(),
             goes_on: None,
             output: Rc::new(RefCell::new(Output::new(sink))),
-            progress: Rc::new(Progress::new(plan)),
+            progress: Rc::new(Progress::new(plan, None)),
             ending: Ending::Complete,
             read: 0,
             max_memory: MAX_PARSER_MEMORY,
         }
+    }
+
+    /// Starts a page of which `recorder` takes notes.
+    pub(super) fn recorded(plan: &'p HtmlPlan, recorder: Rc<Recorder>, sink: S) -> Self {
+        Self { progress: Rc::new(Progress::new(plan, Some(recorder))), ..Self::new(plan, sink) }
     }
 
     /// The page's encoding, where it isn't UTF-8.
@@ -145,6 +151,11 @@ impl<'p, S: FnMut(&[u8]) + 'p> HtmlRewriter<'p, S> {
     /// Whether nothing more will be changed, and all of the page so far is out: the rest may go on as it comes.
     pub fn is_passing(&self) -> bool {
         matches!(self.stage, Stage::Passing)
+    }
+
+    /// Bytes added so far, and whether something was left out of them.
+    pub(super) fn inserted(&self) -> (usize, bool) {
+        (self.progress.inserted.get(), self.progress.insertions_cut.get())
     }
 
     /// Ends the page, and says what became of it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hydrate;
 use crate::transform::template::Content;
 
 /// One operation of a route's `html` list: a selector and what happens to each element that it selects. Several actions
@@ -50,6 +51,9 @@ pub struct HtmlOperation {
     /// A script element with the request's decisions, for the page's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonScript>,
+    /// A script in front of the page's first one, or of the element selected: what GrowthBook's own bundle starts with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growthbook: Option<Hydrate>,
 }
 
 /// Attributes set and removed.

@@ -11,6 +11,7 @@ mod early;
 mod growthbook;
 mod injection;
 mod operations;
+mod splice;
 
 /// A page with what real ones have: comments, raw text, entities, void and unclosed elements, odd quotes.
 pub(super) const PAGE: &str = "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><title>A &amp; B</title>\n\
@@ -34,7 +35,7 @@ pub(super) fn plan(stored: &Value, facts: &Value) -> HtmlPlan {
     let rules = rules(stored, &mut templates);
     let mut faults = Vec::new();
     let decisions = json!({"hero": "</script><!--", "n": 1.50});
-    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None };
+    let circumstances = Circumstances { decisions: Some(&decisions), nonce: None, ..Circumstances::default() };
     let plan = rules.plan(&templates, &Facts::new(facts), circumstances, |_| true, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     plan

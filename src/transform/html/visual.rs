@@ -52,6 +52,7 @@ pub struct DomMutation {
 pub struct VisualChanges {
     elements: Vec<Element>,
     edits: Vec<(Select, Edit)>,
+    left: Vec<serde_json::Value>,
 }
 
 impl VisualChanges {
@@ -98,10 +99,18 @@ impl VisualChanges {
                 .and_then(|mutation| compile(&mutation));
             match compiled {
                 Ok(edit) => changes.add(edit),
-                Err((field, message)) => faults.push(fault(format!("{pointer}{field}"), message)),
+                Err((field, message)) => {
+                    changes.left.push(mutation.clone());
+                    faults.push(fault(format!("{pointer}{field}"), message));
+                }
             }
         }
         changes
+    }
+
+    /// The mutations that are left to the page's own SDK, as they are defined.
+    pub fn left(&self) -> &[serde_json::Value] {
+        &self.left
     }
 
     pub(super) fn elements(&self) -> impl Iterator<Item = &Element> {

@@ -10,7 +10,9 @@
 )]
 
 mod chromium;
+mod demo;
 mod experiment;
+mod growthbook;
 mod injection;
 mod inspect;
 mod pictures;

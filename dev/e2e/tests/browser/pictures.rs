@@ -52,6 +52,7 @@ fn own(page: &Page) -> Value {
     )
 }
 
+/// Takes a picture of what is seen of a page, and keeps it where a folder is named.
 pub fn keep(name: &str, page: &Page) {
     let picture = page.picture();
     assert!(picture.starts_with(b"\x89PNG"));

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use local_server::client::{Connection, Request};
+use local_server::client::{Answer, Connection, Request};
 use local_server::process::LocalServer;
 use local_server::visitors::NEW_YORK;
 use serde_json::Value;
 
+use super::guest::Watch;
 use super::report::percentile;
 use super::rows::{Row, Temperature};
 
@@ -32,6 +33,43 @@ pub struct Sample {
     pub first_byte_ms: Vec<f64>,
 }
 
+/// What a row cost in a round on a busy server.
+#[derive(Debug, Clone, Copy)]
+pub struct Busy {
+    /// Milliseconds of CPU of the local server's process, a request.
+    pub cpu_ms: f64,
+    /// Microseconds of them in the service's own code, where that could be measured.
+    pub guest_us: Option<f64>,
+}
+
+/// Connections that are always busy: one for each core of a small machine.
+const CONNECTIONS: usize = 2;
+
+/// Requests on a few connections, each sent as soon as the answer before it is there: the server never rests.
+pub fn busy(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Result<Busy> {
+    let watch = Watch::start(server.process_id())?;
+    let before = cpu_time(server.process_id())?;
+    let each = requests / CONNECTIONS;
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                scope.spawn(|| -> anyhow::Result<()> {
+                    let mut browser = Browser::new(row.path);
+                    let mut connection = Connection::open(NEW_YORK.address, server.address())?;
+                    for _ in 0..each {
+                        browser.ask(&mut connection)?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| anyhow::bail!("a client panicked")))
+    })?;
+    let cpu = when_quiet(server.process_id())?.saturating_sub(before);
+    let cpu_ms = cpu.as_secs_f64() * 1000.0 / (each * CONNECTIONS) as f64;
+    Ok(Busy { cpu_ms, guest_us: watch.guest_share().map(|share| share * cpu_ms * 1000.0) })
+}
+
 /// One request's cost.
 struct Cost {
     cpu: Duration,
@@ -49,31 +87,43 @@ pub struct Places(Vec<Vec<Cost>>);
 /// Requests one after the other on one connection.
 pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Result<Places> {
     // A browser, known from an earlier visit: bots and new visitors are answered otherwise.
-    let mut cookies = format!("ep_vid={VISITOR}");
-    let mut request = asking(row.path, &cookies);
+    let mut browser = Browser::new(row.path);
     let mut connection = Connection::open(NEW_YORK.address, server.address())?;
     let logged = server.logs().position();
     let mut costs = Vec::with_capacity(requests);
     let mut before = cpu_time(server.process_id())?;
     for _ in 0..requests {
-        let answer = connection.send(&request)?;
-        let (status, complete) = (answer.status, answer.complete);
-        ensure!(
-            status == 200 && complete,
-            "{} was answered {status} (complete: {complete}): {}",
-            row.path,
-            answer.text()
-        );
-        // It keeps what it is given: arms are remembered for it from its second request on.
-        if let Some((pair, _)) = answer.header("set-cookie").as_deref().and_then(|cookie| cookie.split_once(';')) {
-            cookies = format!("{cookies}; {pair}");
-            request = asking(row.path, &cookies);
-        }
+        let answer = browser.ask(&mut connection)?;
         let after = when_quiet(server.process_id())?;
         costs.push(Cost { cpu: after.saturating_sub(before), total: answer.total, first_byte: answer.first_byte });
         before = after;
     }
     if row.is_bare() { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
+}
+
+/// Asks for one path again and again, and keeps what it is given: arms are remembered for it from its second request on.
+struct Browser {
+    path: &'static str,
+    cookies: String,
+    request: Request,
+}
+
+impl Browser {
+    fn new(path: &'static str) -> Self {
+        let cookies = format!("ep_vid={VISITOR}");
+        Self { path, request: asking(path, &cookies), cookies }
+    }
+
+    fn ask(&mut self, connection: &mut Connection) -> anyhow::Result<Answer> {
+        let answer = connection.send(&self.request)?;
+        let (path, status, complete) = (self.path, answer.status, answer.complete);
+        ensure!(status == 200 && complete, "{path} was answered {status} (complete: {complete}): {}", answer.text());
+        if let Some((pair, _)) = answer.header("set-cookie").as_deref().and_then(|cookie| cookie.split_once(';')) {
+            self.cookies = format!("{}; {pair}", self.cookies);
+            self.request = asking(self.path, &self.cookies);
+        }
+        Ok(answer)
+    }
 }
 
 /// What a browser asks.

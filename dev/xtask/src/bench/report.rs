@@ -6,37 +6,68 @@ use std::process::Command;
 
 use local_server::VICEROY_VERSION;
 
-use super::load::Sample;
+use super::load::{Busy, Sample};
 use super::rows::Row;
 use crate::{command, project};
 
 /// A Markdown table of all rows.
-pub fn table(rows: &[&Row], samples: &[Vec<Sample>]) -> String {
+pub fn table(rows: &[&Row], samples: &[Vec<Sample>], busy: &[Vec<Busy>]) -> String {
     let mut lines = vec![
-        "| work | CPU a request | ratio | against | target | first byte p50 | p50 | p99 |".to_owned(),
-        "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |".to_owned(),
+        "| work | against | under load | target | guest CPU | target | a million requests | alone | target | first byte p50 | p50 | p99 |"
+            .to_owned(),
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |".to_owned(),
     ];
-    for (row, taken) in rows.iter().zip(samples) {
-        let base = rows.iter().position(|other| other.name == row.against).and_then(|index| samples.get(index));
-        let ratios = base.map(|base| taken.iter().zip(base).map(|(own, base)| own.cpu_ms / base.cpu_ms).collect());
-        let ratio = ratios.map_or_else(String::new, |ratios: Vec<f64>| {
-            let [low, middle, high] = [25.0, 50.0, 75.0].map(|share| percentile(ratios.clone(), share));
-            format!("{middle:.2} × ({low:.2}–{high:.2})")
+    for ((row, taken), loads) in rows.iter().zip(samples).zip(busy) {
+        let base = rows.iter().position(|other| other.name == row.against);
+        let cpu = |of: &[Sample]| -> Vec<f64> { of.iter().map(|sample| sample.cpu_ms).collect() };
+        let cpu_busy = |of: &[Busy]| -> Vec<f64> { of.iter().map(|load| load.cpu_ms).collect() };
+        let alone_base = base.and_then(|index| samples.get(index)).map(|base| cpu(base));
+        let busy_base = base.and_then(|index| busy.get(index)).map(|base| cpu_busy(base));
+        let against = if row.name == row.against { "" } else { row.against };
+        let alone = cost(&cpu(taken), alone_base.filter(|_| !against.is_empty()).as_deref());
+        let under_load = cost(&cpu_busy(loads), busy_base.filter(|_| !against.is_empty()).as_deref());
+        let guests: Vec<f64> = loads.iter().filter_map(|load| load.guest_us).collect();
+        let guest = (!guests.is_empty()).then(|| percentile(guests, 50.0));
+        let (guest, price) = guest.map_or_else(Default::default, |guest| {
+            (format!("{guest:.0} µs"), format!("${:.2}", PER_MILLION_REQUESTS + guest / 1000.0 * PER_MILLION_VCPU_MS))
         });
-        let itself = row.name == row.against;
-        let (ratio, against) = if itself { ("1".to_owned(), "") } else { (ratio, row.against) };
-        let target = row.target.map_or_else(String::new, |target| format!("≤ {target:.1} ×"));
-        let cpu = percentile(taken.iter().map(|sample| sample.cpu_ms).collect(), 50.0);
+        let most = |target: Option<f64>, unit: &str, digits: usize| {
+            target.map_or_else(String::new, |target| format!("≤ {target:.digits$} {unit}"))
+        };
+        let targets = [most(row.busy_target, "×", 2), most(row.guest_target, "µs", 0), most(row.target, "×", 2)];
+        let [busy_target, guest_target, alone_target] = targets;
         let latency = |values: fn(&Sample) -> &Vec<f64>, rank| {
             format!("{:.2} ms", percentile(taken.iter().flat_map(values).copied().collect(), rank))
         };
         let first = latency(|sample| &sample.first_byte_ms, 50.0);
         let (p50, p99) = (latency(|sample| &sample.total_ms, 50.0), latency(|sample| &sample.total_ms, 99.0));
         let name = row.name;
-        lines.push(format!("| {name} | {cpu:.3} ms | {ratio} | {against} | {target} | {first} | {p50} | {p99} |"));
+        lines.push(format!(
+            "| {name} | {against} | {under_load} | {busy_target} | {guest} | {guest_target} | {price} | {alone} | {alone_target} \
+             | {first} | {p50} | {p99} |"
+        ));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Fastly's published price of Compute, in US dollars: a million requests, and a million milliseconds of vCPU (Fastly, "Pricing").
+const PER_MILLION_REQUESTS: f64 = 0.50;
+const PER_MILLION_VCPU_MS: f64 = 0.05;
+
+/// Milliseconds a request, and their ratio to another row's of the same rounds.
+fn cost(own: &[f64], base: Option<&[f64]>) -> String {
+    if own.is_empty() {
+        return String::new();
+    }
+    let cpu = percentile(own.to_vec(), 50.0);
+    let Some(base) = base else { return format!("{cpu:.3} ms") };
+    let ratios: Vec<f64> = own.iter().zip(base).map(|(own, base)| own / base).collect();
+    if ratios.is_empty() {
+        return format!("{cpu:.3} ms");
+    }
+    let [low, middle, high] = [25.0, 50.0, 75.0].map(|share| percentile(ratios.clone(), share));
+    format!("{cpu:.3} ms, {middle:.2} × ({low:.2}–{high:.2})")
 }
 
 /// The sizes of both programs.
@@ -49,7 +80,7 @@ pub fn sizes(ours: &Path, bare: &Path) -> anyhow::Result<String> {
 }
 
 /// Writes docs/BENCH.md.
-pub fn write(table: &str, sizes: &str, rounds: u32, requests: usize) -> anyhow::Result<PathBuf> {
+pub fn write(table: &str, sizes: &str, rounds: u32, [requests, busy]: [usize; 2]) -> anyhow::Result<PathBuf> {
     let machine = machine();
     let text = format!(
         "# What the edge costs
@@ -62,10 +93,16 @@ are this machine's, the local server's own work included; on Fastly's network th
 {sizes}
 ## How it is measured
 
-* CPU a request: the local server's process (user and system time, all threads), read before and after each request.
-  The load generator and the origin are another process.
-* {requests} requests a round and row, one after the other on one connection, each sent when the
-  process has come to rest, so that what a sandbox does after its answer is counted with its request.
+* CPU a request: the local server's process (user and system time, all threads). The load generator and the origin are another
+  process.
+* **Under load**: {busy} requests a round and row on two connections, each sent as soon as the answer before it is there. Both cores are
+  busy, and the server never rests: what a busy site pays. The process's CPU is read before and after all of them; one of six
+  requests is the first of its sandbox.
+* **Guest CPU**: the part of that CPU which `perf` finds in compiled WebAssembly: the service's own code. Fastly bills this, and no
+  server's. *A million requests* is its published price: $0.50 for them, and $0.05 for a million milliseconds.
+* **Alone**: {requests} requests a round and row, one after the other on one connection, each sent when the process has come to rest. The
+  process's CPU is read before and after each request, so that what a sandbox does after its answer is counted with its request. Waking up is
+  most of such a request's cost, and hides what a service adds: ratios are small. It tells warm requests from first ones.
 * The local server gives a sandbox at most six requests; Fastly gives it many more. The decisions log (`cold`) tells which request
   of its sandbox each is. A row without a remark is the mean over these six places of the median request at each, each weighted by
   its requests, so that one of six is a sandbox's first; *warm* and *first request of a sandbox* are the same requests, those of

@@ -11,7 +11,7 @@ use local_server::manifest::Manifest;
 use local_server::process::{Launch, LocalServer};
 use local_server::visitors::NEW_YORK;
 
-use super::load::{self, Places};
+use super::load::{self, Busy, Places};
 use super::rows::{PACKED, Row, RuleSet};
 use crate::project;
 
@@ -19,14 +19,15 @@ use crate::project;
 pub struct Stands {
     viceroy: PathBuf,
     ours: PathBuf,
-    bare: PathBuf,
+    /// The bare service, each request with its own sandbox; and reused.
+    bare: [PathBuf; 2],
     folder: PathBuf,
     origin: DemoOrigin,
     servers: HashMap<RuleSet, LocalServer>,
 }
 
 impl Stands {
-    pub fn new(viceroy: PathBuf, ours: PathBuf, bare: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(viceroy: PathBuf, ours: PathBuf, bare: [PathBuf; 2]) -> anyhow::Result<Self> {
         let origin = DemoOrigin::on_a_free_port()?;
         origin.remember(false);
         // Where the many routes lead.
@@ -67,9 +68,15 @@ impl Stands {
         }
         let file = self.folder.join(format!("{name}.toml"));
         manifest.write(&file)?;
+        let [alone, reused] = &self.bare;
+        let wasm = match rules {
+            RuleSet::Bare => alone,
+            RuleSet::BareReused => reused,
+            _ => &self.ours,
+        };
         let server = LocalServer::start(Launch {
             viceroy: &self.viceroy,
-            wasm: if rules == RuleSet::Bare { &self.bare } else { &self.ours },
+            wasm,
             manifest: &file,
             folder: &self.folder,
             address: local_server::free_address()?,
@@ -84,6 +91,13 @@ impl Stands {
         let server = self.servers.get(&row.rules).context("every row's server was started")?;
         load::sequence(server, row, warm_up)?;
         load::sequence(server, row, requests)
+    }
+
+    /// Drives a row on a server that is always busy.
+    pub fn burden(&self, row: &Row, requests: usize) -> anyhow::Result<Busy> {
+        let server = self.servers.get(&row.rules).context("every row's server was started")?;
+        load::busy(server, row, requests / 10)?;
+        load::busy(server, row, requests)
     }
 
     /// Of the requests that used a session: all, and those for which the central backend was not asked.

@@ -13,13 +13,18 @@ use local_server::process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Options, greeting, signals};
+use super::{Options, greeting, signals, stream};
 use crate::{project, setup};
 
 /// How long it may take to answer: it reads rules, and a busy machine needs seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end answers under way.
 const END_LIMIT: Duration = Duration::from_secs(5);
+/// What to click.
+const BROWSER: &str =
+    "  Accept the cookies, look at two products, put one into the cart, and go home: the page is yours.
+  The strip at its end makes you somebody else: another country, device, language, visitor.
+";
 /// How often it is looked after.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -55,7 +60,8 @@ pub(super) fn run(options: &Options, address: SocketAddr, origin: DemoOrigin) ->
     });
     let mut edge = Edge(child.with_context(|| format!("can't start {}", program.display()))?);
     if edge.is_up(address, &stopped)? {
-        println!("{}", greeting(address, &origin));
+        stream(address, &origin);
+        println!("{}", greeting(address, &origin, BROWSER));
         edge.serve(&stopped)?;
     }
     println!("\nStopping.");

@@ -54,7 +54,11 @@ pub(super) fn settings<'p>(
 
 fn adds_elements(plan: &HtmlPlan) -> bool {
     !plan.head_end.is_empty()
-        || plan.operations.iter().flat_map(|planned| &planned.edits).any(|edit| matches!(edit, Edit::Element(_)))
+        || plan
+            .operations
+            .iter()
+            .flat_map(|planned| &planned.edits)
+            .any(|edit| matches!(edit, Edit::Element(_) | Edit::ElementBefore(_)))
 }
 
 /// A handler for a selector of this service's own.

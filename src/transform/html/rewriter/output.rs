@@ -5,17 +5,17 @@
 const BUFFER: usize = 40 * 1024;
 
 /// Collects the parser's many small pieces.
-pub(super) struct Output<S> {
+pub(in crate::transform::html) struct Output<S> {
     buffer: Vec<u8>,
     sink: S,
 }
 
 impl<S: FnMut(&[u8])> Output<S> {
-    pub(super) fn new(sink: S) -> Self {
+    pub(in crate::transform::html) fn new(sink: S) -> Self {
         Self { buffer: Vec::new(), sink }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::transform::html) fn push(&mut self, bytes: &[u8]) {
         if self.buffer.is_empty() && bytes.len() >= BUFFER {
             (self.sink)(bytes);
             return;
@@ -34,10 +34,16 @@ impl<S: FnMut(&[u8])> Output<S> {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(in crate::transform::html) fn flush(&mut self) {
         if !self.buffer.is_empty() {
             (self.sink)(&self.buffer);
             self.buffer.clear();
         }
+    }
+
+    /// Where everything has gone.
+    pub(in crate::transform::html) fn into_sink(mut self) -> S {
+        self.flush();
+        self.sink
     }
 }

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use lol_html::html_content::Element as Node;
 
 use crate::transform::html::HtmlPlan;
+use crate::transform::html::splice::Recorder;
 
 /// What operations may add to one page, all together: a selector that matches thousands of times can't fill the line.
-const MAX_INSERTED: usize = 4 * 1024 * 1024;
+pub(in crate::transform::html) const MAX_INSERTED: usize = 4 * 1024 * 1024;
 
 pub(in crate::transform::html) struct Progress {
     pub(super) edited: Cell<u32>,
@@ -27,10 +28,11 @@ pub(in crate::transform::html) struct Progress {
     operations_left: Cell<usize>,
     head_is_done: Cell<bool>,
     nonce: RefCell<Option<String>>,
+    recorder: Option<Rc<Recorder>>,
 }
 
 impl Progress {
-    pub(super) fn new(plan: &HtmlPlan) -> Self {
+    pub(super) fn new(plan: &HtmlPlan, recorder: Option<Rc<Recorder>>) -> Self {
         let is_finite = plan.operations.iter().all(|planned| planned.once);
         Self {
             edited: Cell::new(0),
@@ -44,7 +46,13 @@ impl Progress {
             operations_left: Cell::new(if is_finite { plan.operations.len() } else { usize::MAX }),
             head_is_done: Cell::new(plan.head_end.is_empty()),
             nonce: RefCell::new(plan.nonce.clone()),
+            recorder,
         }
+    }
+
+    /// Who takes notes of this page, where it is kept for later requests.
+    pub(in crate::transform::html) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_deref()
     }
 
     pub(in crate::transform::html) fn is_stopped(&self) -> bool {
@@ -141,6 +149,6 @@ impl Progress {
     }
 }
 
-fn start(node: &Node<'_, '_>) -> usize {
+pub(in crate::transform::html) fn start(node: &Node<'_, '_>) -> usize {
     node.source_location().bytes().start
 }

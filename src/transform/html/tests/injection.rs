@@ -54,7 +54,7 @@ fn page_with(value: &str) -> String {
     let rules = rules(&operations(), &mut templates);
     let facts = json!({"v": value, "list": [value, "s"]});
     let mut faults = Vec::new();
-    let circumstances = Circumstances { decisions: Some(&facts), nonce: Some(value) };
+    let circumstances = Circumstances { decisions: Some(&facts), nonce: Some(value), ..Circumstances::default() };
     let plan = rules.plan(&templates, &Facts::new(&facts), circumstances, |_| true, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     let page = "<head></head><body><i id=a></i><i id=b></i><i id=c></i><a id=d>x</a><u data-sku=s></u></body>";
