@@ -160,7 +160,10 @@ fn personalize<P: Platform>(
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
     let mut plan = plan::plan(&head, rules, &considered, &preview);
     plan.terms.passing = passing(platform, facts.kept, &rules.settings, &head);
-    plan.keep_pages(&facts.kept.pages);
+    // A preview's pages are nobody else's.
+    if preview.claims.is_none() {
+        plan.keep_pages(&facts.kept.pages);
+    }
     let answered = respond::respond(platform, arrival, &head, Some((rules, &considered)), plan, resolved.took, body);
     // The visitor has been answered: what follows delays nobody.
     let shadow = served.shadow.as_deref().map(|shadow| shadow.on_host(head.host()));

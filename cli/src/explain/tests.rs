@@ -20,6 +20,8 @@ use at_random::{Random, dictionaries};
 /// Cases; more where `EDGE_FULL` asks for the long run.
 const CASES: usize = 400;
 const FULL_CASES: usize = 10_000;
+/// Visitors with a cookie: all of them, and all users, have the same session.
+const VISITORS: u64 = 20;
 /// Of one set of rules.
 const CASES_A_SET: usize = 20;
 const KEY: &[u8] = b"the-key-of-the-inspector-long-enough";
@@ -60,10 +62,10 @@ fn said(random: &mut Random) -> Vec<(&'static str, String)> {
             add(name, random.of(values));
         }
     }
-    if random.chance(50) {
-        let cookie = format!("Cookie: ep_vid={:032x}; currency={}", random.bits() % 50 + 1, random.of(&["EUR", "USD"]));
-        said.push(("header", cookie));
-    }
+    // A new visitor's id is thrown by dice, and the variations with it: everybody has one.
+    let cookie =
+        format!("Cookie: ep_vid={:032x}; currency={}", random.bits() % VISITORS + 1, random.of(&["EUR", "USD"]));
+    said.push(("header", cookie));
     said
 }
 
@@ -113,6 +115,9 @@ fn the_command_line_and_the_inspector_say_the_same() {
         for user in ["alice", "bob"] {
             host.put(Kv::Sessions, &format!("user/{user}"), session.to_string());
         }
+        for visitor in 1..=VISITORS {
+            host.put(Kv::Sessions, &format!("visitor/{visitor:032x}"), session.to_string());
+        }
         let mut texts = Texts::default();
         for (name, dictionary) in rules.as_object().unwrap() {
             host.set(name, dictionary);
@@ -129,9 +134,7 @@ fn the_command_line_and_the_inspector_say_the_same() {
             let mut words = vec!["explain".to_owned(), "rules".to_owned(), url.clone()];
             let is_known = said.iter().any(|(name, _)| *name == "user");
             of_users += usize::from(is_known);
-            if is_known {
-                words.extend(["--session".to_owned(), file.path().display().to_string()]);
-            }
+            words.extend(["--session".to_owned(), file.path().display().to_string()]);
             if said.iter().all(|(name, _)| *name != "at") {
                 words.extend(["--at".to_owned(), "2026-11-27T12:00:00Z".to_owned()]);
             }
