@@ -61,7 +61,7 @@ enum Posted {
     /// The token of a link, for a cookie.
     Token(String),
     /// A preview link to sign.
-    Preview(link::Wanted),
+    Preview(Box<link::Wanted>),
     /// Whether the cookie is to go.
     End(bool),
 }
@@ -150,7 +150,7 @@ fn post<P: Platform>(
         Posted::End(true) => Ok(Said { cookie: inspect::set_cookie("", 0), ..Said::ok(json!({ "ended": true })) }),
         Posted::Preview(wanted) => {
             let claims = known(platform, arrival, sandbox, head)?;
-            link::answer(platform, arrival, sandbox, (head, &claims), wanted).map(Said::ok)
+            link::answer(platform, arrival, sandbox, (head, &claims), *wanted).map(Said::ok)
         }
     }
 }

@@ -104,7 +104,7 @@ fn the_command_line_and_the_inspector_say_the_same() {
     let claims =
         InspectClaims { host: "shop.example".into(), users: vec!["alice".into(), "bob".into()], exp: NOW + 60 };
     let cookie = format!("__Host-ep_inspect={}", sign(&claims, &MacKey::new(KEY).unwrap()).unwrap());
-    let mut random = Random(0x5eed_17);
+    let mut random = Random(0x5eed);
     let (mut compared, mut of_users) = (0, 0);
     while compared < cases {
         let mut rules = dictionaries(&mut random);

@@ -210,7 +210,8 @@ mod tests {
     }
 
     fn shown(read: Result<Wished<'_>, Error>) -> Option<String> {
-        read.ok().map(|read| format!("{read:?}"))
+        let Wished { text, maybe, raw, number, list, yes } = read.ok()?;
+        Some(format!("{text:?} {maybe:?} {:?} {number:?} {list:?} {yes}", raw.map(RawValue::get)))
     }
 
     #[test]

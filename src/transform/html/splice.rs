@@ -109,7 +109,7 @@ pub struct SplicedPage<'s> {
 
 enum Stage<'s> {
     Parsing(HtmlRewriter<'s, Sink<'s>>),
-    Recording(Recording<'s>, &'s Page),
+    Recording(Box<Recording<'s>>, &'s Page),
     Splicing(Splicing<'s>, &'s Page),
     /// Nothing more is changed.
     Passing(Ending),
@@ -140,7 +140,7 @@ impl<'s> SplicedPage<'s> {
             Splice::Off => (Stage::Parsing(parser(plan, charset, &goes_on, &[], 0, sink)), None),
             Splice::Record(blanks, page) => {
                 let recording = Recording::start(blanks, Values::of(plan), charset, Rc::clone(&goes_on));
-                (Stage::Recording(recording, page), Some(Output::new(sink)))
+                (Stage::Recording(Box::new(recording), page), Some(Output::new(sink)))
             }
             Splice::Kept(kept, page) => {
                 let splicing = Splicing { kept: Rc::clone(kept), values: Values::of(plan), same: 0, parts: 0 };
@@ -184,7 +184,7 @@ impl<'s> SplicedPage<'s> {
         match std::mem::replace(&mut self.stage, Stage::Passing(Ending::Complete)) {
             Stage::Parsing(parser) => return parser.end().ending,
             Stage::Passing(ending) => self.stage = Stage::Passing(ending),
-            Stage::Recording(recording, page) => self.end_recording(recording, page, true),
+            Stage::Recording(recording, page) => self.end_recording(*recording, page, true),
             Stage::Splicing(splicing, page) if splicing.is_at_end() => {
                 page.pages.held(page.key);
                 self.send_parts(&splicing.kept, &splicing.values, splicing.parts, splicing.kept.parts());
@@ -223,7 +223,7 @@ impl<'s> SplicedPage<'s> {
         {
             self.send_parts(recording.kept(), recording.values(), was, recording.parts());
             if is_passing {
-                self.end_recording(recording, page, false);
+                self.end_recording(*recording, page, false);
             } else {
                 self.stage = Stage::Recording(recording, page);
             }

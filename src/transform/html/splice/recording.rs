@@ -6,9 +6,9 @@ use std::rc::Rc;
 use lol_html::html_content::{ContentType, Element as Node};
 use memchr::memmem;
 
-use super::Budget;
 use super::blanks::{BLANK, Blanks, Core, Kind, Values};
 use super::kept::{KeptPage, Part, Tag};
+use super::{Budget, Sink};
 use crate::transform::charset::Charset;
 use crate::transform::html::edit::{Edit, add_class};
 use crate::transform::html::rewriter::{Ending, HtmlRewriter, start};
@@ -88,7 +88,7 @@ impl Recorder {
 
 /// A page being recorded.
 pub(super) struct Recording<'s> {
-    rewriter: HtmlRewriter<'s, Box<dyn FnMut(&[u8]) + 's>>,
+    rewriter: HtmlRewriter<'s, Sink<'s>>,
     recorder: Rc<Recorder>,
     /// What the parser has given since it was looked at last.
     output: Rc<RefCell<Vec<u8>>>,
@@ -101,7 +101,7 @@ impl<'s> Recording<'s> {
         let recorder = Rc::new(Recorder { core: blanks.core.clone(), notes: RefCell::default() });
         let output: Rc<RefCell<Vec<u8>>> = Rc::default();
         let to = Rc::clone(&output);
-        let sink: Box<dyn FnMut(&[u8]) + 's> = Box::new(move |bytes| to.borrow_mut().extend_from_slice(bytes));
+        let sink: Sink<'s> = Box::new(move |bytes| to.borrow_mut().extend_from_slice(bytes));
         let rewriter = HtmlRewriter::recorded(&blanks.plan, Rc::clone(&recorder), sink).charset(charset);
         let rewriter = rewriter.budget(move || (goes_on.borrow_mut())());
         Self { rewriter, recorder, output, values, kept: KeptPage::default() }
