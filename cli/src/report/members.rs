@@ -5,9 +5,12 @@
 //! they are passed over: strings by their quotes, objects and lists by their brackets. A line that is cut off is still found out. What is
 //! read is read by `serde_json`.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Error;
+
+/// Bytes of a string that are looked at one by one.
+const SHORT: usize = 24;
 
 /// Reads a line's object as a struct.
 ///
@@ -62,8 +65,7 @@ impl<'l> MapAccess<'l> for &mut Members<'l> {
         self.rest = self.rest.strip_prefix(b":").ok_or_else(|| expected("a colon"))?.trim_ascii_start();
         self.value = Some(self.take(value_end(self.rest))?);
         // A key with an escape in it is none of ours.
-        let key = std::str::from_utf8(inner).map_err(de::Error::custom)?;
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(key)).map(Some)
+        seed.deserialize(de::value::BorrowedBytesDeserializer::new(inner)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'l>>(&mut self, seed: V) -> Result<V::Value, Error> {
@@ -112,7 +114,19 @@ fn value_end(text: &[u8]) -> Option<usize> {
 
 /// Where the string ends that begins with this quote.
 fn string_end(text: &[u8]) -> Option<usize> {
-    let mut at = 1;
+    // Most are short: to ask for help costs more than to look.
+    for (at, byte) in text.iter().enumerate().skip(1).take(SHORT) {
+        match byte {
+            b'"' => return Some(at + 1),
+            b'\\' => return long_end(text, at),
+            _ => {}
+        }
+    }
+    long_end(text, SHORT + 1)
+}
+
+/// The same, from byte `at` on, which is in it.
+fn long_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let rest = text.get(at..)?;
         let found = memchr2(b'"', b'\\', rest)?;
@@ -144,7 +158,7 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
     fn deserialize_str<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
         // The usual text has no escape: it is taken as it stands.
         match self.0 {
-            [b'"', text @ .., b'"'] if memchr(b'\\', text).is_none() && !text.iter().any(u8::is_ascii_control) => {
+            [b'"', text @ .., b'"'] if !text.iter().any(|byte| *byte == b'\\' || byte.is_ascii_control()) => {
                 visitor.visit_borrowed_str(std::str::from_utf8(text).map_err(de::Error::custom)?)
             }
             _ => serde_json::Deserializer::from_slice(self.0).deserialize_str(visitor),
