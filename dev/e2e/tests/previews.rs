@@ -95,7 +95,9 @@ fn the_printed_link_shows_the_arm_until_it_is_ended_and_counts_for_nobody() {
     assert!(steps["plan"]["adds"].to_string().contains("edge-preview"), "{steps:#}");
 
     let said = in_words(&link);
-    assert!(said.contains("preview: feature hero = \"1\", region APAC"), "{said}");
+    // The demo's rules have no such feature, and the command says so.
+    assert!(said.contains("preview: region APAC"), "{said}");
+    assert!(said.contains("the rules don't have, and it leaves out: feature hero"), "{said}");
 
     let ended = open(&edge, "/page?a=1&edge_preview=off", &token);
     assert_eq!(edge.origin().last_request().unwrap().target, "/echo/east/0?a=1");
