@@ -106,7 +106,8 @@ fn every_command_and_option_that_is_shown_exists() {
             let Some(first) = words.first().filter(|word| !word.starts_with('-') && word.as_str() != "serve") else {
                 continue;
             };
-            let depth = if ["sessions", "privacy", "secrets"].contains(&first.as_str()) && words.len() > 1 { 2 } else { 1 };
+            let depth =
+                if ["sessions", "privacy", "secrets"].contains(&first.as_str()) && words.len() > 1 { 2 } else { 1 };
             let command: Vec<&str> = words.iter().take(depth).map(String::as_str).collect();
             let text = helps.entry(command.join(" ")).or_insert_with(|| help(&command)).clone();
             let Some(text) = text else {
