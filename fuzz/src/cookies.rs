@@ -1,11 +1,11 @@
 //! Any bytes as `Cookie`, and as each of the cookies that mean something here: no panic; what is read is written and read the same.
 
 use edge_personalizer::context::consent::{ConsentRules, ConsentSettings, tcf};
-use edge_personalizer::wire::cookies::Cookies;
 use edge_personalizer::context::language::negotiate;
 use edge_personalizer::context::network;
 use edge_personalizer::context::sticky::{self, StickySettings};
 use edge_personalizer::context::visitor::{VisitorId, VisitorSettings};
+use edge_personalizer::wire::cookies::Cookies;
 use http::{HeaderMap, HeaderValue};
 
 /// One input.

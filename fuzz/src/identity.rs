@@ -35,7 +35,8 @@ pub fn run(data: &[u8]) {
     set("x-user-id", user);
     set("x-user-signature", signature);
     let jwt: JwtSettings =
-        serde_json::from_str(r#"{"algorithms":["HS256","ES256","EdDSA","RS256"],"cookie":"jwt","bearer":true}"#).unwrap();
+        serde_json::from_str(r#"{"algorithms":["HS256","ES256","EdDSA","RS256"],"cookie":"jwt","bearer":true}"#)
+            .unwrap();
     let settings = IdentitySettings { jwt: Some(jwt), ..IdentitySettings::default() };
     // Within the life of the seeds' tokens.
     let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();

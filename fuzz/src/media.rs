@@ -1,10 +1,10 @@
 //! Any bytes as a large rule set and any text as an HLS playlist, a GrowthBook payload or a path: no panic, nothing read out of bounds.
 
-use edge_personalizer::transform::media::HlsLimits;
-use edge_personalizer::transform::media::hls;
 use edge_personalizer::growthbook::{DefinitionSource as _, Definitions, decrypt};
 use edge_personalizer::rules::pack::Pack;
 use edge_personalizer::rules::path::Pattern;
+use edge_personalizer::transform::media::HlsLimits;
+use edge_personalizer::transform::media::hls;
 use edge_personalizer::wire::path::normal_form;
 
 /// One input.

@@ -5,10 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use edge_personalizer::wire::headers::is_reserved;
 use edge_personalizer::platform::memory::{Memory, MemoryBody};
 use edge_personalizer::platform::{ClientRequest, Geo};
 use edge_personalizer::service::{Sandbox, handle};
+use edge_personalizer::wire::headers::is_reserved;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
