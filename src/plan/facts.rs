@@ -38,7 +38,7 @@ pub(super) fn body(
         .map(|shown| (shown.key.as_str(), &shown.value))
         .collect();
     let assigned: Vec<Assigned<'_>> = decision.exposures.iter().map(assigned).collect();
-    let sticky = sticky_documents(rules, context, decision);
+    let sticky = || sticky_documents(rules, context, decision);
     let handover = Handover { attributes: &attributes, assigned: &assigned, sticky: &sticky };
     // Who may be in no experiment gets the page as it is.
     let takes_part = context.person.permissions.bucket || context.preview.is_some();

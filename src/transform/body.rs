@@ -93,8 +93,8 @@ trait Planned: fmt::Debug {
         true
     }
 
-    /// Takes what the answer's own head says; `pages` are those that the sandbox knows.
-    fn adopt(&mut self, _headers: &HeaderMap, _charset: Charset, _pages: &Pages) {}
+    /// Takes what the answer's own head says; `pages` are those that the sandbox knows, where it may keep this one.
+    fn adopt(&mut self, _headers: &HeaderMap, _charset: Charset, _pages: Option<&Pages>) {}
 
     /// How it is applied.
     fn way(&self) -> Way<'_>;
@@ -188,7 +188,7 @@ pub struct BodyPlan {
     planned: Vec<Box<dyn Planned>>,
     /// What the body is changed with: for `ETag`s.
     pub version: Version,
-    pages: Pages,
+    pages: Option<Pages>,
 }
 
 /// A plan, and what it is made of.
@@ -248,7 +248,7 @@ impl BodyRules {
         }
         let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
         let parts = request.shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice));
-        let plan = BodyPlan { version: Version::new(parts), planned, pages: Pages::default() };
+        let plan = BodyPlan { version: Version::new(parts), planned, pages: None };
         PlannedBody { plan: Some(plan), shown }
     }
 }
@@ -265,7 +265,7 @@ impl BodyPlan {
         }
         let fingerprints: Vec<Vec<u8>> = planned.iter().map(|planned| planned.fingerprint()).collect();
         let version = Version::new(shaped_by.iter().copied().chain(fingerprints.iter().map(Vec::as_slice)));
-        Self { planned, version, pages: Pages::default() }
+        Self { planned, version, pages: None }
     }
 
     /// Makes a request one whose answer can be changed.
@@ -291,15 +291,15 @@ impl BodyPlan {
         Err(reason)
     }
 
-    /// Where pages are looked for, and kept.
+    /// Where pages are looked for, and kept; without it, they are parsed.
     pub fn keep_in(&mut self, pages: &Pages) {
-        self.pages = pages.clone();
+        self.pages = Some(pages.clone());
     }
 
     /// Takes what the answer's own head says, once its mode is known: the nonce for elements that are added, and whether the page is known.
     pub fn adopt(&mut self, mode: BodyMode, headers: &HeaderMap) {
         if let Some(planned) = self.planned.get_mut(mode.place) {
-            planned.adopt(headers, mode.charset, &self.pages);
+            planned.adopt(headers, mode.charset, self.pages.as_ref());
         }
     }
 

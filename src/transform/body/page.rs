@@ -53,7 +53,7 @@ impl Transform for HtmlRules {
             plan.add_visual(changes);
         }
         let asked = request.shaped_by.iter().flat_map(|part| [part, &b"\0"[..]]).flatten().copied();
-        let asked = Some(asked.collect());
+        let asked = asked.collect();
         (!plan.is_empty()).then(|| Box::new(PlannedPage { plan, asked, splice: Splice::Off }) as Box<dyn Planned>)
     }
 }
@@ -62,15 +62,15 @@ impl Transform for HtmlRules {
 pub(super) fn beginning_with(html: &str) -> Box<dyn Planned> {
     let mut plan = HtmlPlan::default();
     plan.begin_body(html);
-    Box::new(PlannedPage { plan, asked: None, splice: Splice::Off })
+    Box::new(PlannedPage { plan, asked: Vec::new(), splice: Splice::Off })
 }
 
 /// A page's plan, and what the sandbox knows of the page.
 #[derive(Debug)]
 struct PlannedPage {
     plan: HtmlPlan,
-    /// What else shapes the page; `None`: it isn't kept.
-    asked: Option<Vec<u8>>,
+    /// What else shapes the page.
+    asked: Vec<u8>,
     splice: Splice,
 }
 
@@ -91,10 +91,10 @@ impl Planned for PlannedPage {
         self.plan.fingerprint().to_vec()
     }
 
-    fn adopt(&mut self, headers: &HeaderMap, charset: Charset, pages: &Pages) {
+    fn adopt(&mut self, headers: &HeaderMap, charset: Charset, pages: Option<&Pages>) {
         self.plan.adopt_nonce(csp_nonce(headers));
-        if let Some(asked) = &self.asked {
-            self.splice = Splice::look_up(pages, &self.plan, asked, headers, charset);
+        if let Some(pages) = pages {
+            self.splice = Splice::look_up(pages, &self.plan, &self.asked, headers, charset);
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Handover<'a> {
     /// The variations that the visitor was assigned.
     pub assigned: &'a [Assigned<'a>],
     /// Documents of remembered variations, by `<attribute>||<value>`.
-    pub sticky: &'a Value,
+    pub sticky: &'a dyn Fn() -> Value,
 }
 
 /// An id has no place in a log.
@@ -131,7 +131,7 @@ impl Hydrate {
             config.extend(id.map(|id| ("uuid".to_owned(), id)));
             if self.sticky {
                 config.insert("useStickyBucketService".to_owned(), "cookie".into());
-                config.insert("stickyBucketAssignmentDocs".to_owned(), of.sticky.clone());
+                config.insert("stickyBucketAssignmentDocs".to_owned(), (of.sticky)());
             }
         }
         let [before, between, after] = SCRIPT;

@@ -13,6 +13,19 @@ mod injection;
 mod operations;
 mod splice;
 
+/// A small generator, so that a failing case is the same on every machine (SplitMix64).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
+    }
+}
+
 /// A page with what real ones have: comments, raw text, entities, void and unclosed elements, odd quotes.
 pub(super) const PAGE: &str = "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><title>A &amp; B</title>\n\
 <script nonce=\"r4nd0m==\">if (a < b && c > d) { document.write('<div id=\"hero\">no</div>') }</script>\n\
