@@ -13,6 +13,7 @@ pub mod entries;
 pub mod events;
 pub mod facts;
 pub mod fault;
+mod features;
 pub mod host_pattern;
 pub mod manifest;
 pub mod pack;

@@ -131,6 +131,23 @@ fn an_id_is_handed_over_by_choice_and_makes_the_page_one_visitors() {
 }
 
 #[test]
+fn what_the_bundle_has_remembered_decides_at_the_edge_too() {
+    for (key, value) in [("control", "old"), ("treatment", "new")] {
+        let document =
+            json!({ "attributeName": "id", "attributeValue": VISITOR, "assignments": { "hero-test__0": key } });
+        let document = document.to_string().replace('"', "%22").replace(',', "%2C");
+        let cookies = format!("ep_vid={VISITOR}; gbStickyBuckets__id||{VISITOR}={document}");
+        let (config, _) = handed(&open(&host(&json!({ "features": ["hero"], "sticky": true })), &cookies));
+        assert_eq!(config["payload"]["features"]["hero"]["defaultValue"], value);
+        let host = host(&json!({ "features": ["hero"] }));
+        host.set("settings", &json!({}));
+        let (first, _) = handed(&known(&host));
+        let (same, _) = handed(&open(&host, &cookies));
+        assert_eq!(first["payload"], same["payload"], "sticky buckets are off until they are asked for");
+    }
+}
+
+#[test]
 fn who_takes_part_in_nothing_gets_the_page_as_it_is() {
     let host = host(&json!({ "id": true }));
     let untouched = |answer: &Received| !text(answer).contains("growthbook");

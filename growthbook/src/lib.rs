@@ -16,6 +16,7 @@ mod decrypt;
 mod evaluate;
 mod experiment;
 mod hash;
+mod index;
 pub mod json_place;
 pub mod json_words;
 #[cfg(feature = "tools")]
@@ -41,6 +42,7 @@ pub use compiled::{Experiment, Feature};
 pub use decrypt::{Undecryptable, decrypt};
 pub use evaluate::{Context, Evaluator};
 pub use hash::{Bucket, HashVersion, Seed, hash};
+pub use index::{Index, Places};
 #[cfg(feature = "tools")]
 pub use lint::{lint_experiment, lint_feature};
 pub use payload::Definitions;

@@ -3,17 +3,12 @@
 //! A rule set of a thousand features costs a cold request the scan of its text and the compilation of those it evaluates. A
 //! definition that can't be compiled is isolated: it has no value, its fault is kept, the others serve.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
+use super::index::{Index, Places};
 use crate::condition::{Fault, PatternBudget};
-use crate::read_json;
 
 /// What a table holds: something compiled from its JSON.
 pub trait Definition: Sized {
@@ -52,56 +47,42 @@ pub struct Table<T> {
     /// Bytes of patterns that have been compiled.
     patterns: AtomicUsize,
     source: Option<Sourced<T>>,
-    texts: Vec<Box<str>>,
-    entries: Vec<Entry<T>>,
-    positions: HashMap<Box<str>, usize, fnv::FnvBuildHasher>,
-}
-
-struct Entry<T> {
-    key: Box<str>,
-    /// Which of the texts, and where in it.
-    text: usize,
-    span: std::ops::Range<usize>,
-    compiled: OnceLock<Result<T, Fault>>,
+    own: Index,
+    /// What of its own has been asked for.
+    compiled: Vec<OnceLock<Result<T, Fault>>>,
 }
 
 /// A source, and what of it has been asked for.
 struct Sourced<T> {
     source: Arc<dyn DefinitionSource>,
-    /// Boxed, for most of a large source is never compiled.
-    compiled: Vec<OnceLock<Box<Result<T, Fault>>>>,
+    /// By place; made when the first is asked for. Boxed, for most of a large source is never compiled.
+    compiled: OnceLock<Vec<OnceLock<Box<Result<T, Fault>>>>>,
 }
 
 impl<T> Sourced<T> {
     fn new(source: Arc<dyn DefinitionSource>) -> Self {
-        let compiled = (0..source.count()).map(|_| OnceLock::new()).collect();
-        Self { source, compiled }
+        Self { source, compiled: OnceLock::new() }
     }
 }
 
 impl<T: Definition> Sourced<T> {
     fn get(&self, place: usize, patterns: &AtomicUsize) -> Option<(&str, Result<&T, &Fault>)> {
         let (key, json) = self.source.entry(place)?;
-        let compiled = self.compiled.get(place)?.get_or_init(|| Box::new(compile(key, json, patterns)));
+        let all = self.compiled.get_or_init(|| (0..self.source.count()).map(|_| OnceLock::new()).collect());
+        let compiled = all.get(place)?.get_or_init(|| Box::new(compile(key, json, patterns)));
         Some((key, (**compiled).as_ref()))
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self {
-            patterns: AtomicUsize::new(0),
-            source: None,
-            texts: Vec::new(),
-            entries: Vec::new(),
-            positions: HashMap::default(),
-        }
+        Self { patterns: AtomicUsize::new(0), source: None, own: Index::default(), compiled: Vec::new() }
     }
 }
 
 impl<T> fmt::Debug for Table<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.entries.iter().map(|entry| &entry.key)).finish()
+        self.own.fmt(formatter)
     }
 }
 
@@ -109,18 +90,11 @@ impl<T: Definition> Table<T> {
     /// The same definitions, none of them compiled: what is added to the copy doesn't show here.
     #[must_use]
     pub fn uncompiled(&self) -> Self {
-        let entry = |entry: &Entry<T>| Entry {
-            key: entry.key.clone(),
-            text: entry.text,
-            span: entry.span.clone(),
-            compiled: OnceLock::new(),
-        };
         Self {
             patterns: AtomicUsize::new(0),
             source: self.source.as_ref().map(|sourced| Sourced::new(Arc::clone(&sourced.source))),
-            texts: self.texts.clone(),
-            entries: self.entries.iter().map(entry).collect(),
-            positions: self.positions.clone(),
+            own: self.own.clone(),
+            compiled: self.compiled.iter().map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -131,7 +105,10 @@ impl<T: Definition> Table<T> {
     ///
     /// The text isn't a JSON object; nothing has been added then.
     pub fn add_object(&mut self, json: impl Into<Box<str>>) -> Result<(), Fault> {
-        self.add(json.into(), |deserializer| deserializer.deserialize_map(Spans))
+        let json = json.into();
+        let places = Places::of_object(&json)?;
+        self.add(json, places);
+        Ok(())
     }
 
     /// Has a source's definitions, nothing of which is copied or scanned. They win over those that are added.
@@ -146,53 +123,15 @@ impl<T: Definition> Table<T> {
     ///
     /// The text isn't a JSON array; nothing has been added then.
     pub fn add_array(&mut self, json: impl Into<Box<str>>) -> Result<Vec<Fault>, Fault> {
-        let mut faults = Vec::new();
-        self.add(json.into(), |deserializer| {
-            let items: Vec<&RawValue> = deserializer.deserialize_seq(Items)?;
-            let keyed = items.into_iter().enumerate().filter_map(|(index, item)| match key_of(item.get()) {
-                Ok(key) => Some((key, item)),
-                Err(fault) => {
-                    faults.push(fault.under(index));
-                    None
-                }
-            });
-            Ok(keyed.collect())
-        })?;
+        let json = json.into();
+        let (places, faults) = Places::of_array(&json)?;
+        self.add(json, places);
         Ok(faults)
     }
 
-    fn add(
-        &mut self,
-        text: Box<str>,
-        read: impl for<'de> FnOnce(
-            &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
-        ) -> serde_json::Result<Vec<(Box<str>, &'de RawValue)>>,
-    ) -> Result<(), Fault> {
-        let mut deserializer = serde_json::Deserializer::from_str(&text);
-        let found = read(&mut deserializer).and_then(|found| deserializer.end().map(|()| found));
-        let found = found.map_err(|error| Fault::new(format!("expected definitions as JSON, but found {error}")))?;
-        let base = text.as_ptr().addr();
-        for (key, raw) in found {
-            // The raw value borrows from the text: its place there stands for it.
-            let start = raw.get().as_ptr().addr() - base;
-            let span = start..start + raw.get().len();
-            match self.positions.entry(key.clone()) {
-                Slot::Vacant(slot) => {
-                    slot.insert(self.entries.len());
-                    self.entries.push(Entry { key, text: self.texts.len(), span, compiled: OnceLock::new() });
-                }
-                // Within one text the last of a key counts, as for every reader of JSON.
-                Slot::Occupied(slot) => {
-                    if let Some(entry) =
-                        self.entries.get_mut(*slot.get()).filter(|entry| entry.text == self.texts.len())
-                    {
-                        entry.span = span;
-                    }
-                }
-            }
-        }
-        self.texts.push(text);
-        Ok(())
+    fn add(&mut self, text: Box<str>, places: Places) {
+        self.own.add(text, places);
+        self.compiled.resize_with(self.own.count(), OnceLock::new);
     }
 
     /// The definition of a key, compiled; its fault where it can't be.
@@ -208,8 +147,7 @@ impl<T: Definition> Table<T> {
         {
             return Some(found);
         }
-        let entry = self.entries.get(*self.positions.get(key)?)?;
-        Some((&entry.key, self.compiled(entry)))
+        self.own_at(self.own.find(key)?)
     }
 
     /// The JSON of a definition.
@@ -219,24 +157,24 @@ impl<T: Definition> Table<T> {
         if let Some((_, json)) = source.and_then(|source| source.entry(source.find(key)?)) {
             return Some(json);
         }
-        Some(self.text(self.entries.get(*self.positions.get(key)?)?))
+        Some(self.own.entry(self.own.find(key)?)?.1)
     }
 
     /// All keys, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let source = self.source.iter().map(|sourced| &sourced.source);
         let sourced = source.flat_map(|source| (0..source.count()).filter_map(|place| source.entry(place)));
-        sourced.map(|(key, _)| key).chain(self.own().map(|entry| &*entry.key))
+        sourced.chain(self.own().filter_map(|place| self.own.entry(place))).map(|(key, _)| key)
     }
 
     /// All definitions that can be compiled, in their order, with their keys. Compiles them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
-        let places = |sourced: &Sourced<T>| 0..sourced.compiled.len();
+        let places = |sourced: &Sourced<T>| 0..sourced.source.count();
         let sourced = self
             .source
             .iter()
             .flat_map(move |sourced| places(sourced).filter_map(|place| sourced.get(place, &self.patterns)));
-        let own = self.own().map(|entry| (&*entry.key, self.compiled(entry)));
+        let own = self.own().filter_map(|place| self.own_at(place));
         sourced.chain(own).filter_map(|(key, compiled)| Some((key, compiled.ok()?)))
     }
 
@@ -244,38 +182,37 @@ impl<T: Definition> Table<T> {
     /// has one; one that can, but part of which never holds, may have several.
     pub fn faults(&self) -> impl Iterator<Item = (&str, &Fault)> {
         let sourced = self.source.iter().flat_map(|sourced| {
-            let compiled =
-                sourced.compiled.iter().enumerate().filter_map(|(place, compiled)| Some((place, compiled.get()?)));
+            let all = sourced.compiled.get().into_iter().flatten().enumerate();
+            let compiled = all.filter_map(|(place, compiled)| Some((place, compiled.get()?)));
             compiled.filter_map(|(place, compiled)| Some((sourced.source.entry(place)?.0, &**compiled)))
         });
-        let own = self.entries.iter().filter_map(|entry| Some((&*entry.key, entry.compiled.get()?)));
+        let own = self.compiled.iter().enumerate();
+        let own = own.filter_map(|(place, compiled)| Some((self.own.entry(place)?.0, compiled.get()?)));
         sourced.chain(own).flat_map(|(key, compiled)| faults_of(compiled).iter().map(move |fault| (key, fault)))
     }
 
     /// How many definitions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.source.as_ref().map_or(0, |sourced| sourced.compiled.len()) + self.own().count()
+        self.source.as_ref().map_or(0, |sourced| sourced.source.count()) + self.own().count()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.source.as_ref().is_none_or(|sourced| sourced.compiled.is_empty())
+        self.own.count() == 0 && self.source.as_ref().is_none_or(|sourced| sourced.source.count() == 0)
     }
 
-    /// The table's own entries, those aside that a source has as well.
-    fn own(&self) -> impl Iterator<Item = &Entry<T>> {
+    /// The places of the table's own entries, those aside that a source has as well.
+    fn own(&self) -> impl Iterator<Item = usize> {
         let hidden = |key: &str| self.source.as_ref().is_some_and(|sourced| sourced.source.find(key).is_some());
-        self.entries.iter().filter(move |entry| !hidden(&entry.key))
+        (0..self.own.count()).filter(move |place| self.own.entry(*place).is_some_and(|(key, _)| !hidden(key)))
     }
 
-    fn compiled<'a>(&'a self, entry: &'a Entry<T>) -> Result<&'a T, &'a Fault> {
-        entry.compiled.get_or_init(|| compile(&entry.key, self.text(entry), &self.patterns)).as_ref()
-    }
-
-    fn text(&self, entry: &Entry<T>) -> &str {
-        self.texts.get(entry.text).and_then(|text| text.get(entry.span.clone())).unwrap_or_default()
+    fn own_at(&self, place: usize) -> Option<(&str, Result<&T, &Fault>)> {
+        let (key, json) = self.own.entry(place)?;
+        let compiled = self.compiled.get(place)?.get_or_init(|| compile(key, json, &self.patterns));
+        Some((key, compiled.as_ref()))
     }
 }
 
@@ -294,51 +231,5 @@ fn faults_of<T: Definition>(compiled: &Result<T, Fault>) -> &[Fault] {
     match compiled {
         Ok(definition) => definition.faults(),
         Err(fault) => std::slice::from_ref(fault),
-    }
-}
-
-fn key_of(json: &str) -> Result<Box<str>, Fault> {
-    #[derive(serde::Deserialize)]
-    struct Keyed {
-        key: Box<str>,
-    }
-    read_json::<Keyed>(json).map(|keyed| keyed.key)
-}
-
-/// Reads an object into its keys and the raw text of its values.
-struct Spans;
-
-impl<'de> Visitor<'de> for Spans {
-    type Value = Vec<(Box<str>, &'de RawValue)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            found.push(entry);
-        }
-        Ok(found)
-    }
-}
-
-/// Reads an array into the raw text of its items.
-struct Items;
-
-impl<'de> Visitor<'de> for Items {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::new();
-        while let Some(item) = items.next_element()? {
-            found.push(item);
-        }
-        Ok(found)
     }
 }

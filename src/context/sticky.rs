@@ -4,12 +4,16 @@
 //! The cookie holds `1.<base64url of JSON>`. The JSON maps `attributeName||attributeValue` to that document's
 //! assignments, themselves a map of `<experiment key>__<bucket version>` to a variation's key. Whole keys are
 //! compared, never prefixes: `menu__0` and `menu_underline__0` are two experiments.
+//!
+//! GrowthBook's own SDKs keep each document in a cookie of its own (`BrowserCookieStickyBucketService` of `@growthbook/growthbook`). What one of
+//! them has remembered in the browser counts here, too; where both know an experiment, the edge's own cookie does.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
+use percent_encoding::percent_decode;
 
 use crate::growthbook::{StickyBuckets, StickyDocument};
 pub use crate::rules::settings::sticky::StickySettings;
@@ -17,6 +21,8 @@ use crate::wire::cookies::Cookies;
 
 /// The version before the first dot; a cookie of another version is ignored.
 const VERSION: &str = "1.";
+/// How the names of the SDKs' cookies begin; `attributeName||attributeValue` follows. The value is the document as JSON, percent-encoded.
+const SDK_COOKIES: &[u8] = b"gbStickyBuckets__";
 /// Between an attribute's name and its value in a document's key.
 const SEPARATOR: &str = "||";
 /// Bytes of the longest document key, experiment key or variation key.
@@ -76,6 +82,16 @@ pub fn remember(remembered: &mut StickyBuckets, documents: &[StickyDocument]) ->
     changed
 }
 
+/// The documents in the cookies of GrowthBook's SDKs; none of one that is broken or longer than `limit` bytes.
+fn of_sdks(cookies: &Cookies<'_>, limit: usize) -> impl Iterator<Item = StickyDocument> {
+    let values = cookies.iter().filter(|(name, _)| name.starts_with(SDK_COOKIES)).map(|(_, value)| value);
+    let documents = values.filter(move |value| value.len() <= limit).filter_map(|value| {
+        let json: Vec<u8> = percent_decode(value).collect();
+        within_limits(serde_json::from_slice(&json).ok()?)
+    });
+    documents.take(MOST_DOCUMENTS)
+}
+
 /// The document without the assignments that break a limit; `None` where nothing is left, or the document itself breaks one.
 fn within_limits(mut document: StickyDocument) -> Option<StickyDocument> {
     let StickyDocument { attribute_name: name, attribute_value: value, assignments } = &mut document;
@@ -94,7 +110,22 @@ impl StickySettings {
     /// visitor's: see [`StickyBuckets::belonging_to`].
     #[must_use]
     pub fn read(&self, cookies: &Cookies<'_>) -> Vec<StickyDocument> {
-        cookies.get(&self.cookie).filter(|value| value.len() <= self.max_bytes).map(decode).unwrap_or_default()
+        let own = cookies.get(&self.cookie).filter(|value| value.len() <= self.max_bytes);
+        let mut documents = own.map(decode).unwrap_or_default();
+        for found in of_sdks(cookies, self.max_bytes) {
+            let is_same = |known: &&mut StickyDocument| {
+                known.attribute_name == found.attribute_name && known.attribute_value == found.attribute_value
+            };
+            match documents.iter_mut().find(is_same) {
+                Some(known) => {
+                    for (experiment, variation) in found.assignments {
+                        known.assignments.entry(experiment).or_insert(variation);
+                    }
+                }
+                None => documents.push(found),
+            }
+        }
+        documents
     }
 
     /// The `Set-Cookie` value for these documents; `None` where they are too large: the cookie then stays as it was.
@@ -134,6 +165,26 @@ mod tests {
         let read = settings.read(&Cookies::of(&headers));
         assert_eq!(read.iter().collect::<Vec<_>>(), documents.documents().collect::<Vec<_>>());
         assert_eq!(read[0], document("id", "ü||1", &[("menu__0", "control"), ("menu_underline__0", "1")]));
+    }
+
+    #[test]
+    fn what_growthbooks_own_bundle_remembered_counts_where_the_edge_remembers_nothing() {
+        let settings = StickySettings::default();
+        // As js-cookie writes it: quotes and commas are encoded, brackets and colons stay.
+        let of_bundle = "gbStickyBuckets__id||7={%22attributeName%22:%22id%22%2C%22attributeValue%22:%227%22%2C%22assignments%22:{%22menu__0%22:%221%22%2C%22hero__0%22:%222%22}}";
+        let own = format!("ep_sticky={}", encode([&document("id", "7", &[("menu__0", "control")])], 2048).unwrap());
+        let read = |cookies: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+            settings.read(&Cookies::of(&headers))
+        };
+        assert_eq!(read(&[of_bundle]), [document("id", "7", &[("menu__0", "1"), ("hero__0", "2")])]);
+        assert_eq!(read(&[of_bundle, &own]), [document("id", "7", &[("menu__0", "control"), ("hero__0", "2")])]);
+        for bad in ["gbStickyBuckets__id||7=", "gbStickyBuckets__id||7={}", "gbStickyBuckets__id||7=%ff"] {
+            assert_eq!(read(&[bad]), [], "{bad}");
+        }
+        let long = format!("gbStickyBuckets__id||7={}", "x".repeat(3_000));
+        assert_eq!(read(&[&long]), []);
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! The dictionaries `features`, `experiments`, `segments` and `templates`: filed by key; a definition is compiled when it is first
-//! evaluated.
+//! The dictionaries `experiments`, `segments` and `templates`, and the features beside them: filed by key; a definition is compiled when it
+//! is first evaluated.
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::dictionary::part_name;
 use super::fault::{self, Fault};
+use super::features::Features;
 use super::set::Texts;
-use crate::growthbook::Definitions;
+use crate::growthbook::{DefinitionSource, Definitions};
 
 /// One part of a dictionary: its content stands under the dictionary's own name (`savedGroups`, as GrowthBook calls them, for
 /// `segments`).
@@ -24,11 +27,9 @@ struct Part<'a> {
     content: Option<&'a RawValue>,
 }
 
-/// What a dictionary of features may hold beside them: contextual bandits of a payload that `push` has taken in.
-#[derive(Deserialize)]
-struct Beside<'a> {
-    #[serde(borrow, rename = "contextualBandits")]
-    bandits: Option<&'a RawValue>,
+/// What a part of a dictionary holds under the dictionary's name.
+pub(super) fn content(text: &str) -> serde_json::Result<Option<&RawValue>> {
+    serde_json::from_str::<Part<'_>>(text).map(|part| part.content)
 }
 
 /// The parts of `name`, each with its entry's name.
@@ -36,30 +37,21 @@ fn parts<'t>(texts: &'t Texts, name: &str, faults: &mut Vec<Fault>) -> Vec<(Stri
     let mut contents = Vec::new();
     for (index, text) in texts.of(name).iter().enumerate() {
         let entry = part_name(name, index + 1);
-        match serde_json::from_str::<Part<'_>>(text) {
-            Ok(part) => contents.extend(part.content.map(|content| (entry, content.get()))),
+        match content(text) {
+            Ok(content) => contents.extend(content.map(|content| (entry, content.get()))),
             Err(error) => faults.push(Fault::new(&entry, "", fault::house_wording(&error))),
         }
     }
     contents
 }
 
-/// Features, experiments and segments. What can't be filed is left out and named.
-pub fn read(texts: &Texts, faults: &mut Vec<Fault>) -> Definitions {
+/// Experiments and segments, and `features` with the bandits beside them, which are filed when they are first asked for. What can't be filed
+/// is left out and named.
+pub fn read(texts: &Texts, features: &Arc<Features>, faults: &mut Vec<Fault>) -> Definitions {
     let mut definitions = Definitions::default();
-    for (entry, text) in parts(texts, "features", faults) {
-        if let Err(fault) = definitions.features.add_object(text) {
-            faults.push(Fault::new(&entry, format!("/features{}", fault.pointer), fault.message));
-        }
-    }
-    // An entry that isn't JSON has been named above. Its text is scanned again only where the word occurs.
-    let words = |text: &&String| text.contains("\"contextualBandits\"");
-    for (index, text) in texts.of("features").iter().enumerate().filter(|(_, text)| words(text)) {
-        let beside = serde_json::from_str::<Beside<'_>>(text).ok().and_then(|beside| beside.bandits);
-        if let Some(Err(fault)) = beside.map(|bandits| definitions.bandits.add_object(bandits.get())) {
-            let pointer = format!("/contextualBandits{}", fault.pointer);
-            faults.push(Fault::new(&part_name("features", index + 1), pointer, fault.message));
-        }
+    if !texts.of("features").is_empty() {
+        definitions.features.set_source(Arc::clone(features) as Arc<dyn DefinitionSource>);
+        definitions.bandits.set_source(features.bandits());
     }
     for (entry, text) in parts(texts, "experiments", faults) {
         let found = definitions.experiments.add_array(text);

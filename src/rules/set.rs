@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::definitions;
 use super::dictionary::{DICTIONARIES, ReadError, is_whole, part_name, parts_of};
 use super::fault::Fault;
+use super::features::Features;
 use super::host_pattern::closest;
 use super::pack::Pack;
 use super::regions::{Region, Regions};
@@ -44,6 +45,8 @@ pub struct RuleSet {
     pub own: Rc<OwnAttributes>,
     /// Features, experiments and segments.
     pub definitions: Rc<Definitions>,
+    /// The dictionary of features, for its faults.
+    features: Arc<Features>,
     /// Templates of pages; compiled as routes come to use them.
     pub templates: Rc<RefCell<Templates>>,
     /// Whether the command line checked the rules before it pushed them: the edge needn't look for mistakes that no request meets.
@@ -220,9 +223,14 @@ impl RuleSet {
             _ => on_hosts(&settings, &regions, faults),
         };
         let kept = ["features", "experiments", "segments"].map(unchanged);
-        let (definitions, named) = match kept {
-            [Some(set), Some(_), Some(_)] => (Rc::clone(&set.definitions), Rc::clone(&set.named)),
-            _ => (Rc::new(definitions::read(texts, faults)), Rc::default()),
+        let (definitions, features, named) = match kept {
+            [Some(set), Some(_), Some(_)] => {
+                (Rc::clone(&set.definitions), Arc::clone(&set.features), Rc::clone(&set.named))
+            }
+            _ => {
+                let features = Features::new(texts.of("features"));
+                (Rc::new(definitions::read(texts, &features, faults)), features, Rc::default())
+            }
         };
         // Routes hold compiled templates and name declared attributes: all are read anew where one has changed.
         let (routes, templates) = match ["routes", "templates", "settings"].map(unchanged) {
@@ -244,6 +252,7 @@ impl RuleSet {
             hosts,
             own,
             definitions,
+            features,
             templates,
             is_checked: false,
             payload: None,
@@ -281,6 +290,12 @@ impl RuleSet {
     /// entry, and a pointer such as `/features/hero/rules/0/…`.
     pub fn take_faults(&self) -> Vec<Fault> {
         let mut faults = self.routes.take_faults();
+        // Whoever wrote an entry by hand hears of a mistake in it before a request meets it: after the first answer, which doesn't wait.
+        for fault in self.features.faults(!self.is_checked) {
+            if self.named.borrow_mut().insert(fault.to_string()) {
+                faults.push(fault.clone());
+            }
+        }
         let definitions = &*self.definitions;
         let own = |kv_key: bool, entry: &str| match &self.payload {
             Some(payload) if kv_key => payload.kv_key.clone(),

@@ -1,0 +1,127 @@
+//! The dictionary `features`, filed when a feature of it is first asked for: a route that uses none doesn't pay for those of others.
+
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::dictionary::part_name;
+use super::fault::{self, Fault};
+use crate::growthbook::{DefinitionSource, Index, Places};
+
+/// The members with features: the dictionary's own name, and what may stand for it in any dictionary of definitions.
+const NAMES: [&str; 5] = ["features", "experiments", "segments", "savedGroups", "templates"];
+/// The member that may stand beside them: contextual bandits of a payload that `push` has taken in.
+const BANDITS: &str = "contextualBandits";
+
+/// The features of a dictionary's parts.
+#[derive(Debug)]
+pub struct Features {
+    texts: Vec<String>,
+    filed: OnceLock<Filed>,
+}
+
+/// The contextual bandits beside those features.
+#[derive(Debug)]
+pub struct Bandits(Arc<Features>);
+
+#[derive(Debug, Default)]
+struct Filed {
+    features: Index,
+    bandits: Index,
+    faults: Vec<Fault>,
+}
+
+impl Features {
+    /// Those of the dictionary's parts, none of which is looked at yet.
+    pub fn new(texts: &[String]) -> Arc<Self> {
+        Arc::new(Self { texts: texts.to_vec(), filed: OnceLock::new() })
+    }
+
+    /// Their bandits.
+    pub fn bandits(self: &Arc<Self>) -> Arc<Bandits> {
+        Arc::new(Bandits(Arc::clone(self)))
+    }
+
+    /// What of the dictionary can't be filed. `is_wanted`: it is filed for this where no feature has been asked for.
+    pub fn faults(&self, is_wanted: bool) -> &[Fault] {
+        let filed = if is_wanted { Some(self.filed()) } else { self.filed.get() };
+        filed.map_or(&[], |filed| &filed.faults)
+    }
+
+    fn filed(&self) -> &Filed {
+        self.filed.get_or_init(|| {
+            let mut filed = Filed::default();
+            for (index, text) in self.texts.iter().enumerate() {
+                match Places::of_members(text, &NAMES, BANDITS) {
+                    Ok([features, bandits]) => filed.add(text, features, bandits),
+                    // Something is wrong with it: what that is, and what of it can serve, takes several looks.
+                    Err(_) => filed.add_broken(&part_name("features", index + 1), text),
+                }
+            }
+            filed
+        })
+    }
+}
+
+impl Filed {
+    fn add(&mut self, text: &str, features: Places, bandits: Places) {
+        if !bandits.is_empty() {
+            self.bandits.add(text, bandits);
+        }
+        if !features.is_empty() {
+            self.features.add(text, features);
+        }
+    }
+
+    /// The member that can serve of a text whose other member can't.
+    fn add_broken(&mut self, entry: &str, text: &str) {
+        #[derive(Deserialize)]
+        struct Bandits<'a> {
+            #[serde(borrow, rename = "contextualBandits")]
+            content: Option<&'a RawValue>,
+        }
+        let content = match super::definitions::content(text) {
+            Ok(content) => content,
+            Err(error) => return self.faults.push(Fault::new(entry, "", fault::house_wording(&error))),
+        };
+        let bandits = serde_json::from_str::<Bandits<'_>>(text).ok().and_then(|bandits| bandits.content);
+        let mut file = |content: Option<&RawValue>, member: &str, index: &mut Index| {
+            let Some(content) = content.map(RawValue::get) else { return };
+            match Places::of_object(content) {
+                Ok(places) => index.add(content, places),
+                Err(fault) => self.faults.push(Fault::new(entry, format!("/{member}{}", fault.pointer), fault.message)),
+            }
+        };
+        file(content, "features", &mut self.features);
+        file(bandits, BANDITS, &mut self.bandits);
+    }
+}
+
+impl DefinitionSource for Features {
+    fn count(&self) -> usize {
+        self.filed().features.count()
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        self.filed().features.find(key)
+    }
+
+    fn entry(&self, place: usize) -> Option<(&str, &str)> {
+        self.filed().features.entry(place)
+    }
+}
+
+impl DefinitionSource for Bandits {
+    fn count(&self) -> usize {
+        self.0.filed().bandits.count()
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        self.0.filed().bandits.find(key)
+    }
+
+    fn entry(&self, place: usize) -> Option<(&str, &str)> {
+        self.0.filed().bandits.entry(place)
+    }
+}
