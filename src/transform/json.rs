@@ -221,10 +221,12 @@ fn safe(value: &Value) -> String {
 
 /// The text with `json` at its place; `None` where its holder is missing.
 fn set(text: &str, place: &Pointer, json: &str) -> Option<String> {
-    let (at, insert) = match (place.find(text), place.parent(text)) {
-        (Some(found), _) => (found, json.to_owned()),
-        (None, Some((holder, name))) => added(text, holder, name, json)?,
-        (None, None) => return None,
+    let (at, insert) = match place.find(text) {
+        Some(found) => (found, json.to_owned()),
+        None => {
+            let (holder, name) = place.parent(text)?;
+            added(text, holder, name, json)?
+        }
     };
     let mut out = String::with_capacity(text.len() + insert.len());
     out.push_str(text.get(..at.start)?);
@@ -234,24 +236,25 @@ fn set(text: &str, place: &Pointer, json: &str) -> Option<String> {
 }
 
 /// Where a new member or element goes, and its text: behind the last one.
-fn added(text: &str, holder: span::Span, name: &str, json: &str) -> Option<(span::Span, String)> {
-    let (last, item) = if text.as_bytes().get(holder.start) == Some(&b'[') {
-        let elements: Vec<span::Span> = span::elements(text, &holder)?.collect();
+fn added(text: &str, holder: usize, name: &str, json: &str) -> Option<(span::Span, String)> {
+    let inside = holder + 1;
+    let (last, item) = if text.as_bytes().get(holder) == Some(&b'[') {
+        let elements: Vec<span::Span> = span::elements(text, holder)?.collect();
         let is_next = name == "-" || pointer::index(name) == Some(elements.len());
         (
             elements
                 .last()
                 .filter(|_| is_next)
                 .cloned()
-                .or_else(|| (is_next && elements.is_empty()).then(|| holder.start..holder.start + 1))?,
+                .or_else(|| (is_next && elements.is_empty()).then_some(inside..inside))?,
             json.to_owned(),
         )
     } else {
-        let last = span::members(text, &holder)?.last().map(|member| member.value);
-        (last.unwrap_or(holder.start..holder.start + 1), format!("{}:{json}", safe(&Value::String(name.to_owned()))))
+        let last = span::members(text, holder)?.last().map(|member| member.value);
+        (last.unwrap_or(inside..inside), format!("{}:{json}", safe(&Value::String(name.to_owned()))))
     };
     // An empty holder gets it behind its bracket.
-    let is_first = last.end == holder.start + 1;
+    let is_first = last.end == inside;
     Some((last.end..last.end, if is_first { item } else { format!(",{item}") }))
 }
 

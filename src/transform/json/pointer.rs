@@ -24,13 +24,26 @@ impl Pointer {
 
     /// Where the value stands, if it is there.
     pub(super) fn find(&self, text: &str) -> Option<Span> {
+        span::value(text, self.start(text)?)
+    }
+
+    /// Where the value begins, if it is there.
+    pub(super) fn start(&self, text: &str) -> Option<usize> {
         walk(text, &self.0)
     }
 
-    /// The value that holds the one pointed to, and the name or index of it there; `None` for the whole document.
-    pub(super) fn parent(&self, text: &str) -> Option<(Span, &str)> {
+    /// Where the value begins that holds the one pointed to, and the name or index of it there; `None` for the whole document.
+    pub(super) fn parent(&self, text: &str) -> Option<(usize, &str)> {
         let (last, before) = self.0.split_last()?;
         Some((walk(text, before)?, last))
+    }
+
+    /// The name, where it points to a member of the document's own object.
+    pub(super) fn member(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [name] => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -50,15 +63,16 @@ fn unescape(token: &str) -> Option<String> {
     Some(out)
 }
 
-fn walk(text: &str, tokens: &[String]) -> Option<Span> {
-    tokens.iter().try_fold(span::root(text)?, |at, token| step(text, &at, token))
+fn walk(text: &str, tokens: &[String]) -> Option<usize> {
+    tokens.iter().try_fold(span::root(text), |at, token| step(text, at, token))
 }
 
-fn step(text: &str, at: &Span, token: &str) -> Option<Span> {
-    match index(token) {
-        Some(index) if text.as_bytes().get(at.start) == Some(&b'[') => span::elements(text, at)?.nth(index),
+fn step(text: &str, at: usize, token: &str) -> Option<usize> {
+    let found = match index(token) {
+        Some(index) if text.as_bytes().get(at) == Some(&b'[') => span::elements(text, at)?.nth(index),
         _ => span::member(text, at, token),
-    }
+    };
+    found.map(|found| found.start)
 }
 
 /// An array index: digits without a leading zero.

@@ -81,17 +81,13 @@ impl CompiledRerank {
         let pinned: HashMap<&str, usize> =
             self.pinned.iter().enumerate().rev().map(|(rank, id)| (id.as_str(), rank)).collect();
 
-        let array = self.array.find(text)?;
-        let slots: Vec<Span> = span::elements(text, &array)?.take(self.limit).collect();
+        let slots: Vec<Span> = span::elements(text, self.array.start(text)?)?.take(self.limit).collect();
         let mut ranked: Vec<(usize, f64, &str)> = slots
             .iter()
             .filter_map(|slot| text.get(slot.clone()))
             .map(|element| {
-                let named =
-                    |pointer: &Pointer| pointer.find(element).and_then(|at| element.get(at)).and_then(span::scalar);
-                let id: Option<Cow<'_, str>> = named(&self.id);
-                let of_category =
-                    named(&self.key).and_then(|category| affinity.get(&*category).copied()).unwrap_or(0.0);
+                let [id, category] = self.named(element);
+                let of_category = category.and_then(|category| affinity.get(&*category).copied()).unwrap_or(0.0);
                 let of_recency = id.as_ref().and_then(|id| recent.get(&**id).copied()).unwrap_or(0.0);
                 let score = self.affinity_weight * of_category + self.recent_weight * of_recency;
                 let rank = id.and_then(|id| pinned.get(&*id).copied()).unwrap_or(usize::MAX);
@@ -112,6 +108,29 @@ impl CompiledRerank {
         }
         out.push_str(text.get(from..)?);
         Some(out)
+    }
+}
+
+impl CompiledRerank {
+    /// An element's id and category. Members of the element itself, as most are, are found in one pass over it.
+    fn named<'e>(&self, element: &'e str) -> [Option<Cow<'e, str>>; 2] {
+        let mut found = [None, None];
+        match (self.id.member(), self.key.member()) {
+            (Some(id), Some(key)) if element.starts_with('{') => {
+                // Of several members with one name the last, as JavaScript reads it.
+                for member in span::members(element, 0).into_iter().flatten() {
+                    let [of_id, of_key] = &mut found;
+                    if member.name == id {
+                        *of_id = Some(member.value.clone());
+                    }
+                    if member.name == key {
+                        *of_key = Some(member.value);
+                    }
+                }
+            }
+            _ => found = [self.id.find(element), self.key.find(element)],
+        }
+        found.map(|at| at.and_then(|at| element.get(at)).and_then(span::scalar))
     }
 }
 

@@ -13,16 +13,20 @@ pub(super) struct Member<'t> {
     pub(super) value: Span,
 }
 
-/// Where the text's own value stands.
-pub(super) fn root(text: &str) -> Option<Span> {
-    let start = skip_space(text.as_bytes(), 0);
+/// Where the text's own value begins.
+pub(super) fn root(text: &str) -> usize {
+    skip_space(text.as_bytes(), 0)
+}
+
+/// The whole value that begins at `start`.
+pub(super) fn value(text: &str, start: usize) -> Option<Span> {
     Some(start..skip_value(text.as_bytes(), start)?)
 }
 
-/// The members of the object at `span`; `None` where there is no object.
-pub(super) fn members<'t>(text: &'t str, span: &Span) -> Option<impl Iterator<Item = Member<'t>>> {
+/// The members of the object that begins at `start`; `None` where there is no object.
+pub(super) fn members(text: &str, start: usize) -> Option<impl Iterator<Item = Member<'_>>> {
     let bytes = text.as_bytes();
-    let mut at = opened(bytes, span, b'{')?;
+    let mut at = opened(bytes, start, b'{')?;
     Some(std::iter::from_fn(move || {
         let name_start = next_item(bytes, at)?;
         let name_end = skip_string(bytes, name_start)?;
@@ -34,10 +38,10 @@ pub(super) fn members<'t>(text: &'t str, span: &Span) -> Option<impl Iterator<It
     }))
 }
 
-/// The elements of the array at `span`; `None` where there is no array.
-pub(super) fn elements(text: &str, span: &Span) -> Option<impl Iterator<Item = Span>> {
+/// The elements of the array that begins at `start`; `None` where there is no array.
+pub(super) fn elements(text: &str, start: usize) -> Option<impl Iterator<Item = Span>> {
     let bytes = text.as_bytes();
-    let mut at = opened(bytes, span, b'[')?;
+    let mut at = opened(bytes, start, b'[')?;
     Some(std::iter::from_fn(move || {
         let start = next_item(bytes, at)?;
         let end = skip_value(bytes, start)?;
@@ -47,8 +51,8 @@ pub(super) fn elements(text: &str, span: &Span) -> Option<impl Iterator<Item = S
 }
 
 /// The value of a member; of several with one name the last, as JavaScript reads it.
-pub(super) fn member(text: &str, span: &Span, name: &str) -> Option<Span> {
-    members(text, span)?.filter(|member| member.name == name).last().map(|member| member.value)
+pub(super) fn member(text: &str, start: usize, name: &str) -> Option<Span> {
+    members(text, start)?.filter(|member| member.name == name).last().map(|member| member.value)
 }
 
 /// The value of a JSON string (quotes included), number or truth value as text; `None` for the rest.
@@ -71,8 +75,8 @@ fn string(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-fn opened(bytes: &[u8], span: &Span, bracket: u8) -> Option<usize> {
-    (*bytes.get(span.start)? == bracket).then_some(span.start + 1)
+fn opened(bytes: &[u8], start: usize, bracket: u8) -> Option<usize> {
+    (*bytes.get(start)? == bracket).then_some(start + 1)
 }
 
 /// From behind a bracket or an item to the start of the next item.
@@ -123,10 +127,10 @@ fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
 fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        let found = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(found) == Some(&b'"') {
+            return Some(found + 1);
         }
+        at = found + 2;
     }
 }
