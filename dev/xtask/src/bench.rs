@@ -4,6 +4,7 @@
 //! taken within a round, and the median over the rounds is shown. Every row is driven in two ways: on a server that is always busy, which
 //! is what a busy site pays, and one request at a time, which tells a sandbox's first request from the others.
 
+mod cold;
 mod guest;
 mod load;
 mod report;
@@ -97,11 +98,12 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if let Some((all, spared)) = stands.sessions() {
         sizes.push_str(&format!("\n{spared} of {all} look-ups of a session were spared the central backend.\n"));
     }
-    println!("\n{table}\n{sizes}");
+    let cold = cold::table(&rows, &samples);
+    println!("\n{table}\n{sizes}\n{cold}");
     if options.quick || options.row.is_some() {
         println!("docs/BENCH.md stays as it is: this was not the whole measurement.");
     } else {
-        let file = report::write(&table, &sizes, rounds, [REQUESTS, BUSY_REQUESTS])?;
+        let file = report::write(&table, &sizes, &cold, rounds, [REQUESTS, BUSY_REQUESTS])?;
         println!("Written to {}.", file.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -31,6 +31,8 @@ pub struct Sample {
     pub total_ms: Vec<f64>,
     /// Milliseconds to the first byte of each answer.
     pub first_byte_ms: Vec<f64>,
+    /// Milliseconds that the rules took, as the service says (`rules_ms`): the median.
+    pub rules_ms: Option<f64>,
 }
 
 /// What a row cost in a round on a busy server.
@@ -75,6 +77,7 @@ struct Cost {
     cpu: Duration,
     total: Duration,
     first_byte: Duration,
+    rules_ms: Option<f64>,
 }
 
 /// The visitor who asks; its session is in the KV store.
@@ -95,7 +98,8 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
     for _ in 0..requests {
         let answer = browser.ask(&mut connection)?;
         let after = when_quiet(server.process_id())?;
-        costs.push(Cost { cpu: after.saturating_sub(before), total: answer.total, first_byte: answer.first_byte });
+        let cpu = after.saturating_sub(before);
+        costs.push(Cost { cpu, total: answer.total, first_byte: answer.first_byte, rules_ms: None });
         before = after;
     }
     if row.is_bare() { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
@@ -138,10 +142,11 @@ fn by_place(server: &LocalServer, logged: usize, costs: Vec<Cost>) -> anyhow::Re
     let mut places: Vec<Vec<Cost>> = vec![Vec::new()];
     // A sandbox may have begun before these requests: until a first one comes, the place is unknown.
     let mut place = None;
-    for cost in costs {
+    for mut cost in costs {
         let line = server.logs().wait("decisions", position, LOG_LIMIT, |_| true);
         let (line, next) = line.context("fewer log lines than requests: do the rules sample the decisions log?")?;
         position = next;
+        cost.rules_ms = line.get("rules_ms").and_then(Value::as_f64);
         let is_first = line.get("cold") == Some(&Value::Bool(true));
         place = if is_first { Some(0) } else { place.map(|place| place + 1) };
         let Some(place) = place else { continue };
@@ -187,7 +192,9 @@ impl Places {
         let sum = counts.iter().map(|costs| median(costs) * costs.len() as f64).sum::<f64>();
         let (total_ms, first_byte_ms) =
             counts.iter().flatten().map(|cost| (milliseconds(cost.total), milliseconds(cost.first_byte))).unzip();
-        Sample { cpu_ms: sum / requests.max(1) as f64, total_ms, first_byte_ms }
+        let rules: Vec<f64> = counts.iter().flatten().filter_map(|cost| cost.rules_ms).collect();
+        let rules_ms = (!rules.is_empty()).then(|| percentile(rules, 50.0));
+        Sample { cpu_ms: sum / requests.max(1) as f64, total_ms, first_byte_ms, rules_ms }
     }
 }
 

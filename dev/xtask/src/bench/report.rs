@@ -80,7 +80,13 @@ pub fn sizes(ours: &Path, bare: &Path) -> anyhow::Result<String> {
 }
 
 /// Writes docs/BENCH.md.
-pub fn write(table: &str, sizes: &str, rounds: u32, [requests, busy]: [usize; 2]) -> anyhow::Result<PathBuf> {
+pub fn write(
+    table: &str,
+    sizes: &str,
+    cold: &str,
+    rounds: u32,
+    [requests, busy]: [usize; 2],
+) -> anyhow::Result<PathBuf> {
     let machine = machine();
     let text = format!(
         "# What the edge costs
@@ -91,6 +97,12 @@ are this machine's, the local server's own work included; on Fastly's network th
 
 {table}
 {sizes}
+## Cold starts, by part
+
+What the table's rows of first requests cost more than the same rows warm, one request at a time. The local server starts a sandbox for each of
+them; the bare pass-through's start is in every row, and ours is larger by its size.
+
+{cold}
 ## How it is measured
 
 * CPU a request: the local server's process (user and system time, all threads). The load generator and the origin are another

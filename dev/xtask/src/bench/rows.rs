@@ -102,19 +102,22 @@ impl Row {
 }
 
 /// The table's lines, in order; a row comes after the one that it is compared with.
-pub const ROWS: [Row; 25] = [
+pub const ROWS: [Row; 29] = [
     row(BARE, RuleSet::Bare, PROMOTION, AsItComes),
     row("bare pass-through, reused sandbox", RuleSet::BareReused, PROMOTION, AsItComes),
     row("switched off", RuleSet::Off, PROMOTION, AsItComes).busy(0.95, Some(90.0)),
     row("switched off, warm", RuleSet::Off, PROMOTION, Warm).at_most(0.85, BARE),
+    row("switched off, first request of a sandbox", RuleSet::Off, PROMOTION, Cold),
     row("pass-through route", RuleSet::PassThrough, PROMOTION, AsItComes),
     row("demo rewrite", RuleSet::Demo, ALL, AsItComes).busy(1.05, Some(140.0)),
     row("demo rewrite, warm", RuleSet::Demo, ALL, Warm).at_most(0.95, BARE),
     row("demo rewrite, first request of a sandbox", RuleSet::Demo, ALL, Cold),
     row("rewrite with 3 features of 100", RuleSet::Features, ALL, AsItComes).busy(1.15, Some(180.0)),
     row("rewrite with 3 features of 100, warm", RuleSet::Features, ALL, Warm).at_most(1.05, BARE),
+    row("rewrite with 3 features of 100, first request of a sandbox", RuleSet::Features, ALL, Cold),
     row("the same with a session read from KV", RuleSet::Session, ALL, AsItComes).busy(1.25, Some(220.0)),
     row("the same with a session read from KV, warm", RuleSet::Session, ALL, Warm).at_most(1.15, BARE),
+    row("the same with a session read from KV, first request of a sandbox", RuleSet::Session, ALL, Cold),
     row(TEN, RuleSet::Large(10), LAST_OF_TEN, Warm),
     row("1,000 routes, 1,000 features, warm", RuleSet::Large(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
     row("1,000 routes as config entries, warm", RuleSet::Routes(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
@@ -126,6 +129,7 @@ pub const ROWS: [Row; 25] = [
     row(BARE_PAGE, RuleSet::Bare, PAGE, AsItComes),
     row("42 kB page rewritten, 5 selectors", RuleSet::Page, PAGE, AsItComes).beside(BARE_PAGE).busy(1.45, None),
     row("42 kB page rewritten, warm", RuleSet::Page, PAGE, Warm).at_most(1.1, BARE_PAGE),
+    row("42 kB page rewritten, first request of a sandbox", RuleSet::Page, PAGE, Cold).beside(BARE_PAGE),
     row(BARE_FIFTY, RuleSet::Bare, FIFTY, AsItComes),
     row("50 products of JSON ranked anew", RuleSet::Rerank, FIFTY, AsItComes).beside(BARE_FIFTY),
     row(BARE_MANY, RuleSet::Bare, MANY, AsItComes),
