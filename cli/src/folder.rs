@@ -159,7 +159,7 @@ pub fn rule_set<'t>(
         rules.definitions = Rc::new(definitions);
     }
     rules.routes.all().for_each(drop);
-    faults.extend(rules.routes.take_faults());
+    faults.extend(rules.take_faults());
     (rules, faults)
 }
 

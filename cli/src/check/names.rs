@@ -60,6 +60,7 @@ impl Checked<'_> {
     /// Names what leads nowhere.
     pub(super) fn names(&mut self) {
         self.attributes();
+        self.handed_over();
         self.read_past();
     }
 
@@ -115,6 +116,30 @@ impl Checked<'_> {
                             self.warn(dictionary, pointer.clone(), message);
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Attributes that `growthbook` hands to the browser, and that no visitor has.
+    fn handed_over(&mut self) {
+        if self.is_broken("settings") {
+            return;
+        }
+        let known: Vec<&str> = names_of(self.rules).collect();
+        for (index, route) in self.rules_of("routes", "routes").into_iter().enumerate() {
+            for (number, operation) in route.get("html").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                let named = operation.pointer("/growthbook/attributes").and_then(Value::as_array);
+                for (place, name) in named.into_iter().flatten().enumerate() {
+                    let Some(name) = name.as_str().filter(|name| !known.contains(name)) else { continue };
+                    let hint = nearest(name, known.iter().copied());
+                    let hint = hint.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                    let message = format!("expected an attribute, but found '{name}', which no visitor has{hint}");
+                    self.warn(
+                        "routes",
+                        format!("/routes/{index}/html/{number}/growthbook/attributes/{place}"),
+                        message,
+                    );
                 }
             }
         }

@@ -9,7 +9,8 @@ fn names_that_lead_nowhere_are_named() {
     let text = routes(json!([
         { "id": "a", "path": "/a", "when": { "contry": "FR", "$not": { "deviceType": "phone" }, "region": "MARS" } },
         { "id": "b", "path": "/b", "features": ["heroo"], "redirect": { "location": "/c" } },
-        { "id": "c", "path": "/c", "html": [{ "select": "p", "inner": { "template": "cart" } }] },
+        { "id": "c", "path": "/c", "html": [{ "select": "p", "inner": { "template": "cart" } },
+            { "growthbook": { "attributes": ["country", "contry"] } }] },
     ]));
     let regions = r#"{"regions":[{"id":"EU","slug":"eu","when":{"country":"fr","loggedIn":"yes","region":"EU"}}]}"#;
     let features = r#"{"features":{"hero":{"defaultValue":1}}}"#;
@@ -20,6 +21,7 @@ fn names_that_lead_nowhere_are_named() {
         "/routes/0/when/$not/deviceType: expected one of mobile, tablet, desktop, tv, bot, but found 'phone'",
         "/routes/0/when/region: expected the id of a region (DEFAULT_REGION, EU), but found 'MARS'",
         "/routes/1/features/0: expected a feature of features.json, but found 'heroo'",
+        "/routes/2/html/1/growthbook/attributes/1: expected an attribute, but found 'contry', which no visitor has: is it 'country'?",
         r#"/routes/1/redirect: expected "action": "redirect" beside it, but found 'personalize'"#,
         "/regions/0/when/country: expected two capital letters (ISO 3166-1), but found 'fr'",
         "/regions/0/when/region: expected another attribute, but found 'region'",
