@@ -47,7 +47,7 @@ pub struct Fastly<'s> {
 /// What the host side of a sandbox knows.
 pub struct FastlySandbox {
     started: Instant,
-    endpoints: OnceCell<[(Endpoint, Option<LogEndpoint>); Endpoint::ALL.len()]>,
+    logger: OnceCell<()>,
     runtime: Runtime,
     has_cache: bool,
     /// Shields by their codes, as they were found first: the platform makes the backend that leads to one once a sandbox.
@@ -59,7 +59,7 @@ impl FastlySandbox {
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
-            endpoints: OnceCell::new(),
+            logger: OnceCell::new(),
             runtime: Runtime {
                 pop: compute_runtime::pop().to_owned(),
                 service_version: compute_runtime::service_version(),
@@ -158,6 +158,17 @@ fn send_error(error: &fastly::http::request::SendError) -> SendError {
         | SendErrorCause::TlsAlertReceived { .. } => SendError::Unreachable,
         _ => SendError::Failed,
     }
+}
+
+/// Lines go to the endpoint that their target names. Without its endpoint the service serves on, unheard.
+fn start_logger() {
+    let mut logger = log_fastly::Logger::builder();
+    logger.max_level(log::LevelFilter::Info);
+    // One that isn't there would be an error of them all.
+    for endpoint in Endpoint::ALL.iter().filter_map(|endpoint| LogEndpoint::try_from_name(endpoint.name()).ok()) {
+        logger.endpoint(endpoint);
+    }
+    let _ = logger.try_init();
 }
 
 fn store_error(error: &KVStoreError) -> StoreError {
@@ -391,12 +402,8 @@ impl Platform for Fastly<'_> {
     }
 
     fn log(&self, endpoint: Endpoint, line: &str) {
-        // log-fastly would do the same, and carry a regex engine of 840 kB for filters that are not used here.
-        let open = |endpoint: Endpoint| (endpoint, LogEndpoint::try_from_name(endpoint.name()).ok());
-        let opened = self.sandbox.endpoints.get_or_init(|| Endpoint::ALL.map(open));
-        // Without its endpoint the service serves on, unheard.
-        if let Some((_, Some(found))) = opened.iter().find(|(known, _)| *known == endpoint) {
-            let _ = found.clone().write_all(line.as_bytes());
-        }
+        self.sandbox.logger.get_or_init(start_logger);
+        let level = if endpoint == Endpoint::Errors { log::Level::Warn } else { log::Level::Info };
+        log::log!(target: endpoint.name(), level, "{line}");
     }
 }
