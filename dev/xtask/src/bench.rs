@@ -7,7 +7,7 @@
 mod cold;
 mod guest;
 mod load;
-mod report;
+pub mod report;
 mod rows;
 mod stand;
 

@@ -135,7 +135,8 @@ them; the bare pass-through's start is in every row, and ours is larger by its s
     Ok(file)
 }
 
-fn machine() -> String {
+/// Processor, system and programs, in a line.
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = about.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
