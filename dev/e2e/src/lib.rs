@@ -30,7 +30,6 @@ pub mod load;
 mod local_edge;
 mod patience;
 pub mod programs;
-mod relay;
 pub mod varnish;
 
 pub use builder::Builder;
@@ -40,7 +39,7 @@ pub use dice::Dice;
 pub use edge::{Edge, Visit};
 pub use local_edge::LocalEdge;
 pub use local_server::client::{Answer, Connection, Request};
+pub use local_server::relay::Relay;
 pub use local_server::rules::Rules;
 pub use local_server::visitors;
 pub use programs::personalizer;
-pub use relay::Relay;

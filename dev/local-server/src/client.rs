@@ -204,7 +204,7 @@ impl Connection {
 
 /// Acknowledges what it reads at once. A small piece of an answer waits at the sender until the piece before is acknowledged (Nagle's
 /// algorithm), and a kernel takes up to 40 ms for that: waiting that is nobody's work.
-struct Prompt<'s>(&'s TcpStream);
+pub(crate) struct Prompt<'s>(pub(crate) &'s TcpStream);
 
 impl Read for Prompt<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

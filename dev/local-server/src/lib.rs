@@ -6,6 +6,7 @@ pub mod feed;
 pub mod logs;
 pub mod manifest;
 pub mod process;
+pub mod relay;
 pub mod rules;
 pub mod visitors;
 

@@ -7,7 +7,8 @@
 mod cold;
 mod guest;
 mod load;
-mod report;
+mod peers;
+pub mod report;
 mod rows;
 mod stand;
 
@@ -59,9 +60,16 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let rounds = if options.quick { QUICK_ROUNDS.min(options.rounds) } else { options.rounds };
     let wanted = |row: &&rows::Row| row.is_bare() || options.row.as_ref().is_none_or(|text| row.name.contains(text));
     let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
+    let peers = if rows.iter().any(|row| row.is_a_peer()) { peers::javascript()? } else { Err(String::new()) };
+    if let Err(why) = peers.as_ref()
+        && !why.is_empty()
+    {
+        println!("{why}: rows of JavaScript are not run.");
+    }
+    let runs = |row: &rows::Row| !row.is_a_peer() || peers.is_ok();
 
-    let mut stands = Stands::new(viceroy, ours.clone(), bare.clone())?;
-    for row in &rows {
+    let mut stands = Stands::new(viceroy, ours.clone(), bare.clone(), peers.clone())?;
+    for row in rows.iter().filter(|row| runs(row)) {
         stands.raise(row.rules)?;
     }
     let mut samples: Vec<Vec<Sample>> = rows.iter().map(|_| Vec::new()).collect();
@@ -75,6 +83,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let mut driven = HashMap::new();
         for place in order(round, rows.len()) {
             let (Some(row), Some(taken)) = (rows.get(place), samples.get_mut(place)) else { continue };
+            if !runs(row) {
+                continue;
+            }
             let places = match driven.entry((row.rules, row.path)) {
                 Entry::Occupied(places) => places.into_mut(),
                 Entry::Vacant(none) => none.insert(stands.drive(row, WARM_UP, REQUESTS)?),
@@ -85,7 +96,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
         for place in order(round, rows.len()) {
             let (Some(row), Some(taken)) = (rows.get(place), busy.get_mut(place)) else { continue };
-            if row.temperature == rows::Temperature::AsItComes {
+            if row.temperature == rows::Temperature::AsItComes && runs(row) {
                 let load = stands.burden(row, BUSY_REQUESTS)?;
                 println!("  {:<44} {:>7.3} ms under load", row.name, load.cpu_ms);
                 taken.push(load);

@@ -9,6 +9,7 @@ mod flags;
 mod fuzz;
 mod gbstats;
 mod leak;
+mod map;
 mod npm;
 mod pictures;
 mod project;
@@ -37,6 +38,7 @@ enum Task {
     Serve(serve::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Map(map::Options),
     Fuzz(fuzz::Options),
     Leak(leak::Options),
     Bots(bots::Options),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Serve(options) => serve::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Map(options) => map::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Leak(options) => leak::run(&options),
         Task::Bots(options) => bots::run(&options),

@@ -18,12 +18,9 @@ use crate::project;
 ///
 /// In CI npm is missing; npm fails.
 pub fn install(package: &str, version: &str) -> anyhow::Result<Result<PathBuf, String>> {
-    let Some(npm) = find("npm") else {
-        let why = format!(
-            "npm is missing, and {package} {version} comes by npm (Debian: apt-get install npm; elsewhere: https://nodejs.org)"
-        );
-        ensure!(env::var_os("CI").is_none(), "{why}");
-        return Ok(Err(why));
+    let npm = match npm(&format!("{package} {version}"))? {
+        Ok(npm) => npm,
+        Err(why) => return Ok(Err(why)),
     };
     let folder = project::tools()?.join("npm").join(package.trim_start_matches('@').replace('/', "-"));
     let modules = folder.join("node_modules");
@@ -35,6 +32,38 @@ pub fn install(package: &str, version: &str) -> anyhow::Result<Result<PathBuf, S
         run(install.arg(format!("{package}@{version}")))?;
     }
     Ok(Ok(modules))
+}
+
+/// Installs what `package-lock.json` of a folder names into that folder, where it is missing or the lock has changed. No package's own script
+/// runs. `Err` is as for [`install`].
+///
+/// # Errors
+///
+/// As for [`install`].
+pub fn locked(folder: &Path, changed: bool) -> anyhow::Result<Result<(), String>> {
+    let npm = match npm("the compiler of a service in JavaScript")? {
+        Ok(npm) => npm,
+        Err(why) => return Ok(Err(why)),
+    };
+    // npm writes this file last.
+    if changed || !folder.join("node_modules/.package-lock.json").is_file() {
+        println!("Installing what {} needs; this takes a minute.", folder.display());
+        let mut install = Command::new(npm);
+        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(folder);
+        run(&mut install)?;
+    }
+    Ok(Ok(()))
+}
+
+/// The program. `Err` says how to get it, and for what.
+fn npm(what: &str) -> anyhow::Result<Result<PathBuf, String>> {
+    if let Some(npm) = find("npm") {
+        return Ok(Ok(npm));
+    }
+    let why =
+        format!("npm is missing, and {what} comes by npm (Debian: apt-get install npm; elsewhere: https://nodejs.org)");
+    ensure!(env::var_os("CI").is_none(), "{why}");
+    Ok(Err(why))
 }
 
 fn installed_version(package: &Path) -> Option<String> {

@@ -84,7 +84,7 @@ struct Cost {
 pub const VISITOR: &str = "0123456789abcdef0123456789abcdef";
 
 /// What requests cost, by their place in their sandbox's life: those that were the first of one come first. A bare service's requests
-/// are all the first.
+/// and a peer's are all the first.
 pub struct Places(Vec<Vec<Cost>>);
 
 /// Requests one after the other on one connection.
@@ -102,7 +102,9 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
         costs.push(Cost { cpu, total: answer.total, first_byte: answer.first_byte, rules_ms: None });
         before = after;
     }
-    if row.is_bare() { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
+    // Only ours logs which request of its sandbox each is.
+    let others = row.is_bare() || row.is_a_peer();
+    if others { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
 }
 
 /// Asks for one path again and again, and keeps what it is given: arms are remembered for it from its second request on.

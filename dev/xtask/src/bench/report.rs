@@ -18,6 +18,10 @@ pub fn table(rows: &[&Row], samples: &[Vec<Sample>], busy: &[Vec<Busy>]) -> Stri
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |".to_owned(),
     ];
     for ((row, taken), loads) in rows.iter().zip(samples).zip(busy) {
+        if taken.is_empty() {
+            lines.push(format!("| {} | {} | not run: npm is missing |{}", row.name, row.against, " |".repeat(9)));
+            continue;
+        }
         let base = rows.iter().position(|other| other.name == row.against);
         let cpu = |of: &[Sample]| -> Vec<f64> { of.iter().map(|sample| sample.cpu_ms).collect() };
         let cpu_busy = |of: &[Busy]| -> Vec<f64> { of.iter().map(|load| load.cpu_ms).collect() };
@@ -119,6 +123,8 @@ them; the bare pass-through's start is in every row, and ours is larger by its s
   of its sandbox each is. A row without a remark is the mean over these six places of the median request at each, each weighted by
   its requests, so that one of six is a sandbox's first; *warm* and *first request of a sandbox* are the same requests, those of
   these places alone. The bare service starts a sandbox for every request: the median of all.
+* **JavaScript** (`benches/peer-js`, optional: it comes by npm) has GrowthBook's official SDK on Fastly's. It decides the same three features of
+  the same hundred, and rewrites no path. Its own default is a sandbox for each request.
 * Medians leave out what another program on the machine fell upon, and with it what one sandbox in sixteen does once, after its
   first answer: it looks over rules that nobody checked, 64 at most, in some 0.1 ms for the demo's five routes.
 * {rounds} rounds; every round drives every row, in an order of its own. Ratios are taken within a round; the median over the rounds is
@@ -135,7 +141,8 @@ them; the bare pass-through's start is in every row, and ours is larger by its s
     Ok(file)
 }
 
-fn machine() -> String {
+/// Processor, system and programs, in a line.
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = about.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
@@ -158,6 +165,9 @@ pub fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a test may stop at a surprise")]
+
+    use super::super::rows;
     use super::*;
 
     #[test]
@@ -168,8 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_was_not_run_says_so() {
+        let row = rows::ROWS.iter().find(|row| row.is_a_peer()).expect("there are peers");
+        let table = table(&[row], &[Vec::new()], &[Vec::new()]);
+        let last = table.trim_end().lines().last().unwrap_or_default().to_owned();
+        assert!(last.contains("| not run: npm is missing |"), "{last}");
+        assert_eq!(last.matches('|').count(), 13, "{last}");
+    }
+
+    #[test]
     fn every_row_is_compared_with_one_that_comes_no_later() {
-        let rows = super::super::rows::ROWS;
+        let rows = rows::ROWS;
         for (index, row) in rows.iter().enumerate() {
             assert!(rows[..=index].iter().any(|other| other.name == row.against), "{}", row.name);
         }

@@ -47,6 +47,10 @@ pub enum RuleSet {
     Bare,
     /// The same, a sandbox for many requests.
     BareReused,
+    /// JavaScript with the official SDKs, each request with its own sandbox.
+    JavaScript,
+    /// The same, a sandbox for many requests.
+    JavaScriptReused,
     /// Ours, switched off.
     Off,
     /// Ours, with one pass-through route.
@@ -102,7 +106,7 @@ impl Row {
 }
 
 /// The table's lines, in order; a row comes after the one that it is compared with.
-pub const ROWS: [Row; 29] = [
+pub const ROWS: [Row; 31] = [
     row(BARE, RuleSet::Bare, PROMOTION, AsItComes),
     row("bare pass-through, reused sandbox", RuleSet::BareReused, PROMOTION, AsItComes),
     row("switched off", RuleSet::Off, PROMOTION, AsItComes).busy(0.95, Some(90.0)),
@@ -118,6 +122,8 @@ pub const ROWS: [Row; 29] = [
     row("the same with a session read from KV", RuleSet::Session, ALL, AsItComes).busy(1.25, Some(220.0)),
     row("the same with a session read from KV, warm", RuleSet::Session, ALL, Warm).at_most(1.15, BARE),
     row("the same with a session read from KV, first request of a sandbox", RuleSet::Session, ALL, Cold),
+    row("JavaScript with the official SDKs, 3 features of 100", RuleSet::JavaScript, PROMOTION, AsItComes),
+    row("JavaScript, reused sandbox, 3 features of 100", RuleSet::JavaScriptReused, PROMOTION, AsItComes),
     row(TEN, RuleSet::Large(10), LAST_OF_TEN, Warm),
     row("1,000 routes, 1,000 features, warm", RuleSet::Large(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
     row("1,000 routes as config entries, warm", RuleSet::Routes(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
@@ -137,6 +143,11 @@ pub const ROWS: [Row; 29] = [
 ];
 
 impl Row {
+    /// Whether it is a service of another make, which needs what not every machine has.
+    pub fn is_a_peer(&self) -> bool {
+        matches!(self.rules, RuleSet::JavaScript | RuleSet::JavaScriptReused)
+    }
+
     /// Whether it is one that others are compared with and that isn't ours.
     pub fn is_bare(&self) -> bool {
         matches!(self.rules, RuleSet::Bare | RuleSet::BareReused)
@@ -159,7 +170,7 @@ impl RuleSet {
                 rules.set("active", &json!({ "revision": PACKED, "store": "kv" }));
             }
             Self::Large(count) => rules = Rules::from_json(&large(count)?),
-            Self::Features => decided(&mut rules, &json!(null)),
+            Self::Features | Self::JavaScript | Self::JavaScriptReused => decided(&mut rules, &json!(null)),
             Self::Session => decided(&mut rules, &json!({ "header": ["recent_views", "cart"] })),
             Self::Page => {
                 let operations = json!([

@@ -21,20 +21,27 @@ pub struct Stands {
     ours: PathBuf,
     /// The bare service, each request with its own sandbox; and reused.
     bare: [PathBuf; 2],
+    /// JavaScript, likewise; or why there is none.
+    peers: Result<[PathBuf; 2], String>,
     folder: PathBuf,
     origin: DemoOrigin,
     servers: HashMap<RuleSet, LocalServer>,
 }
 
 impl Stands {
-    pub fn new(viceroy: PathBuf, ours: PathBuf, bare: [PathBuf; 2]) -> anyhow::Result<Self> {
+    pub fn new(
+        viceroy: PathBuf,
+        ours: PathBuf,
+        bare: [PathBuf; 2],
+        peers: Result<[PathBuf; 2], String>,
+    ) -> anyhow::Result<Self> {
         let origin = DemoOrigin::on_a_free_port()?;
         origin.remember(false);
         // Where the many routes lead.
         origin.on("/east", promotion());
         let folder = project::target()?.join("bench");
         fs::create_dir_all(&folder)?;
-        Ok(Self { viceroy, ours, bare, folder, origin, servers: HashMap::new() })
+        Ok(Self { viceroy, ours, bare, peers, folder, origin, servers: HashMap::new() })
     }
 
     /// Starts the server for these rules, unless it runs.
@@ -68,12 +75,7 @@ impl Stands {
         }
         let file = self.folder.join(format!("{name}.toml"));
         manifest.write(&file)?;
-        let [alone, reused] = &self.bare;
-        let wasm = match rules {
-            RuleSet::Bare => alone,
-            RuleSet::BareReused => reused,
-            _ => &self.ours,
-        };
+        let wasm = self.wasm(rules)?;
         let server = LocalServer::start(Launch {
             viceroy: &self.viceroy,
             wasm,
@@ -84,6 +86,19 @@ impl Stands {
         })?;
         self.servers.insert(rules, server);
         Ok(())
+    }
+
+    /// The service that answers by these rules.
+    fn wasm(&self, rules: RuleSet) -> anyhow::Result<&PathBuf> {
+        let [alone, reused] = &self.bare;
+        let peers = || self.peers.as_ref().map_err(|why| anyhow::anyhow!("{why}"));
+        Ok(match rules {
+            RuleSet::Bare => alone,
+            RuleSet::BareReused => reused,
+            RuleSet::JavaScript => &peers()?[0],
+            RuleSet::JavaScriptReused => &peers()?[1],
+            _ => &self.ours,
+        })
     }
 
     /// Drives a row.
