@@ -1,8 +1,7 @@
-//! lol_html's parser, compiled for speed.
+//! lol_html's parser, at an optimization level of its own.
 //!
 //! lol_html is generic over where its output goes, so its state machines, all of the work on a page, are compiled with the crate
-//! that first says where. That crate is this one, which the workspace's release profile optimizes for speed; the service around it is
-//! optimized for size, because cold starts pay for every byte.
+//! that first says where. That crate is this one: the workspace's release profile chooses its level apart from the service's.
 
 use lol_html::errors::RewritingError;
 use lol_html::{HtmlRewriter, Settings};
