@@ -56,8 +56,11 @@ pub struct Table<T> {
 struct Sourced<T> {
     source: Arc<dyn DefinitionSource>,
     /// By place; made when the first is asked for. Boxed, for most of a large source is never compiled.
-    compiled: OnceLock<Vec<OnceLock<Box<Result<T, Fault>>>>>,
+    compiled: OnceLock<Vec<Sparse<T>>>,
 }
+
+/// A definition that most often stays uncompiled.
+type Sparse<T> = OnceLock<Box<Result<T, Fault>>>;
 
 impl<T> Sourced<T> {
     fn new(source: Arc<dyn DefinitionSource>) -> Self {
