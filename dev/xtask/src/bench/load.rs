@@ -97,6 +97,7 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
     let mut before = cpu_time(server.process_id())?;
     for _ in 0..requests {
         let answer = browser.ask(&mut connection)?;
+        ensure!(!row.is_a_peer() || has_decided(&answer), "{} decides nothing", row.name);
         let after = when_quiet(server.process_id())?;
         let cpu = after.saturating_sub(before);
         costs.push(Cost { cpu, total: answer.total, first_byte: answer.first_byte, rules_ms: None });
@@ -105,6 +106,12 @@ pub fn sequence(server: &LocalServer, row: &Row, requests: usize) -> anyhow::Res
     // Only ours logs which request of its sandbox each is.
     let others = row.is_bare() || row.is_a_peer();
     if others { Ok(Places(vec![costs])) } else { by_place(server, logged, costs).map(Places) }
+}
+
+/// Whether a peer names an arm of each of the three features: that it answers isn't enough.
+fn has_decided(answer: &Answer) -> bool {
+    let arms = answer.list("edge-variant");
+    arms.len() == 3 && arms.iter().all(|arm| arm.ends_with("=a") || arm.ends_with("=b"))
 }
 
 /// Asks for one path again and again, and keeps what it is given: arms are remembered for it from its second request on.
