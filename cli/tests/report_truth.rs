@@ -191,8 +191,13 @@ impl Scenario {
         let verdicts: u64 =
             ["better", "worse", "flat", "undecided", "untrusted"].iter().map(|verdict| times(said, verdict)).sum();
         for wrong in self.wrong {
-            let most = if matches!(*wrong, "untrusted" | "mismatch") { 5.0 * SRM_ALPHA } else { ALPHA };
-            assert!(times(said, wrong) as f64 <= most * verdicts as f64, "{}: {wrong}: {said:?}", self.name);
+            // Chance has its share: of 200 shops, one in five meets a mismatch that is none.
+            let most = if matches!(*wrong, "untrusted" | "mismatch") {
+                (5.0 * SRM_ALPHA * verdicts as f64).max(2.0)
+            } else {
+                ALPHA * verdicts as f64
+            };
+            assert!(times(said, wrong) as f64 <= most, "{}: {wrong}: {said:?}", self.name);
         }
         for found in self.found {
             assert!(times(said, found) as f64 >= 0.99 * shops as f64, "{}: {found}: {said:?}", self.name);
@@ -298,6 +303,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
     const LIFT: f64 = 0.1;
     let shops = seeds() * 5;
     println!("| metric, deviation of the logarithm of prices | fixed, of {shops} | sequence |\n| --- | --- | --- |");
+    let mut wrong = Vec::new();
     for spread in [0.5, 1.0, 1.5] {
         let said = all(20_001, shops, |seed| {
             let (folder, _) = written(&Shop { seed, visitors: 14_000, spread, lift: LIFT, ..Shop::default() });
@@ -320,8 +326,10 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
             let share = |interval: &str| times(&said, &format!("{name} {interval}")) as f64 / shops as f64;
             let (fixed, sequence) = (share("fixed"), share("sequence"));
             println!("| {name}, {spread} | {:.1} % | {:.1} % |", 100.0 * fixed, 100.0 * sequence);
-            assert!((fixed - (1.0 - ALPHA)).abs() <= COVERAGE, "{name} {spread}: {fixed}");
-            assert!(sequence >= 1.0 - ALPHA - COVERAGE, "{name} {spread}: {sequence}");
+            if (fixed - (1.0 - ALPHA)).abs() > COVERAGE || sequence < 1.0 - ALPHA - COVERAGE {
+                wrong.push(format!("{name}, {spread}: {fixed} {sequence}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }

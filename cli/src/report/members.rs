@@ -56,8 +56,11 @@ impl<'l> MapAccess<'l> for &mut Members<'l> {
         if !std::mem::take(&mut self.is_first) {
             self.rest = self.rest.strip_prefix(b",").ok_or_else(|| expected("a comma"))?.trim_ascii_start();
         }
-        let key = self.take(value_end(self.rest))?;
-        let inner = key.strip_prefix(b"\"").and_then(|key| key.strip_suffix(b"\"")).ok_or_else(|| expected("a key"))?;
+        if self.rest.first() != Some(&b'"') {
+            return Err(expected("a key"));
+        }
+        let key = self.take(string_end(self.rest))?;
+        let inner = key.get(1..key.len() - 1).ok_or_else(|| expected("a key"))?;
         self.rest = self.rest.strip_prefix(b":").ok_or_else(|| expected("a colon"))?.trim_ascii_start();
         self.value = Some(self.take(value_end(self.rest))?);
         // A key with an escape in it is none of ours.
@@ -83,6 +86,7 @@ impl<'l> Members<'l> {
 }
 
 /// Where the value ends that begins here.
+#[inline]
 fn value_end(text: &[u8]) -> Option<usize> {
     match text.first()? {
         b'"' => string_end(text),
@@ -110,6 +114,7 @@ fn value_end(text: &[u8]) -> Option<usize> {
 
 /// Where the string ends that begins with this quote. Eight bytes are looked at together: most strings are short, and to ask a search for
 /// help costs more.
+#[inline]
 fn string_end(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -173,10 +178,21 @@ fn digit(byte: u8) -> Option<u64> {
 /// A value that `serde_json` reads, where somebody wants it.
 struct Wanted<'l>(&'l [u8]);
 
+/// Reads all of a value.
+fn by_serde_json<'l, T>(
+    value: &'l [u8],
+    read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'l>>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(value);
+    let found = read(&mut reader)?;
+    reader.end()?;
+    Ok(found)
+}
+
 macro_rules! by_serde_json {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => { $(
         fn $name<V: Visitor<'l>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
-            serde_json::Deserializer::from_slice(self.0).$name($($argument,)* visitor)
+            by_serde_json(self.0, |reader| reader.$name($($argument,)* visitor))
         }
     )* };
 }
@@ -186,7 +202,7 @@ macro_rules! whole_numbers {
         fn $name<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
             match whole(self.0) {
                 Some(number) => visitor.visit_u64(number),
-                None => serde_json::Deserializer::from_slice(self.0).$name(visitor),
+                None => by_serde_json(self.0, |reader| reader.$name(visitor)),
             }
         }
     )* };
@@ -208,7 +224,7 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
             {
                 visitor.visit_borrowed_str(std::str::from_utf8(text).map_err(de::Error::custom)?)
             }
-            _ => serde_json::Deserializer::from_slice(self.0).deserialize_str(visitor),
+            _ => by_serde_json(self.0, |reader| reader.deserialize_str(visitor)),
         }
     }
 
@@ -220,14 +236,14 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
         match self.0 {
             b"true" => visitor.visit_bool(true),
             b"false" => visitor.visit_bool(false),
-            _ => serde_json::Deserializer::from_slice(self.0).deserialize_bool(visitor),
+            _ => by_serde_json(self.0, |reader| reader.deserialize_bool(visitor)),
         }
     }
 
     fn deserialize_f64<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
         match decimal(self.0) {
             Some(number) => visitor.visit_f64(number),
-            None => serde_json::Deserializer::from_slice(self.0).deserialize_f64(visitor),
+            None => by_serde_json(self.0, |reader| reader.deserialize_f64(visitor)),
         }
     }
 
