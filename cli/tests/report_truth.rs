@@ -1,6 +1,6 @@
 //! What the report says of many simulated shops, beside what is true. A few shops of each kind are looked at in the suite; many take
 //! minutes, and print the table of docs/REPORT.md: `cargo test --release -p personalizer --test report_truth -- --ignored --nocapture`
-//! (`SEEDS`, 200, is how many).
+//! (`SEEDS`, 200, is how many; `SHOP=redirect` looks at those whose name has it).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -242,7 +242,8 @@ fn a_few_shops_of_each_kind_are_told_right() {
 #[ignore = "takes minutes"]
 fn what_is_said_of_many_shops() {
     println!("| shop | true | said of {} |\n| --- | --- | --- |", seeds());
-    for scenario in scenarios() {
+    let only = std::env::var("SHOP").unwrap_or_default();
+    for scenario in scenarios().into_iter().filter(|scenario| scenario.name.contains(&only)) {
         scenario.judged(&all(1, seeds(), |seed| scenario.look(seed)), seeds());
     }
 }
