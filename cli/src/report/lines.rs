@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::value::RawValue;
 
@@ -44,21 +45,22 @@ pub fn unwrapped(line: &[u8]) -> Option<(&[u8], Option<Log>)> {
 
 /// Which log a line is from, by fields that the others don't have. Quotes within a text are escaped, so that no text looks like a key.
 pub fn log_of(line: &[u8]) -> Option<Log> {
-    let has = |key: &str, text: &[u8]| memmem::find(text, key.as_bytes()).is_some();
-    let head = line.get(..HEAD).unwrap_or(line);
+    static KEYS: LazyLock<[(Finder<'static>, Log); 5]> = LazyLock::new(|| {
+        [
+            ("\"experiment_id\"", Log::Exposures),
+            ("\"event\"", Log::Conversions),
+            ("\"total_ms\"", Log::Decisions),
+            ("\"code\"", Log::Errors),
+            ("\"status\"", Log::Decisions),
+        ]
+        .map(|(key, log)| (Finder::new(key), log))
+    });
+    static TRACE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"trace_id\":"));
     // The edge's own order of fields, so that most lines are known by their beginning.
-    if has("\"trace_id\":", head) {
+    if TRACE.find(line.get(..HEAD).unwrap_or(line)).is_some() {
         return Some(Log::Decisions);
     }
-    [
-        ("\"experiment_id\"", Log::Exposures),
-        ("\"event\"", Log::Conversions),
-        ("\"total_ms\"", Log::Decisions),
-        ("\"code\"", Log::Errors),
-        ("\"status\"", Log::Decisions),
-    ]
-    .into_iter()
-    .find_map(|(key, log)| has(key, line).then_some(log))
+    KEYS.iter().find_map(|(key, log)| key.find(line).is_some().then_some(*log))
 }
 
 /// A text: of the line itself, unless it holds an escape.

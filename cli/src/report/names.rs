@@ -1,9 +1,8 @@
 //! Texts that occur in millions of lines, each kept once and known by a number.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fnv::FnvHashMap;
+use super::seen::Map;
 
 /// The number of a text.
 pub type Name = u32;
@@ -19,7 +18,7 @@ pub struct Names(Arc<RwLock<Table>>);
 #[derive(Debug, Default)]
 struct Table {
     texts: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, Name>,
+    numbers: Map<Arc<str>, Name>,
 }
 
 impl Names {
@@ -51,13 +50,13 @@ impl Names {
 #[derive(Debug)]
 pub struct Known {
     names: Names,
-    own: FnvHashMap<Box<str>, Name>,
+    own: Map<Box<str>, Name>,
 }
 
 impl Known {
     /// A copy, empty yet.
     pub fn new(names: &Names) -> Self {
-        Self { names: names.clone(), own: FnvHashMap::default() }
+        Self { names: names.clone(), own: Map::default() }
     }
 
     /// The number of a text.

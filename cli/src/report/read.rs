@@ -1,9 +1,8 @@
 //! Reads all logs, several pieces at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use fnv::{FnvHashMap, FnvHashSet};
 use indicatif::ProgressBar;
 
 use super::input::{self, Piece};
@@ -12,7 +11,7 @@ use super::members;
 use super::moment::{self, HOUR, Micros};
 use super::names::{Known, Name, Names};
 use super::rules::Rules;
-use super::seen::{Seen, hash};
+use super::seen::{Map, Seen, hash};
 use super::traffic::Traffic;
 use super::units::{Block, Done, Source, Unit, Units, unit_of};
 
@@ -115,8 +114,8 @@ pub fn all(pieces: Vec<Piece>, shared: &Shared<'_>, threads: usize, bar: &Progre
 struct Reader<'s> {
     shared: &'s Shared<'s>,
     names: Known,
-    blocks: FnvHashMap<(Name, Name, Option<Name>, Name), Block>,
-    variations: FnvHashSet<(Block, u16)>,
+    blocks: Map<(Name, Name, Option<Name>, Name), Block>,
+    variations: HashSet<(Block, u16), foldhash::fast::FixedState>,
     newest: [Micros; 4],
     collected: Collected,
 }
@@ -127,8 +126,8 @@ impl<'s> Reader<'s> {
         Self {
             shared,
             names,
-            blocks: FnvHashMap::default(),
-            variations: FnvHashSet::default(),
+            blocks: Map::default(),
+            variations: HashSet::default(),
             newest: [Micros::MIN; 4],
             collected: Collected::default(),
         }

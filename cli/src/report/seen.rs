@@ -1,13 +1,34 @@
 //! Which lines have been read before: logs arrive at least once, and some twice.
 
 use std::collections::HashSet;
-use std::hash::Hasher as _;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use fnv::{FnvBuildHasher, FnvHasher};
+use foldhash::quality::FixedState;
+
+/// Maps whose keys are short texts and numbers. Fixed: two reports of the same lines do the same.
+pub type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// Readers seldom want the same part.
 const PARTS: usize = 64;
+
+/// For keys that are hashes themselves.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash(&[bytes]);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
 
 /// Hashes of lines. The last so many are remembered: a line that comes again later than that counts twice.
 #[derive(Debug)]
@@ -18,8 +39,8 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Part {
-    now: HashSet<u64, FnvBuildHasher>,
-    before: HashSet<u64, FnvBuildHasher>,
+    now: HashSet<u64, BuildHasherDefault<Itself>>,
+    before: HashSet<u64, BuildHasherDefault<Itself>>,
     forgot: bool,
 }
 
@@ -32,7 +53,8 @@ impl Seen {
 
     /// Whether this line is new.
     pub fn is_new(&self, line: u64) -> bool {
-        let part = usize::try_from(line % 64).ok().and_then(|part| self.parts.get(part));
+        // The low bits choose the place within a part, the highest ones are its tag.
+        let part = usize::try_from(line >> 32 & 63).ok().and_then(|part| self.parts.get(part));
         let Some(part) = part else { return true };
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if part.before.contains(&line) || !part.now.insert(line) {
@@ -53,19 +75,12 @@ impl Seen {
 
 /// A hash of several texts, the same in every run. Lengths count too: `ab`, `c` isn't `a`, `bc`.
 pub fn hash(parts: &[&[u8]]) -> u64 {
-    let mut hasher = FnvHasher::default();
+    let mut hasher = FixedState::default().build_hasher();
     for part in parts {
         hasher.write(part);
         hasher.write_usize(part.len());
     }
-    mixed(hasher.finish())
-}
-
-/// Spreads what FNV leaves in the low bits over all of them (the finish of MurmurHash3).
-fn mixed(hash: u64) -> u64 {
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fnv::FnvHashMap;
-
 use super::lines::{Decision, ErrorLine, or_empty};
 use super::moment::{HOUR, Micros};
 use super::names::{Known, Name};
+use super::seen::Map;
 use super::sketch::Sketch;
 
 /// A line counts in thousandths of a request, so that a sampled one counts exactly the same in every order of reading.
@@ -93,7 +92,7 @@ pub struct Told {
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
     /// By place.
-    pub groups: FnvHashMap<Place, Group>,
+    pub groups: Map<Place, Group>,
     /// By hours since 1970.
     pub hours: BTreeMap<i64, Hour>,
     /// Requests with an error code (thousandths), by hour.
@@ -103,7 +102,7 @@ pub struct Traffic {
     /// States of sessions.
     pub sessions: BTreeMap<Name, u64>,
     /// Variants as their JSON.
-    pub variants: FnvHashMap<Box<str>, u64>,
+    pub variants: Map<Box<str>, u64>,
     /// Requests that came by a shield as well: their second line.
     pub shield: u64,
     /// Requests whose line stands for others (thousandths of lines).

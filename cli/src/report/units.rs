@@ -6,11 +6,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fnv::FnvBuildHasher;
-
 use super::moment::Micros;
 use super::names::Name;
-use super::seen::hash;
+use super::seen::{Map, hash};
 
 /// Readers seldom want the same part.
 const PARTS: u64 = 64;
@@ -77,8 +75,6 @@ pub struct Done {
 
 /// The units of each experiment, in the order of their pseudonyms.
 pub type Blocks = HashMap<Block, Vec<(u128, Unit)>>;
-
-type Map<K, V> = HashMap<K, V, FnvBuildHasher>;
 
 /// All units and what they did, shared by those who read.
 #[derive(Debug)]

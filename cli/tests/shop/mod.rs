@@ -1,6 +1,8 @@
-//! A simulated shop: visitors, experiments and orders whose truth the report doesn't see.
+//! A simulated shop: visitors, experiments and orders whose truth the report doesn't see. The truth is counted from what visitors did,
+//! not from lines.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -56,10 +58,13 @@ pub enum Twist {
     Bots,
     /// A fifth of the visitors log in and are somebody else from then on.
     Login,
-    /// The log key is rotated in the middle.
+    /// The log key is rotated in the middle: from then on everybody has another pseudonym.
     Rotation,
-    /// The weights change from 50:50 to 30:70 in the middle, with a new revision, and the shop is at a sale then.
+    /// The weights change from 50:50 to 30:70 in the middle, with a new revision that moves one visitor in five, and the shop is at a sale
+    /// then.
     Weights,
+    /// One in ten lines of `decisions` is kept from the middle on.
+    Sample,
     /// A third of the visitors lose their cookie and come back as somebody else.
     LostCookies,
     /// Lines come twice, late, and cut; orders are reported again.
@@ -84,10 +89,14 @@ pub struct Shop {
 /// What is true.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
-    /// Visitors that were exposed, by variation.
+    /// Visitors that were exposed, by variation; once for each log key and for each set of weights.
     pub units: [u64; 2],
     /// Those of them who bought within the window after their first exposure.
     pub bought: [u64; 2],
+    /// What they bought, in cents.
+    pub cents: [u64; 2],
+    /// Pages that were asked for, and those of them that fell back.
+    pub pages: [u64; 2],
 }
 
 impl Default for Shop {
@@ -136,33 +145,32 @@ impl Shop {
         if is_bot {
             rate = 0.0;
         }
-        truth.units[arm] += 1;
-        let mut unit = random.unit();
-        let key = if self.twist == Twist::Rotation && is_late { "2026-12" } else { "2026-11" };
-        let revision = if self.twist == Twist::Weights && is_late { "r2" } else { "r1" };
-        let seen = |time: f64, unit: &str, random: &mut Random| Seen {
-            time,
-            unit: unit.to_owned(),
-            arm,
-            key,
-            revision,
+        let unit = random.unit();
+        let mut told = Told {
+            shop: self,
+            middle: self.days * DAY / 2.0,
             country,
             device,
-            fallback: falls && time == first,
-            request: random.unit(),
+            pages: [0; 2],
+            seen: BTreeMap::new(),
+            bought: Vec::new(),
         };
-        lines.push(seen(first, &unit, random).line());
+        let mut person = Person { unit, arm, moved: arm };
+        if self.twist == Twist::Weights && arm == 0 && !is_late && random.share() < 0.4 {
+            person.moved = 1;
+        }
+        told.page(first, &person, falls, random, lines);
         for visit in 0..2 {
             if random.share() < 0.4 {
                 let time = first + (1.0 + f64::from(visit)) * 3_600.0 * (1.0 + random.share());
-                lines.push(seen(time, &unit, random).line());
+                told.page(time, &person, false, random, lines);
             }
         }
         // An order before anything was seen is nobody's doing.
         if random.share() < 0.02 {
-            lines.push(order(first - 600.0, &unit, key, &format!("early-{number}"), 20.0, random));
+            told.order(first - 600.0, &person, &format!("early-{number}"), 20.0, random, lines);
         }
-        let mut time = first + 300.0 + random.share() * 40.0 * 3_600.0;
+        let time = first + 300.0 + random.share() * 40.0 * 3_600.0;
         let leaves = match self.twist {
             Twist::Login => random.share() < 0.2,
             Twist::LostCookies => random.share() < 1.0 / 3.0,
@@ -170,32 +178,25 @@ impl Shop {
         };
         if leaves {
             // Somebody new to the edge, by the dice again.
-            unit = random.unit();
+            let unit = random.unit();
             let arm = usize::from(random.share() < second);
-            truth.units[arm] += 1;
-            let again = Seen { arm, time: time - 60.0, ..seen(time, &unit, random) };
-            lines.push(again.line());
+            person = Person { unit, arm, moved: arm };
+            told.page(time - 60.0, &person, false, random, lines);
             rate = self.rate * if arm == 1 { 1.0 + self.lift } else { 1.0 };
-            if random.share() < rate {
-                truth.bought[arm] += 1;
-                lines.push(order(time, &unit, key, &format!("o{number}"), self.value(random), random));
-            }
-            return;
         }
         if random.share() < rate {
-            truth.bought[arm] += 1;
             let value = self.value(random);
-            lines.push(order(time, &unit, key, &format!("o{number}"), value, random));
+            told.order(time, &person, &format!("o{number}"), value, random, lines);
             if self.twist == Twist::Messy && random.share() < 0.2 {
                 // The origin tells it again: another line, the same order.
-                time += 5.0;
-                lines.push(order(time, &unit, key, &format!("o{number}"), value, random));
+                told.again(time + 5.0, &person, &format!("o{number}"), value, random, lines);
             }
         }
         // Too late to be counted.
-        if random.share() < 0.02 {
-            lines.push(order(first + 80.0 * 3_600.0, &unit, key, &format!("late-{number}"), 20.0, random));
+        if !leaves && random.share() < 0.02 {
+            told.order(first + 80.0 * 3_600.0, &person, &format!("late-{number}"), 20.0, random, lines);
         }
+        told.count(truth);
     }
 
     fn value(&self, random: &mut Random) -> f64 {
@@ -203,34 +204,102 @@ impl Shop {
     }
 }
 
-struct Seen {
-    time: f64,
+/// Somebody, as the edge knows them.
+struct Person {
     unit: String,
+    /// The variation, and the one after the weights have changed.
     arm: usize,
-    key: &'static str,
-    revision: &'static str,
-    country: &'static str,
-    device: &'static str,
-    fallback: bool,
-    request: String,
+    moved: usize,
 }
 
-impl Seen {
-    fn line(&self) -> String {
-        let fallback = if self.fallback { r#","fallback":"status-503""# } else { "" };
-        format!(
-            r#"{{"v":2,"timestamp":"{}","request_id":"{}","revision":"{}","experiment_id":"hero","variation_id":"{}","variation":{},"feature_id":"hero","unit_type":"id","unit_id":"{}","sticky":false,"shown":{}{fallback},"key":"{}","attributes":{{"country":"{}","deviceType":"{}"}}}}"#,
-            at(self.time),
-            self.request,
-            self.revision,
-            self.arm,
-            self.arm,
-            self.unit,
-            !self.fallback,
-            self.key,
-            self.country,
-            self.device
-        )
+/// What one visitor did.
+struct Told<'s> {
+    shop: &'s Shop,
+    /// When the twist comes.
+    middle: f64,
+    country: &'static str,
+    device: &'static str,
+    pages: [u64; 2],
+    /// By log key, revision and pseudonym: the first look and the variation.
+    seen: BTreeMap<(&'static str, &'static str, String), (f64, usize)>,
+    bought: Vec<(f64, String, u64)>,
+}
+
+impl Told<'_> {
+    /// The log key, the revision and the pseudonym of a time.
+    fn known(&self, time: f64, person: &Person) -> (&'static str, &'static str, String) {
+        let is_late = time > self.middle;
+        let (rotated, changed) =
+            (self.shop.twist == Twist::Rotation && is_late, self.shop.twist == Twist::Weights && is_late);
+        let unit = if rotated { person.unit.chars().rev().collect() } else { person.unit.clone() };
+        (if rotated { "2026-12" } else { "2026-11" }, if changed { "r2" } else { "r1" }, unit)
+    }
+
+    fn page(&mut self, time: f64, person: &Person, falls: bool, random: &mut Random, lines: &mut Vec<String>) {
+        let (key, revision, unit) = self.known(time, person);
+        let arm = if revision == "r2" { person.moved } else { person.arm };
+        let seen = self.seen.entry((key, revision, unit.clone())).or_insert((time, arm));
+        seen.0 = seen.0.min(time);
+        let request = random.unit();
+        if self.shop.twist == Twist::Sample {
+            self.pages[0] += 1;
+            // A page that fell back always has its line.
+            let falls = random.share() < 0.02;
+            self.pages[1] += u64::from(falls);
+            let sample = if falls || time <= self.middle { 1.0 } else { 0.1 };
+            if random.share() < sample {
+                let fallback = if falls { r#""status-503""# } else { "null" };
+                lines.push(format!(
+                    r#"{{"v":2,"time":"{}","request_id":"{request}","trace_id":"{request}","pop":"FRA","revision":"r1","route":"home","status":200,"pass":1,"fallback":{fallback},"errors":[],"cold":false,"total_ms":20,"origin_ms":19,"sample":{sample:.1}}}"#,
+                    at(time)
+                ));
+            }
+        }
+        let fallback = if falls { r#","fallback":"status-503""# } else { "" };
+        lines.push(format!(
+            r#"{{"v":2,"timestamp":"{}","request_id":"{request}","revision":"{revision}","experiment_id":"hero","variation_id":"{arm}","variation":{arm},"feature_id":"hero","unit_type":"id","unit_id":"{unit}","sticky":false,"shown":{}{fallback},"key":"{key}","attributes":{{"country":"{}","deviceType":"{}"}}}}"#,
+            at(time), !falls, self.country, self.device
+        ));
+    }
+
+    /// An order, and its line.
+    fn order(
+        &mut self,
+        time: f64,
+        person: &Person,
+        id: &str,
+        value: f64,
+        random: &mut Random,
+        lines: &mut Vec<String>,
+    ) {
+        let (_, _, unit) = self.known(time, person);
+        self.bought.push((time, unit, (value * 100.0).round() as u64));
+        self.again(time, person, id, value, random, lines);
+    }
+
+    /// Another line of an order.
+    fn again(&self, time: f64, person: &Person, id: &str, value: f64, random: &mut Random, lines: &mut Vec<String>) {
+        let (key, _, unit) = self.known(time, person);
+        lines.push(order(time, &unit, key, id, value, random));
+    }
+
+    /// What of it counts.
+    fn count(&self, truth: &mut Truth) {
+        for ((_, _, unit), (first, arm)) in &self.seen {
+            truth.units[*arm] += 1;
+            // Times of lines are whole seconds.
+            let within = |time: f64| (first.floor()..=first.floor() + 72.0 * 3_600.0).contains(&time.floor());
+            let own: Vec<u64> = self
+                .bought
+                .iter()
+                .filter(|(time, of, _)| of == unit && within(*time))
+                .map(|(.., cents)| *cents)
+                .collect();
+            truth.bought[*arm] += u64::from(!own.is_empty());
+            truth.cents[*arm] += own.iter().sum::<u64>();
+        }
+        truth.pages[0] += self.pages[0];
+        truth.pages[1] += self.pages[1];
     }
 }
 

@@ -8,10 +8,12 @@
 )]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use e2e::visitors::{NEW_YORK, NOWHERE, PARIS, Visitor};
-use e2e::{Answer, Edge, Request};
+use e2e::{Answer, Behaviour, Edge, Request, personalizer};
 use serde_json::{Value, json};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
@@ -189,4 +191,108 @@ fn an_order_is_counted_under_the_pseudonym_of_its_exposure() {
     };
     assert!(slot("/").is_u64());
     assert_eq!(slot("/"), slot("/orders"));
+}
+
+/// Waits until an endpoint has so many lines, and no more.
+fn wait_for(edge: &Edge, endpoint: &str, count: usize, wanted: fn(&Value) -> bool) {
+    let end = Instant::now() + LOG_LIMIT;
+    let found = || edge.logs().of(endpoint).iter().filter(|line| wanted(line)).count();
+    while found() < count {
+        assert!(Instant::now() < end, "{} of {count} lines of {endpoint}", found());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(found(), count, "{endpoint}");
+}
+
+#[test]
+fn the_report_of_a_small_shop_says_what_its_visitors_saw_and_bought() {
+    const VISITORS: usize = 60;
+    let edge = Edge::with_rules(&rules()).start();
+    let (mut units, mut bought, mut cents) = ([0_u64; 3], [0_u64; 3], [0_u64; 3]);
+    let (mut views, mut orders, mut retries) = (0, 0, 0_u64);
+    let order = |number: usize, id: &str| {
+        let value = 10.0 + number as f64 * 0.25;
+        let event = format!("order;id=\"o{number}\";value={value:.2};currency=\"EUR\"");
+        let headers = vec![("Edge-Event".to_owned(), event)];
+        edge.origin().on(&format!("/orders/{number}"), Behaviour::Answer { status: 200, headers, body: Vec::new() });
+        let request = Request::new("POST", format!("/orders/{number}"));
+        let answer = edge
+            .visitor(NEW_YORK)
+            .send(&request.header("User-Agent", FIREFOX).header("Cookie", format!("ep_vid={id}")));
+        assert_eq!((answer.status, answer.header("edge-event")), (200, None));
+        (value * 100.0).round() as u64
+    };
+    let id_of = |number: usize| format!("{:032x}", (number as u128) << 40 | 0xdef);
+    // Before anything was seen: nobody's doing. Lines tell whole seconds apart.
+    for number in (9..VISITORS).step_by(10) {
+        order(1_000 + number, &id_of(number));
+        orders += 1;
+    }
+    std::thread::sleep(Duration::from_millis(1_100));
+    for number in 0..VISITORS {
+        let id = id_of(number);
+        let arm = on_page(&edge.visitor(NEW_YORK).send(&person("/", Some(&id))));
+        let at = ARMS.iter().position(|(name, _)| *name == arm).unwrap();
+        views += 1;
+        units[at] += 1;
+        if number % 3 == 0 {
+            assert_eq!(in_json(&edge.visitor(NEW_YORK).send(&person("/api/hero", Some(&id)))), arm);
+            views += 1;
+        }
+        if number % 2 == 0 {
+            cents[at] += order(number, &id);
+            bought[at] += 1;
+            orders += 1;
+            // An impatient visitor sends it again, and once more: one order.
+            for _ in 0..number % 3 {
+                order(number, &id);
+                orders += 1;
+                retries += 1;
+            }
+        }
+    }
+    // Who is in no experiment is in no figure of one.
+    for (visitor, agent) in [(NEW_YORK, GOOGLEBOT), (PARIS, FIREFOX)] {
+        assert_eq!(edge.visitor(visitor).send(&Request::get("/").header("User-Agent", agent)).status, 200);
+    }
+    wait_for(&edge, "exposures", views, |_| true);
+    wait_for(&edge, "conversions", orders, |_| true);
+    wait_for(&edge, "decisions", views + orders + 2, |line| line["path"] != "/.edge/health");
+
+    let folder = tempfile::TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("rules")).unwrap();
+    fs::write(folder.path().join("rules/features.json"), rules()["features"].to_string()).unwrap();
+    fs::write(folder.path().join("server.log"), edge.logs().all().join("\n")).unwrap();
+    let mut command = Command::new(personalizer());
+    command.args(["report", "server.log", "--rules", "rules", "--format", "json"]).current_dir(folder.path());
+    let output = command.args(["--metric", "order:rate", "--metric", "order:value"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    assert_eq!((&report["read"]["broken"], &report["read"]["doubled"]), (&json!(0), &json!(0)), "{}", report["read"]);
+    assert_eq!(report["read"]["repeated"], retries, "{}", report["read"]);
+    assert_eq!(report["summary"]["all"]["requests"], edge.logs().of("decisions").len());
+    let experiments = report["experiments"].as_array().unwrap();
+    assert_eq!(experiments.len(), 1, "{experiments:#?}");
+    let hero = &experiments[0];
+    assert_eq!((&hero["id"], &hero["srm"]["flagged"]), (&json!("hero-test"), &json!(false)));
+    for (at, (arm, weight)) in ARMS.iter().enumerate() {
+        let variation = &hero["variations"][at];
+        assert_eq!(
+            (&variation["id"], &variation["weight"], &variation["units"], &variation["fallback"]),
+            (&json!(arm), &json!(weight), &json!(units[at]), &json!(0))
+        );
+    }
+    for at in [1, 2] {
+        let row = |name: &str| {
+            let rows = hero["metrics"].as_array().unwrap().iter();
+            rows.clone().find(|row| row["name"] == name && row["variation"] == ARMS[at].0).unwrap()
+        };
+        assert_eq!(row("order:rate")["did"], json!([bought[0], bought[at]]));
+        assert_eq!(row("order:rate")["verdict"], "undecided", "nothing is told of so few");
+        for (figure, of) in [("baseline", 0), ("mean", at)] {
+            let worth = row("order:value")[figure].as_f64().unwrap() * units[of] as f64 * 100.0;
+            assert!((worth - cents[of] as f64).abs() < 1e-6, "{figure}: {worth} instead of {} cents", cents[of]);
+        }
+    }
 }

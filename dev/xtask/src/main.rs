@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bench;
+mod bench_report;
 mod bots;
 mod command;
 mod fastly_cli;
@@ -39,6 +40,7 @@ enum Task {
     Test(test::Options),
     Bench(bench::Options),
     Map(map::Options),
+    BenchReport(bench_report::Options),
     Fuzz(fuzz::Options),
     Leak(leak::Options),
     Bots(bots::Options),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Map(options) => map::run(&options),
+        Task::BenchReport(options) => bench_report::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Leak(options) => leak::run(&options),
         Task::Bots(options) => bots::run(&options),

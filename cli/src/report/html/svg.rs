@@ -83,8 +83,8 @@ impl Plot<'_> {
         let key = if key.is_empty() { key } else { format!("<ul class=\"key\">{key}</ul>") };
         format!(
             "<figure><figcaption>{title}</figcaption>{key}\
-             <svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\
-             <title id=\"{id}-t\">{title}</title><desc id=\"{id}-d\">{description}</desc>{body}</svg></figure>\n"
+             <div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\
+             <title id=\"{id}-t\">{title}</title><desc id=\"{id}-d\">{description}</desc>{body}</svg></div></figure>\n"
         )
     }
 

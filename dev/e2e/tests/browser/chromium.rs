@@ -121,7 +121,8 @@ impl Page {
         self.tab.call_method(command).unwrap()
     }
 
-    fn screen(&self, width: u32, height: u32, scale: f64, mobile: bool) {
+    /// How large the window is, in CSS pixels, and how many of the screen's one of them has.
+    pub fn screen(&self, width: u32, height: u32, scale: f64, mobile: bool) {
         self.call::<Emulation::SetDeviceMetricsOverride>(
             json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile }),
         );

@@ -16,3 +16,6 @@ mod growthbook;
 mod injection;
 mod inspect;
 mod pictures;
+mod report;
+#[path = "../../../../cli/tests/shop/mod.rs"]
+mod shop;
