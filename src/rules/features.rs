@@ -125,3 +125,51 @@ impl DefinitionSource for Bandits {
         self.0.filed().bandits.entry(place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(features: &dyn DefinitionSource, key: &str) -> Option<String> {
+        let (_, json) = features.entry(features.find(key)?)?;
+        Some(json.to_owned())
+    }
+
+    fn named(features: &Features, is_wanted: bool) -> Vec<String> {
+        features.faults(is_wanted).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_is_looked_at_until_a_feature_is_asked_for_or_mistakes_are_wanted() {
+        let features = Features::new(&["{".to_owned(), r#"{"features":{"a":1}}"#.to_owned()]);
+        assert!(named(&features, false).is_empty() && features.filed.get().is_none());
+        assert_eq!(found(&*features, "a").as_deref(), Some("1"), "a part that is broken takes no other with it");
+        assert!(named(&features, false)[0].starts_with("features: expected JSON"));
+        let others = Features::new(&["[]".to_owned()]);
+        assert_eq!(named(&others, true).len(), 1);
+    }
+
+    #[test]
+    fn of_a_key_the_first_part_counts_and_within_a_part_its_last() {
+        let parts = [r#"{"parts":2,"features":{"a":1,"a":2}}"#, r#"{"features":{"a":3,"b":{"x":[4]}},"$comment":""}"#];
+        let features = Features::new(&parts.map(str::to_owned));
+        assert_eq!(
+            ["a", "b", "c"].map(|key| found(&*features, key)),
+            [Some("2".into()), Some(r#"{"x":[4]}"#.into()), None]
+        );
+        assert_eq!((features.count(), features.entry(0).map(|(key, _)| key)), (2, Some("a")));
+        assert!(named(&features, true).is_empty());
+    }
+
+    #[test]
+    fn bandits_serve_beside_features_that_cannot_and_the_other_way_round() {
+        let one = Features::new(&[r#"{"features":5,"contextualBandits":{"cb":{}}}"#.to_owned()]);
+        assert_eq!((found(&*one.bandits(), "cb").as_deref(), one.count()), (Some("{}"), 0));
+        assert!(named(&one, true)[0].starts_with("features/features: expected definitions as JSON"));
+        let other = Features::new(&[r#"{"features":{"a":1},"contextualBandits":[]}"#.to_owned()]);
+        assert_eq!((found(&*other, "a").as_deref(), other.bandits().count()), (Some("1"), 0));
+        assert!(named(&other, true)[0].starts_with("features/contextualBandits: expected"));
+        let none = Features::new(&[r#"{"features":null}"#.to_owned()]);
+        assert_eq!((none.count(), named(&none, true).len()), (0, 0));
+    }
+}
