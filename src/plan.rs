@@ -302,7 +302,13 @@ fn experiment_redirect(head: &RequestHead, rules: &RuleSet, decision: &Decision)
 /// Whether a redirect goes to the very page that was asked for.
 fn leads_back(head: &RequestHead, location: &HeaderValue) -> bool {
     let Ok(location) = location.to_str() else { return false };
-    let target = if location.starts_with('/') { Some(path_and_query(location)) } else { own_target(head, location) };
+    let target = match location.as_bytes().first() {
+        Some(b'/') => Some(path_and_query(location)),
+        // The page's own path stays, and with a fragment its query, too (RFC 3986 section 5.2.2).
+        Some(b'?') => Some((head.path.as_str(), path_and_query(location).1)),
+        Some(b'#') => return true,
+        _ => own_target(head, location),
+    };
     target == Some((head.path.as_str(), head.query.as_deref()))
 }
 

@@ -75,7 +75,7 @@ pub struct Part {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Features and experiments; `null` where there is no value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub features: BTreeMap<String, Option<String>>,
     /// The path that the backend is asked for, with `{path}` and `{path.name}` in place of what was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -170,6 +170,24 @@ fn a_change_that_depends_on_what_the_client_has_is_made_to_that_alone() {
 }
 
 #[test]
+fn no_condition_of_a_write_gets_lost() {
+    for more in [json!({}), json!({ "html": [{ "select": "h1", "append": "!" }] })] {
+        let host = pages();
+        let mut route = json!({ "id": "a", "path": "/a", "methods": ["GET", "PUT", "POST"], "rewrite": { "path": "/p/{region.slug}" } });
+        route.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        host.set("routes", &json!({ "routes": [route] }));
+        for method in ["PUT", "POST"] {
+            for (name, value) in
+                [("if-match", "\"zzz\""), ("if-match", "*"), ("if-none-match", "*"), ("if-unmodified-since", DATE)]
+            {
+                visit(NEW_YORK, "/a").by(method).with(name, value).send(&host);
+                assert_eq!(host.asked.borrow().last().unwrap().headers[name], value, "{method} {more}");
+            }
+        }
+    }
+}
+
+#[test]
 fn two_users_on_one_browser_have_two_pages() {
     use support::sessions::{by_user, store};
     for html in [json!([]), json!([{ "select": "h1", "append": "!" }])] {

@@ -225,6 +225,12 @@ fn browsers_see_the_features_that_settings_name() {
 #[test]
 fn a_server_says_whom_it_asks_for() {
     let host = site(json!({}));
+    for scheme in ["bearer", "BEARER"] {
+        let asked = visit(NOWHERE, &format!("{ALL}/place")).with("Authorization", format!("{scheme} {KEY}"));
+        let answer = ask(asked, json!({ "targetingKey": "user-1", "country": "US" })).send(&host);
+        assert_eq!(body(&answer)["value"], "states", "a scheme has no case");
+        assert!(!answer.headers.contains_key("set-cookie"));
+    }
     let said = json!({ "targetingKey": "user-1", "country": "US", "plan": "pro", "session": { "cart_quantity": 2 }, "id": "ignored" });
     for (flag, value) in [("place", "states"), ("plan", "paid"), ("cart", "full")] {
         assert_eq!(one(&host, flag, server, said.clone())["value"], value);

@@ -236,6 +236,31 @@ fn two_experiments_that_point_at_each_other_send_nobody_round() {
 }
 
 #[test]
+fn a_redirect_that_names_a_query_or_a_place_alone_leads_back_too() {
+    for (location, target) in
+        [("?region={region.slug}", "/here?region=east"), ("#top", "/here"), ("?a=1#top", "/here?a=1")]
+    {
+        let host = lab(&json!({}));
+        host.set("routes", &json!({ "routes": [{ "id": "r", "path": "/{page}", "action": "redirect", "redirect": { "location": location } }] }));
+        let answer = person(1, target).send(&host);
+        assert_eq!((answer.status.as_u16(), codes(&host)), (200, vec!["redirect-loop".to_owned()]), "{location}");
+    }
+}
+
+#[test]
+fn a_look_as_somebody_from_elsewhere_takes_nothing_from_the_looker() {
+    let host = lab(&json!({ "sticky": {} }));
+    let as_a_german = PreviewClaims {
+        visitor: serde_json::from_value(json!({ "country": "DE" })).unwrap(),
+        exp: NOW + 3600,
+        ..PreviewClaims::default()
+    };
+    let answer = person(1, &format!("/page?edge_preview={}", token(&as_a_german))).send(&host);
+    is_previewed(&host, &answer);
+    assert!(cookies(&answer).iter().all(|cookie| cookie.starts_with("ep_preview=")), "{:?}", cookies(&answer));
+}
+
+#[test]
 fn a_redirect_to_the_page_itself_shows_the_page() {
     for location in ["/here", "/{path.page}", "https://shop.example/here", "/here#top"] {
         let host = lab(&json!({}));

@@ -31,12 +31,17 @@ use plan::{Plan, length};
 /// How often the logs are looked at for more lines.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Reads a plan; what is wrong in it is told whole, for the command line shows the outermost message alone.
+fn plan(text: &str) -> Result<Plan, String> {
+    Plan::read(text).map_err(|error| format!("{error:#}"))
+}
+
 /// How a canary steers itself.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Let it grow by a plan, judged by the logs: `default`, steps such as 1%:10m:200,5%:30m:1000,25%:1h,100% (share, least time, least
     /// visitors), or a JSON file.
-    #[arg(long, value_name = "PLAN", requires = "logs", value_parser = Plan::read)]
+    #[arg(long, value_name = "PLAN", requires = "logs", value_parser = plan)]
     auto: Option<Plan>,
     /// Log lines of decisions that grow: files, folders or patterns; - is a stream.
     #[arg(long, value_name = "LOGS", requires = "auto")]

@@ -8,15 +8,23 @@ pub mod metrics;
 #[cfg(test)]
 pub mod tests;
 
-use anyhow::bail;
+use std::io;
+
+use anyhow::{Context as _, bail};
 use clap::Args;
+use memchr::memmem::Finder;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::output::{self, Format, Outcome};
+use crate::report::members::Layout;
+use crate::report::moment::{self, Micros, SECOND};
 use crate::report::{input, percent};
-use gather::{Counts, Gathered};
+use gather::{Counts, Gathered, decision};
 use metrics::{Margins, Metric, Verdict};
 
+/// A minute.
+const MINUTE: Micros = 60 * SECOND;
 /// The version of the JSON contract.
 const VERSION: u32 = 1;
 
@@ -30,7 +38,8 @@ const VERSION: u32 = 1;
   kubectl logs deploy/log-collector | personalizer judge - --baseline r41 --canary r42 --format json
 
 A metric is a regression where the evidence reaches its threshold. It is go where even the upper bound of the difference is below the margin.
-The test may be run as often as you like, on more and more lines: a false alarm stays below --alpha over all looks.
+The test may be run as often as you like, on more and more lines: a false alarm stays below --alpha over all looks. Only the time counts in
+which both revisions served.
 
 Exit codes: 0 go, 1 regression, 2 it could not run, 3 inconclusive.")]
 pub struct Options {
@@ -96,9 +105,25 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     if options.baseline == options.canary {
         bail!("expected two revisions, but found {} twice", options.canary);
     }
-    let (pieces, length) = input::pieces(&options.logs)?;
-    let bar = output::transfer("reading", length);
+    let (logs, _kept) = readable_twice(&options.logs)?;
+    let (pieces, length) = input::pieces(&logs)?;
+    let bar = output::transfer("reading", length.map(|length| 2 * length));
     let mut gathered = Gathered::new(&options.baseline, &options.canary);
+    // Over different lengths of time, different shares of the visitors fail: only the time counts in which both served.
+    let mut served = [&options.baseline, &options.canary].map(|revision| Served::of(revision));
+    for piece in &pieces {
+        input::lines(piece, &bar, |line| served.iter_mut().for_each(|served| served.line(line)))?;
+    }
+    if let [Served { span: Some((from, to)), .. }, Served { span: Some((since, until)), .. }] = served {
+        // By whole minutes: a small canary has seconds without a visitor.
+        let minute = |at: Micros| at.div_euclid(MINUTE) * MINUTE;
+        let (first, last) = (minute(from.max(since)), minute(to.min(until)) + MINUTE - 1);
+        if first > from.min(since) || last < to.max(until) {
+            let (first, last) = (moment::second(first), moment::second(last));
+            output::note(&format!("both revisions served from {first} to {last}: other lines are left out"));
+        }
+        gathered = gathered.since(first).until(last);
+    }
     for piece in &pieces {
         gathered.read(piece, &bar)?;
     }
@@ -111,6 +136,46 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         Verdict::Regression => Outcome::Faults,
         Verdict::Inconclusive => Outcome::Inconclusive,
     })
+}
+
+/// The same logs, standard input in a file of its own; that file, which goes when it is dropped.
+fn readable_twice(logs: &[String]) -> anyhow::Result<(Vec<String>, Option<NamedTempFile>)> {
+    if !logs.iter().any(|log| log == "-") {
+        return Ok((logs.to_vec(), None));
+    }
+    let mut kept = NamedTempFile::new().context("standard input: can't be kept in a temporary file")?;
+    io::copy(&mut io::stdin().lock(), kept.as_file_mut())
+        .context("standard input: can't be kept in a temporary file")?;
+    let path = kept.path().display().to_string();
+    Ok((logs.iter().map(|log| if log == "-" { path.clone() } else { log.clone() }).collect(), Some(kept)))
+}
+
+/// When a revision served, by the lines of it.
+struct Served<'r> {
+    revision: &'r str,
+    /// Most lines are of others: these are passed by at a glance.
+    name: Finder<'r>,
+    layout: Layout,
+    span: Option<(Micros, Micros)>,
+}
+
+impl<'r> Served<'r> {
+    fn of(revision: &'r str) -> Self {
+        Self { revision, name: Finder::new(revision), layout: Layout::default(), span: None }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if self.name.find(line).is_none() {
+            return;
+        }
+        let Some(Some(line)) = decision(line, &mut self.layout) else { return };
+        let is_ours =
+            line.revision.as_ref().is_some_and(|revision| revision.as_str() == self.revision) && !line.preview;
+        if let Some(at) = moment::read(line.time.as_str()).filter(|_| is_ours) {
+            let (first, last) = self.span.unwrap_or((at, at));
+            self.span = Some((first.min(at), last.max(at)));
+        }
+    }
 }
 
 /// Weighs what was gathered.

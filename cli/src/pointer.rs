@@ -204,7 +204,7 @@ impl Rollback {
                 Some(moment) => Some(served(store, self.common.on.pointer(), moment)?),
                 None => self.revision.clone(),
             };
-            if moment.is_some() && named == before.revision {
+            if named.is_some() && named == before.revision {
                 return Ok(after);
             }
             if named.is_none() && before.canary.is_some() {

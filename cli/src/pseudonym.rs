@@ -11,6 +11,7 @@ use edge_personalizer::context::visitor::VisitorId;
 use edge_personalizer::mac::MacKey;
 use edge_personalizer::session::Subject;
 
+use crate::files;
 use crate::output::{self, Outcome};
 use crate::privacy::names::one_secret;
 
@@ -59,12 +60,15 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         let path = options.file.display();
         Box::new(File::open(&options.file).with_context(|| format!("{path}: can't be read"))?)
     };
-    let to: Box<dyn Write> = if options.out.as_os_str() == "-" {
-        Box::new(io::stdout().lock())
+    let without = if options.out.as_os_str() == "-" {
+        convert(options, key, from, io::stdout().lock())?
     } else {
-        Box::new(File::create(&options.out).with_context(|| format!("{}: can't be written", options.out.display()))?)
+        // Whole or not at all: it may be the very file that is read.
+        let mut rows = Vec::new();
+        let without = convert(options, key, from, &mut rows)?;
+        files::replace(&options.out, &rows)?;
+        without
     };
-    let without = convert(options, key, from, to)?;
     if without > 0 {
         output::note(&format!(
             "{without} rows have no id that the edge would take as {}: their unit_id is empty",
@@ -78,12 +82,17 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
 fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> anyhow::Result<u64> {
     let place = options.file.display();
     let mut reader = csv::ReaderBuilder::new().has_headers(!options.no_header).flexible(true).from_reader(from);
-    let mut writer = csv::Writer::from_writer(to);
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(to);
     let head = if options.no_header {
         None
     } else {
         Some(reader.headers().with_context(|| format!("{place}: expected CSV"))?.clone())
     };
+    if let Some(name) = head.as_ref().filter(|head| head.len() == 1).and_then(|head| head.get(0))
+        && name.contains([';', '\t'])
+    {
+        bail!("{place}: expected columns separated by commas, but found '{name}'");
+    }
     let at = column(&options.column, head.as_ref())?;
     if let Some(head) = &head {
         let others = head.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, name)| name);

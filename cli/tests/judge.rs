@@ -56,6 +56,41 @@ fn the_exit_code_is_the_verdict() {
     }
 }
 
+/// Everybody fails now and then, the canary's twice as often. Hours before the canary show how many fail in hours, not in its half hour.
+#[test]
+fn only_the_time_in_which_both_served_counts() {
+    let mut text = String::new();
+    let mut request = 0_u32;
+    for minute in 0_u32..240 {
+        for slot in 0_u32..200 {
+            request += 1;
+            let is_canary = minute >= 210 && slot % 4 == 0;
+            let (revision, every) = if is_canary { ("r42", 100) } else { ("r41", 200) };
+            let status = if request.wrapping_mul(2_654_435_761) / 7 % every == 0 { 503 } else { 200 };
+            let (hour, minute, second) = (4 + minute / 60, minute % 60, slot * 60 / 200);
+            writeln!(
+                text,
+                r#"{{"v":2,"time":"2026-11-24T{hour:02}:{minute:02}:{second:02}Z","request_id":"{request}","trace_id":"t","revision":"{revision}","status":{status},"total_ms":12.5,"origin_ms":10.0,"errors":[],"slot":{slot}}}"#
+            )
+            .unwrap();
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display().to_string();
+    let output = judge(&[&path, "--baseline", "r41", "--canary", "r42", "--format", "json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_ne!(json["verdict"], "go", "{json:#}");
+    assert_eq!(json["read"]["lines"], 30 * 200, "{json:#}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("both revisions served from 2026-11-24T07:30:00Z to 2026-11-24T07:59:59Z"), "{said}");
+    // By standard input, too.
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_personalizer"));
+    piped.args(["judge", "-", "--baseline", "r41", "--canary", "r42", "--format", "json"]);
+    let again = piped.stdin(std::fs::File::open(file.path()).unwrap()).output().unwrap();
+    assert_eq!(again.stdout, output.stdout);
+}
+
 #[test]
 fn what_cannot_be_judged_is_said() {
     let file = log(0, 0);

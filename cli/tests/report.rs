@@ -445,4 +445,14 @@ fn a_pseudonym_is_the_one_that_the_edge_writes() {
     let (exit, _, stderr) =
         run(folder.path(), &["pseudonym", "orders.csv", "--column", "name", "--identity-file", "identity"]);
     assert!(exit == 2 && stderr.contains("expected one of order, customer, timestamp, but found 'name'"), "{stderr}");
+    // Rows of unequal length, over the very file that is read.
+    fs::write(folder.path().join("rows.csv"), "customer,a,b\nalice,1\nbob,1,2\n").unwrap();
+    let rows = ["pseudonym", "rows.csv", "--column", "customer", "--identity-file", "identity", "--out", "rows.csv"];
+    let (exit, _, stderr) = run(folder.path(), &rows);
+    let expected = format!("unit_type,unit_id,a,b\nid,{},1\nid,{},1,2\n", unit("alice"), unit("bob"));
+    assert_eq!((exit, fs::read_to_string(folder.path().join("rows.csv")).unwrap()), (0, expected), "{stderr}");
+    fs::write(folder.path().join("rows.csv"), "customer;a\nalice;1\n").unwrap();
+    let (exit, _, stderr) = run(folder.path(), &rows);
+    assert!(exit == 2 && stderr.contains("separated by commas"), "{stderr}");
+    assert_eq!(fs::read_to_string(folder.path().join("rows.csv")).unwrap(), "customer;a\nalice;1\n", "left as it was");
 }

@@ -34,6 +34,9 @@ fn a_revision_goes_from_push_to_everybody_and_back() {
     shop.well(&["rollback"]);
     assert_eq!(shop.pointer(), promoted, "a second one undoes the first");
 
+    shop.well(&["rollback", "r2"]);
+    assert_eq!(shop.pointer(), promoted, "what serves already leaves the way back");
+
     shop.well(&["disable"]);
     assert_eq!(shop.pointer()["enabled"], false);
     assert_eq!(shop.pointer()["revision"], "r2", "definitions stay");

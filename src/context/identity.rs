@@ -8,7 +8,7 @@ mod jwt;
 mod keys;
 mod rsa;
 
-use http::{HeaderMap, header as names};
+use http::HeaderMap;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -21,6 +21,7 @@ use crate::mac::MacKey;
 pub use crate::rules::settings::identity::{Algorithm, IdentitySettings, JwtSettings};
 pub use crate::session::subject::UserId;
 use crate::wire::cookies::Cookies;
+use crate::wire::headers::bearer_token;
 
 /// Bytes of a pseudonym: half a SHA-256, far beyond any collision among visitors.
 const PSEUDONYM_BYTES: usize = 16;
@@ -156,7 +157,7 @@ pub fn identify(
     };
     let bearer = || {
         let jwt = jwt.filter(|jwt| jwt.bearer)?;
-        Some(token(bearer_token(headers)?, jwt))
+        Some(token(std::str::from_utf8(bearer_token(headers)?).ok()?, jwt))
     };
     let mut fault = None;
     let proofs: [&dyn Fn() -> Option<Result<Proof, IdentityFault>>; 3] = [&signed, &cookie, &bearer];
@@ -168,16 +169,6 @@ pub fn identify(
         }
     }
     fault.map_or(Identity::Anonymous, Identity::Rejected)
-}
-
-/// The token of `Authorization: Bearer …` (RFC 6750, section 2.1); `None` for several lines or another scheme.
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let mut lines = headers.get_all(names::AUTHORIZATION).into_iter();
-    let (line, None) = (lines.next()?, lines.next()) else {
-        return None;
-    };
-    let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_ascii())
 }
 
 /// The name under which an id appears in logs: HMAC-SHA256 under a key that logs don't have, cut to 16 bytes, as

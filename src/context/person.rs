@@ -131,7 +131,8 @@ impl Person {
         // All zeros is what broken randomness looks like: everyone would be the same visitor.
         let may_make = permissions.store && !settings.visitor.unusable && evidence.random != 0;
         let made = (kept.is_none() && may_make).then(|| VisitorId::from_random(evidence.random));
-        let forgotten = is_to_be_forgotten(inputs);
+        // A preview is a look, maybe as somebody from elsewhere: the next request carries out what the looker really refuses.
+        let forgotten = !inputs.preview && is_to_be_forgotten(inputs);
         Self {
             inputs,
             permissions,

@@ -22,7 +22,7 @@ pub(super) fn add(plan: &mut FetchPlan, head: &RequestHead, preview: &Preview) {
     let variant = plan.primary.variant.header();
     let shaped_by = [plan.primary.backend.as_bytes(), plan.primary.url.as_bytes(), variant.as_bytes()];
     let body = BodyPlan::beginning_with(plan.body.take(), &html, &shaped_by);
-    body.prepare(&mut plan.primary.headers);
+    body.prepare(&head.method, &mut plan.primary.headers);
     plan.body = Some(body);
 }
 

@@ -59,7 +59,7 @@ impl Exchange {
             && self.caching == Caching::Pass
             && let Some(version) = self.version()
         {
-            prepare_conditions(&mut self.headers, &version);
+            prepare_conditions(&self.method, &mut self.headers, &version);
         }
     }
 }

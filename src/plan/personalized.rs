@@ -56,7 +56,7 @@ impl PersonalizedRequest<'_> {
         let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
         let PlannedBody { plan: body, shown } = facts::body(rules, route, values, &variant, asked);
         if let Some(body) = &body {
-            body.prepare(&mut headers);
+            body.prepare(&head.method, &mut headers);
         }
         let mut primary = sharing.exchange(Target { backend: &personalize.backend, path, query }, headers, variant);
         if body.is_none() {

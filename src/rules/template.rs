@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::settings::attributes::OwnAttributes;
 use crate::attributes::FactSet;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::wire::path::has_dot_segment;
 
@@ -223,7 +223,9 @@ impl Template {
             match part {
                 Part::Literal(text) => filled.push_str(text),
                 Part::Reference { placeholder, default } => {
-                    let value = values.value(placeholder).or(default.as_deref().map(Cow::Borrowed))?;
+                    // Behind a `?` or a `#` a location is no path any more.
+                    let place = if place == Place::Path && filled.contains(['?', '#']) { Place::Query } else { place };
+                    let value = value(values, placeholder, default.as_deref(), place)?;
                     encode(&mut filled, &value, place, placeholder);
                 }
             }
@@ -242,7 +244,7 @@ impl Template {
             match part {
                 Part::Literal(text) => filled.push_str(text),
                 Part::Reference { placeholder, default } => {
-                    match values.value(placeholder).or(default.as_deref().map(Cow::Borrowed)) {
+                    match value(values, placeholder, default.as_deref(), place) {
                         Some(value) => encode(&mut filled, &value, place, placeholder),
                         None => absent = true,
                     }
@@ -251,6 +253,23 @@ impl Template {
         }
         (filled, absent)
     }
+}
+
+/// The text of a placeholder, not yet encoded for `place`. The rest of a path comes encoded, which is right in a path, and in the name of a
+/// stored value; elsewhere it would be encoded twice.
+fn value<'v>(
+    values: &'v dyn Values,
+    placeholder: &Placeholder,
+    default: Option<&'v str>,
+    place: Place,
+) -> Option<Cow<'v, str>> {
+    let found = values.value(placeholder);
+    let is_encoded = *placeholder == Placeholder::PathRest && !matches!(place, Place::Path | Place::Text);
+    let decoded = found
+        .as_deref()
+        .filter(|_| is_encoded)
+        .and_then(|rest| percent_decode_str(rest).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned())));
+    decoded.or(found).or(default.map(Cow::Borrowed))
 }
 
 fn encode(out: &mut String, value: &str, place: Place, placeholder: &Placeholder) {
@@ -292,6 +311,20 @@ mod tests {
             fill("{path.x}", "a\r\nSet-Cookie: b, c\0ü", Place::Header).as_deref(),
             Some("a%0D%0ASet-Cookie: b%2C c%00%C3%BC")
         );
+    }
+
+    #[test]
+    fn the_rest_of_a_path_is_encoded_once_wherever_it_goes() {
+        for (template, rest, place, expected) in [
+            ("/s/{path.rest}", "red%20shoes/a", Place::Path, "/s/red%20shoes/a"),
+            ("{path.rest}", "red%20shoes", Place::Query, "red%20shoes"),
+            ("{path.rest}", "a%22b", Place::Json, "a\\\"b"),
+            ("{path.rest}", "%E9", Place::Query, "%25E9"),
+            ("/find?q={path.rest}&x=1", "a&admin=1", Place::Path, "/find?q=a%26admin%3D1&x=1"),
+            ("{path.rest}", "a%20b", Place::Text, "a%20b"),
+        ] {
+            assert_eq!(fill(template, rest, place).as_deref(), Some(expected), "{template} {rest}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::rules::canary::Share;
 use crate::rules::settings::Settings;
 use crate::wire::authority;
 use crate::wire::cookies::Cookies;
+use crate::wire::headers::bearer_token;
 use described::Asked;
 
 /// The secret that holds the bearer token.
@@ -168,9 +169,8 @@ fn within(may: &InspectClaims, asked: &Asked<'_>) -> Result<(), String> {
 
 /// Whether the request has the bearer token. Digests are compared: how long that takes says nothing of the token.
 fn is_admin<P: Platform>(platform: &P, head: &RequestHead) -> bool {
-    let sent = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Some(token) = sent.strip_prefix(b"Bearer ") else { return false };
+    let Some(token) = bearer_token(&head.headers) else { return false };
     let secret = platform.secret(SECRET).ok().flatten().unwrap_or_default();
     let secret = secret.trim_ascii();
-    secret.len() >= SHORTEST_TOKEN && digest([token.trim_ascii()]) == digest([secret])
+    secret.len() >= SHORTEST_TOKEN && digest([token]) == digest([secret])
 }

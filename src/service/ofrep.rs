@@ -23,6 +23,7 @@ use crate::rules::settings::Settings;
 use crate::rules::settings::ofrep::OfrepSettings;
 use crate::rules::{RuleSet, Rules};
 use crate::session::WriteBack;
+use crate::wire::headers::bearer_token;
 
 /// The path of all flags; one flag's key follows it.
 const PATH: &str = "/ofrep/v1/evaluate/flags";
@@ -183,9 +184,7 @@ impl<P: Platform> Asking<'_, P> {
     /// Who asks. A bearer token that is no key may be the visitor's own proof.
     fn asker(&self, kept: &mut Kept, head: &RequestHead, rules: &RuleSet, after: &mut After) -> Result<Asker, Answer> {
         let key = head.headers.get(API_KEY).map(HeaderValue::as_bytes);
-        let bearer =
-            head.headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        if let Some(shown) = key.or(bearer) {
+        if let Some(shown) = key.or_else(|| bearer_token(&head.headers)) {
             if kept.keys.ofrep(self.platform).have(shown.trim_ascii()) {
                 return Ok(Asker::Server);
             }

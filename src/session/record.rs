@@ -78,7 +78,9 @@ impl Record {
     pub fn to_attribute(&self) -> Value {
         let skus = |skus: &mut dyn Iterator<Item = &String>| skus.cloned().map(Value::String).collect::<Vec<_>>();
         let quantity: u64 = self.cart.iter().map(|item| u64::from(item.quantity)).sum();
-        let value: Option<f64> = self.cart.iter().map(|item| Some(item.price? * f64::from(item.quantity))).sum();
+        let mut lines = self.cart.iter().map(|item| Some(item.price? * f64::from(item.quantity)));
+        // From 0, for the sum of no lines is -0.
+        let value = lines.try_fold(0.0, |sum, line| Some(sum + line?)).map(without_binary_rest);
         let mut session = Map::new();
         session.insert("recent_views".into(), skus(&mut self.recent_views.iter().map(|view| &view.sku)).into());
         session.insert("cart".into(), self.cart.iter().map(cart_json).collect());
@@ -111,6 +113,14 @@ pub(super) fn view_json(view: &View) -> Value {
         Some(at) => json!({ "sku": view.sku, "at": at }),
         None => Value::String(view.sku.clone()),
     }
+}
+
+/// A sum of money without what binary fractions add to it: 50 where the prices come to 50, so that it isn't below 50. A millionth is less
+/// than any currency has.
+fn without_binary_rest(sum: f64) -> f64 {
+    const MILLION: f64 = 1e6;
+    let rounded = (sum * MILLION).round() / MILLION;
+    if rounded.is_finite() { rounded } else { sum }
 }
 
 /// A line of the cart as JSON.
@@ -176,6 +186,17 @@ mod tests {
         assert_eq!(session["cart_skus"], json!(["c", "d"]));
         assert_eq!(session["cart_quantity"], json!(3));
         assert_eq!(session["cart_value"], json!(7.0));
+        // Money, not what binary fractions make of it.
+        let cart = |lines: &[(u32, f64)]| {
+            let item =
+                |(quantity, price): &(u32, f64)| CartItem { sku: "x".into(), quantity: *quantity, price: Some(*price) };
+            let record = Record { cart: lines.iter().map(item).collect(), ..Record::default() };
+            record.to_attribute()["cart_value"].to_string()
+        };
+        assert_eq!(cart(&[]), "0.0");
+        assert_eq!(cart(&[(3, 0.1), (1, 59.9)]), "60.2");
+        assert_eq!(cart(&[(2, 12.43), (2, 6.76), (1, 11.62)]), "50.0");
+        assert_eq!(cart(&[(1, f64::MAX)]), json!(f64::MAX).to_string());
         assert_eq!(session["top_affinity"], json!("shoes"));
         assert_eq!(session.as_object().unwrap().keys().collect::<Vec<_>>(), Record::MEMBERS.each_ref());
         let unpriced = Record { cart: vec![CartItem { sku: "c".into(), quantity: 1, price: None }], ..record };

@@ -269,8 +269,8 @@ impl BodyPlan {
     }
 
     /// Makes a request one whose answer can be changed.
-    pub fn prepare(&self, headers: &mut HeaderMap) {
-        prepare_request(headers, &self.version);
+    pub fn prepare(&self, method: &Method, headers: &mut HeaderMap) {
+        prepare_request(method, headers, &self.version);
     }
 
     /// What happens to an answer's body.

@@ -94,19 +94,31 @@ fn charset(parameters: &str) -> Option<&str> {
     })
 }
 
+/// Whether a request only reads: then its conditions save bytes. Those of others guard what somebody else wrote meanwhile, and none of
+/// them may get lost (RFC 9110 section 13.1).
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// Makes a request one whose answer can be rewritten: the whole body, unencoded or in gzip (which the platform
 /// decodes), compared by the origin's own `ETag` if the client's is of this version.
-pub fn prepare_request(headers: &mut HeaderMap, version: &Version) {
+pub fn prepare_request(method: &Method, headers: &mut HeaderMap, version: &Version) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    if !is_read(method) {
+        return version.translate_match(headers);
+    }
     for name in MISLEADING {
         headers.remove(name);
     }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     version.translate(headers);
 }
 
 /// Makes a conditional request compare with this version alone, where the body itself is not rewritten. Dates tell no version from
 /// another, so they can't be compared; a part is asked for only without a condition.
-pub fn prepare_conditions(headers: &mut HeaderMap, version: &Version) {
+pub fn prepare_conditions(method: &Method, headers: &mut HeaderMap, version: &Version) {
+    if !is_read(method) {
+        return version.translate_match(headers);
+    }
     headers.remove(header::IF_MODIFIED_SINCE);
     if headers.remove(header::IF_RANGE).is_some() {
         headers.remove(header::RANGE);

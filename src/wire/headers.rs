@@ -160,6 +160,19 @@ pub fn accepts_encoding(headers: &HeaderMap, coding: &str) -> bool {
     accepted
 }
 
+/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1), the scheme in any case (RFC 9110 section 11.1); `None` for several lines
+/// or another scheme.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"Bearer";
+    let mut lines = headers.get_all(header::AUTHORIZATION).into_iter();
+    let (line, None) = (lines.next()?, lines.next()) else {
+        return None;
+    };
+    let (scheme, token) = line.as_bytes().split_at_checked(SCHEME.len())?;
+    let token = token.strip_prefix(b" ").filter(|_| scheme.eq_ignore_ascii_case(SCHEME))?;
+    Some(token.trim_ascii())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use crate::judge::gather::{Gathered, decision};
 use crate::judge::metrics::Margins;
 use crate::judge::{self, judge};
 use crate::output::{Format, Outcome, note};
+use crate::report::members::Layout;
 use crate::report::moment::{self, Micros};
 use crate::rollout::{Overtaken, Store, repoint};
 use crate::target::Target;
@@ -53,6 +54,7 @@ pub struct Drive {
     since: [Micros; 2],
     /// The lines of all of its time, and of this step.
     gathered: [Gathered; 2],
+    layout: Layout,
     /// When it was looked at last, by the clock and by the logs.
     looked: Option<(Micros, Option<Micros>)>,
 }
@@ -109,7 +111,15 @@ impl Drive {
             }
         };
         let gathered = since.map(|since| Gathered::new(&baseline, &revision).since(since));
-        let mut drive = Self { settings, baseline, step: step.unwrap_or_default(), since, gathered, looked: None };
+        let mut drive = Self {
+            settings,
+            baseline,
+            step: step.unwrap_or_default(),
+            since,
+            gathered,
+            layout: Layout::default(),
+            looked: None,
+        };
         match step {
             Some(step) => drive.say(now, "resume", &format!("goes on with step {}", step + 1)),
             None => {
@@ -128,7 +138,7 @@ impl Drive {
 
     /// Takes a line of any log.
     pub fn line(&mut self, line: &[u8]) {
-        if let Some(line) = decision(line) {
+        if let Some(line) = decision(line, &mut self.layout) {
             self.gathered.iter_mut().for_each(|gathered| gathered.take(line.as_ref()));
         }
     }

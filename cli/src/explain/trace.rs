@@ -16,6 +16,7 @@ use super::{Options, describe, text};
 use crate::diff::side::{Reader, Side, Which};
 use crate::output::{self, Format, Outcome};
 use crate::replay::line::{Logged, text as said};
+use crate::report::members::Layout;
 
 /// The explanation, with what the line says to it.
 #[derive(Serialize)]
@@ -38,7 +39,7 @@ struct Assumed {
 /// Explains the first line of `file`.
 pub fn run(options: &Options, folder: Option<&str>, file: &Path) -> anyhow::Result<Outcome> {
     let json = describe::line_text(file)?;
-    let logged = Logged::read(json.as_bytes()).with_context(|| file.display().to_string())?;
+    let logged = Logged::read(json.as_bytes(), &mut Layout::default()).with_context(|| file.display().to_string())?;
     let side = rules(options, folder, &logged)?;
     side.notes.iter().for_each(|note| output::note(note));
     if let (Which::Folder, Some(revision)) = (&side.which, said(&logged.revision)) {

@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use crate::report::input::{self, Piece};
 use crate::report::lines::{Decision, Log, Text, log_of, unwrapped};
-use crate::report::members;
+use crate::report::members::{self, Layout};
 use crate::report::moment::{self, DAY, Micros, SECOND};
 use crate::report::seen::{Seen, hash};
+use crate::report::statistics::Sample;
 
 /// Which of the two a line is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ const SLOTS: f64 = 65_536.0;
 const REMEMBERED: usize = 4 << 20;
 
 /// A visitor of a day.
-type Visitor = (i64, u16);
+pub type Visitor = (i64, u16);
 type Map<K, V> = HashMap<K, V, FnvBuildHasher>;
 
 /// What is counted of the lines.
@@ -66,42 +67,56 @@ pub struct Counts {
 
 /// What is known of the times of one visitor: sums of logarithms, so that one slow request isn't everything.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Times {
+struct Times {
     /// Requests.
-    pub count: f64,
+    count: f64,
     /// Sum of the natural logarithms of milliseconds.
-    pub logs: f64,
+    logs: f64,
 }
 
 impl Times {
-    fn add(&mut self, milliseconds: f64) {
+    /// Adds a request of a visitor, whose mean counts among all.
+    fn add(&mut self, milliseconds: f64, all: &mut Sample) {
         /// What is below can't be measured.
         const LEAST: f64 = 0.01;
+        if self.count > 0.0 {
+            all.take_back(self.logs / self.count);
+        }
         self.count += 1.0;
         self.logs += milliseconds.max(LEAST).ln();
+        all.add(self.logs / self.count);
     }
 }
 
-/// The times of a visitor by what is compared with what.
+/// By what is compared with what: the times of a visitor, or what they come to over all visitors.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Measured {
+pub struct Measured<T> {
     /// The edge's own share, in warm sandboxes.
-    pub edge: Times,
+    pub edge: T,
     /// The same in cold ones.
-    pub edge_cold: Times,
+    pub edge_cold: T,
     /// The whole, in warm sandboxes.
-    pub total: Times,
+    pub total: T,
 }
 
 /// One revision's visitors.
 #[derive(Debug, Default)]
 pub struct Side {
     /// Each visitor of a day.
-    pub visitors: Map<Visitor, Measured>,
+    visitors: Map<Visitor, Measured<Times>>,
+    /// The means of the visitors' logarithms: kept up to date, so that a look doesn't go through all visitors.
+    pub times: Measured<Sample>,
     /// When a visitor first failed, by the way.
     pub failures: BTreeMap<String, Map<Visitor, Micros>>,
     /// The slots that were seen, by time.
     active: BTreeMap<i64, HashSet<u16, FnvBuildHasher>>,
+}
+
+impl Side {
+    /// How many visitors there are, one of two days twice.
+    pub fn visitors(&self) -> usize {
+        self.visitors.len()
+    }
 }
 
 /// All that is judged.
@@ -113,8 +128,11 @@ pub struct Gathered {
     /// How many lines.
     pub counts: Counts,
     seen: Seen,
+    layout: Layout,
     /// Earlier lines don't count.
     since: Option<Micros>,
+    /// Nor do later ones.
+    until: Option<Micros>,
     /// The time of the newest line that counts.
     newest: Option<Micros>,
 }
@@ -127,7 +145,9 @@ impl Gathered {
             sides: [Side::default(), Side::default()],
             counts: Counts::default(),
             seen: Seen::new(REMEMBERED),
+            layout: Layout::default(),
             since: None,
+            until: None,
             newest: None,
         }
     }
@@ -135,6 +155,12 @@ impl Gathered {
     /// Only lines from then on count.
     pub fn since(mut self, since: Micros) -> Self {
         self.since = Some(since);
+        self
+    }
+
+    /// Only lines up to then count.
+    pub fn until(mut self, until: Micros) -> Self {
+        self.until = Some(until);
         self
     }
 
@@ -156,12 +182,12 @@ impl Gathered {
 
     /// Takes a line of any log, or of another program.
     pub fn line(&mut self, line: &[u8]) {
-        if let Some(line) = decision(line) {
+        if let Some(line) = decision(line, &mut self.layout) {
             self.take(line.as_ref());
         }
     }
 
-    /// Takes a line of `decisions`; `None` for one that can't be read.
+    /// Takes a line of `decisions`; `None` for one that can't be read. A preview shows one person a revision, and says nothing of it.
     pub fn take(&mut self, line: Option<&Decision<'_>>) {
         let Some(line) = line else {
             self.counts.broken += 1;
@@ -170,6 +196,10 @@ impl Gathered {
         let revision = line.revision.as_ref().map(Text::as_str);
         let [baseline, canary] = &self.names;
         let arm = match revision {
+            _ if line.preview => {
+                self.counts.other_revisions += 1;
+                return;
+            }
             Some(name) if name == baseline => Arm::Baseline,
             Some(name) if name == canary => Arm::Canary,
             _ => {
@@ -181,7 +211,7 @@ impl Gathered {
             self.counts.broken += 1;
             return;
         };
-        if self.since.is_some_and(|since| at < since) {
+        if self.since.is_some_and(|since| at < since) || self.until.is_some_and(|until| at > until) {
             return;
         }
         self.newest = self.newest.max(Some(at));
@@ -222,10 +252,10 @@ impl Gathered {
         if let Some((total, origin, cold)) = times.filter(|(total, ..)| total.is_finite()) {
             let edge = total - origin.unwrap_or_default();
             if cold {
-                measured.edge_cold.add(edge);
+                measured.edge_cold.add(edge, &mut side.times.edge_cold);
             } else {
-                measured.edge.add(edge);
-                measured.total.add(total);
+                measured.edge.add(edge, &mut side.times.edge);
+                measured.total.add(total, &mut side.times.total);
             }
         }
         side.active.entry(at.div_euclid(BUCKET)).or_default().insert(slot);
@@ -242,7 +272,7 @@ impl Gathered {
 
     /// How many visitors each has, a visitor of two days twice.
     pub fn visitors(&self) -> [u64; 2] {
-        self.sides.each_ref().map(|side| u64::try_from(side.visitors.len()).unwrap_or(u64::MAX))
+        self.sides.each_ref().map(|side| u64::try_from(side.visitors()).unwrap_or(u64::MAX))
     }
 
     /// The canary's share of the visitors around a time: of its ten minutes, with the share of all times as two hundred visitors more, so that a
@@ -261,10 +291,11 @@ impl Gathered {
     }
 }
 
-/// A line of `decisions`, read: `None` for a line of another log or program, and within it `None` for one that can't be read.
-pub fn decision(line: &[u8]) -> Option<Option<Decision<'_>>> {
+/// A line of `decisions`, read: `None` for a line of another log or program, and within it `None` for one that can't be read. `layout` is
+/// that of the last line.
+pub fn decision<'l>(line: &'l [u8], layout: &mut Layout) -> Option<Option<Decision<'l>>> {
     let (json, log) = unwrapped(line)?;
-    (log.or_else(|| log_of(json)) == Some(Log::Decisions)).then(|| members::read(json).ok())
+    (log.or_else(|| log_of(json)) == Some(Log::Decisions)).then(|| members::read(json, layout).ok())
 }
 
 /// How many visitors leave so many slots behind (linear counting): two of them may have one slot.

@@ -1,11 +1,12 @@
 //! Each metric, weighed for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::evidence::Test;
-use super::gather::{FALLBACK, Gathered, Measured, SERVER_ERROR, Shares, Side, Times, VCPU};
+use super::gather::{FALLBACK, Gathered, Measured, SERVER_ERROR, Shares, Side, VCPU, Visitor};
+use crate::report::moment::Micros;
 use crate::report::statistics::{Sample, TUNING, half_width};
 
 /// Ways to fail that are looked at in any case; error codes as they come.
@@ -113,11 +114,11 @@ pub fn weigh(gathered: &Gathered, alpha: f64, margins: Margins) -> Vec<Metric> {
         metrics.push(share(name, own));
     }
     for (name, times) in [
-        ("edge_ms", (|measured| measured.edge) as fn(&Measured) -> Times),
-        ("edge_ms:cold", |measured| measured.edge_cold),
-        ("total_ms", |measured| measured.total),
+        ("edge_ms", (|times| times.edge) as fn(&Measured<Sample>) -> Sample),
+        ("edge_ms:cold", |times| times.edge_cold),
+        ("total_ms", |times| times.total),
     ] {
-        metrics.push(latency(gathered, name, times, margins.latency));
+        metrics.push(latency(name, gathered.sides.each_ref().map(|side| times(&side.times)), margins.latency));
     }
     metrics
 }
@@ -137,17 +138,22 @@ fn codes(gathered: &Gathered) -> Vec<&str> {
 
 fn share(gathered: &Gathered, shares: &Shares, name: &str, alpha: f64, margin: f64) -> Metric {
     let failures = |index: usize| gathered.sides.get(index).and_then(|side| side.failures.get(name));
-    let mut first: Vec<(i64, bool)> = Vec::new();
+    // Whoever has failed under the one can't fail for the first time under the other: visitors change sides while the canary grows.
+    let mut earliest: BTreeMap<Visitor, (Micros, bool)> = BTreeMap::new();
     for (index, is_canary) in [(0, false), (1, true)] {
-        first.extend(failures(index).into_iter().flat_map(|visitors| visitors.values()).map(|at| (*at, is_canary)));
+        for (visitor, at) in failures(index).into_iter().flatten() {
+            let known = earliest.entry(*visitor).or_insert((*at, is_canary));
+            *known = (*known).min((*at, is_canary));
+        }
     }
+    let mut first: Vec<(Micros, bool)> = earliest.into_values().collect();
     first.sort_unstable();
     let mut test = Test::default();
     for (at, is_canary) in first {
         test.failed(is_canary, shares.at(at));
     }
     let count = |index: usize| failures(index).map_or(0.0, |visitors| as_f64(visitors.len()));
-    let [people_a, people_b] = gathered.sides.each_ref().map(|side| as_f64(side.visitors.len()));
+    let [people_a, people_b] = gathered.sides.each_ref().map(|side| as_f64(side.visitors()));
     let rate = |failed: f64, people: f64| if people > 0.0 { failed / people } else { 0.0 };
     let (baseline, canary) = (rate(count(0), people_a), rate(count(1), people_b));
     // With one failing and one sound visitor more on each side: none of a hundred isn't none at all.
@@ -174,14 +180,7 @@ fn share(gathered: &Gathered, shares: &Shares, name: &str, alpha: f64, margin: f
     }
 }
 
-fn latency(gathered: &Gathered, name: &str, times: fn(&Measured) -> Times, margin: f64) -> Metric {
-    let [a, b] = gathered.sides.each_ref().map(|side| {
-        let mut sample = Sample::default();
-        for times in side.visitors.values().map(times).filter(|times| times.count > 0.0) {
-            sample.add(times.logs / times.count);
-        }
-        sample
-    });
+fn latency(name: &str, [a, b]: [Sample; 2], margin: f64) -> Metric {
     let counts = a.n >= FEWEST && b.n >= FEWEST;
     let difference = b.mean() - a.mean();
     // Where all are the same, rounding may leave less than nothing.

@@ -90,6 +90,39 @@ fn a_sound_canary_is_seldom_called_worse() {
     assert!(false_alarms(40) <= 2);
 }
 
+/// Visitors come back, one in twenty of them has a fault of the visitor's own, and the canary grows: nobody may be called worse for that.
+#[test]
+fn a_sound_canary_that_grows_among_visitors_who_come_back_is_not_called_worse() {
+    const PEOPLE: u64 = 4_000;
+    for seed in 0..8 {
+        let mut random = Random(seed * 7_919 + 1);
+        let mut gathered = Gathered::new("r41", "r42");
+        for minute in 0..100 {
+            let share = if minute < 10 {
+                0.01
+            } else if minute < 40 {
+                0.05
+            } else {
+                0.25
+            };
+            for request in 0..200 {
+                let person = u16::try_from(random.next() % PEOPLE).unwrap();
+                // Where a visitor is, and whether the visitor has the fault, are the visitor's own.
+                let lot = |salt: u64| {
+                    f64::from(u32::try_from(Random(u64::from(person) * 31 + salt).next() >> 32).unwrap())
+                        / 2_f64.powi(32)
+                };
+                let arm = if lot(seed) < share { Arm::Canary } else { Arm::Baseline };
+                let fails = lot(999) < 0.05 && random.has(0.9);
+                let at = NOON + minute * MINUTE + request * MINUTE / 200;
+                gathered.request(arm, at, person, if fails { &["identity-expired"] } else { &[] }, None);
+            }
+        }
+        let judged = judge(&gathered, ALPHA, MARGINS);
+        assert_ne!(judged.verdict, Verdict::Regression, "seed {seed}: {judged:#?}");
+    }
+}
+
 /// The whole figure: `cargo test --release -p personalizer judge -- --ignored --nocapture`.
 #[test]
 #[ignore = "some minutes"]

@@ -4,14 +4,13 @@ use anyhow::Context as _;
 use edge_personalizer::record::SCHEMA;
 use edge_personalizer::replay::Line;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::countries::certain_continent_of;
 use crate::diff::side::Which;
 use crate::report::lines::{self, Text};
-use crate::report::members;
+use crate::report::members::{self, Layout, Raw};
 use crate::report::moment::{self, Micros};
 
 /// The line.
@@ -27,9 +26,11 @@ pub struct Logged<'a> {
     pub pop: Option<Text<'a>>,
     #[serde(borrow)]
     pub revision: Option<Text<'a>>,
-    /// Version 1 called it `arm`.
-    #[serde(borrow, alias = "arm")]
+    #[serde(borrow)]
     pub role: Option<Text<'a>>,
+    /// What version 1 called the role.
+    #[serde(borrow)]
+    arm: Option<Text<'a>>,
     #[serde(borrow)]
     pub route: Option<Text<'a>>,
     #[serde(borrow)]
@@ -43,9 +44,9 @@ pub struct Logged<'a> {
     #[serde(borrow)]
     pub device: Option<Text<'a>>,
     #[serde(borrow)]
-    pub variant: Option<&'a RawValue>,
+    pub variant: Option<Raw<'a>>,
     #[serde(borrow)]
-    pub facts: Option<&'a RawValue>,
+    pub facts: Option<Raw<'a>>,
     #[serde(borrow)]
     pub backend_path: Option<Text<'a>>,
     #[serde(borrow)]
@@ -68,19 +69,20 @@ pub fn text<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
 }
 
 impl Logged<'_> {
-    /// Reads a line's JSON.
+    /// Reads a line's JSON. `layout` is that of the last line.
     ///
     /// # Errors
     ///
     /// It is no line of `decisions`, or of a version that isn't known here.
-    pub fn read(json: &[u8]) -> anyhow::Result<Logged<'_>> {
-        let line: Logged<'_> =
-            members::read(json).context("expected a line of the log 'decisions' (JSON), but found another")?;
+    pub fn read<'l>(json: &'l [u8], layout: &mut Layout) -> anyhow::Result<Logged<'l>> {
+        let mut line: Logged<'l> =
+            members::read(json, layout).context("expected a line of the log 'decisions' (JSON), but found another")?;
         anyhow::ensure!(
             (1..=SCHEMA).contains(&line.v),
             "expected a line of version 1 to {SCHEMA}, but found version {}",
             line.v
         );
+        line.role = line.role.or(line.arm.take());
         Ok(line)
     }
 
@@ -101,8 +103,8 @@ impl Logged<'_> {
 
     /// The line as it is decided again.
     pub fn line(&self, at: Micros) -> Line<'_> {
-        let object = |raw: Option<&RawValue>| -> Map<String, Value> {
-            raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        let object = |raw: Option<Raw<'_>>| -> Map<String, Value> {
+            raw.and_then(|raw| serde_json::from_str(raw.0).ok()).unwrap_or_default()
         };
         let mut facts = object(self.facts);
         let country = text(&self.country);
@@ -140,7 +142,7 @@ impl Logged<'_> {
         ]);
         let texts = [&self.route, &self.region, &self.country, &self.device, &self.backend_path];
         let texts = texts.into_iter().map(text);
-        let raw = [self.variant, self.facts].into_iter().map(|raw| raw.map(RawValue::get));
+        let raw = [self.variant, self.facts].into_iter().map(|raw| raw.map(|raw| raw.0));
         let always = [Some(self.method.as_str()), Some(self.path.as_str())];
         for part in texts.chain(raw).chain(always) {
             // A length in front: where one part ends is known.

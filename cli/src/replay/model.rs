@@ -41,7 +41,7 @@ pub struct Replay {
     /// Why lines aren't reproduced, the most lines first.
     pub why_not: Vec<WhyNot>,
     /// The same figures by country, route or POP, as asked for.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by: BTreeMap<String, BTreeMap<String, Counts>>,
     /// What isn't among the lines.
     pub apart: Apart,

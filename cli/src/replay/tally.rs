@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use edge_personalizer::replay::{Changed, Pair, Part, Verdict};
-use fnv::FnvBuildHasher;
 use serde_json::Value;
 
 use super::By;
@@ -11,8 +10,9 @@ use super::line::{Logged, text};
 use super::model::{Apart, Change, Counts, Replay, VERSION, WhyNot};
 use crate::diff::side::Which;
 use crate::report::lines::{Log, log_of, unwrapped};
+use crate::report::members::Layout;
 use crate::report::moment::{Micros, SECOND};
-use crate::report::seen::{Seen, hash};
+use crate::report::seen::{Map as Groups, Seen, hash};
 
 /// Groups that are remembered; beyond, they are decided again.
 const MOST_GROUPS: usize = 1 << 20;
@@ -63,9 +63,10 @@ pub struct Tally<'r> {
     eras: Eras,
     by: &'r [By],
     /// How each group comes out, by its place in `fates`.
-    groups: HashMap<Box<[u8]>, usize, FnvBuildHasher>,
+    groups: Groups<Box<[u8]>, usize>,
     fates: Vec<Fate>,
     key: Vec<u8>,
+    layout: Layout,
     seen: Seen,
     all: Counts,
     /// The same, each line weighed: changed, determined.
@@ -91,6 +92,7 @@ impl<'r> Tally<'r> {
             groups: HashMap::default(),
             fates: Vec::new(),
             key: Vec::new(),
+            layout: Layout::default(),
             seen: Seen::new(REMEMBERED),
             all: Counts::default(),
             weight: [0.0; 2],
@@ -116,7 +118,7 @@ impl<'r> Tally<'r> {
         if log.or_else(|| log_of(json)) != Some(Log::Decisions) {
             return;
         }
-        let read = Logged::read(json).ok();
+        let read = Logged::read(json, &mut self.layout).ok();
         let Some((logged, at)) = read.and_then(|logged| logged.at().map(|at| (logged, at))) else {
             self.apart.broken += 1;
             return;

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde_json::value::RawValue;
+
+use super::members::Raw;
 
 /// How far into a line the fields stand that tell which log it is from.
 const HEAD: usize = 320;
@@ -114,7 +115,7 @@ pub struct Decision<'a> {
     #[serde(default)]
     pub status: u16,
     #[serde(borrow)]
-    pub variant: Option<&'a RawValue>,
+    pub variant: Option<Raw<'a>>,
     #[serde(default = "one")]
     pub pass: u8,
     #[serde(borrow)]
@@ -125,6 +126,8 @@ pub struct Decision<'a> {
     pub errors: Vec<Text<'a>>,
     #[serde(default)]
     pub cold: bool,
+    #[serde(default)]
+    pub preview: bool,
     pub total_ms: Option<f64>,
     pub origin_ms: Option<f64>,
     pub vcpu_ms: Option<u64>,

@@ -5,84 +5,235 @@
 //! they are passed over: strings by their quotes, objects and lists by their brackets. A line that is cut off is still found out. What is
 //! read is read by `serde_json`.
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::Error;
+use std::fmt;
+use std::ops::Range;
 
-/// Reads a line's object as a struct.
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::Error;
+use serde_json::value::RawValue;
+
+/// The keys of the last line, in their order: those of the next line are most likely the same, so that one comparison finds each.
+#[derive(Debug, Default)]
+pub struct Layout(Vec<Key>);
+
+/// Keys beyond are looked for anew in each line.
+const MOST_KEYS: usize = 256;
+
+#[derive(Debug)]
+struct Key {
+    /// With the comma before it, its quotes, and the colon behind it.
+    text: Box<[u8]>,
+    /// The first eight bytes, and which of them count.
+    head: u64,
+    mask: u64,
+    /// The last eight bytes of a longer one.
+    tail: u64,
+    /// Its place among the fields that are wanted.
+    field: Option<u64>,
+}
+
+impl Key {
+    fn new(text: &[u8], field: Option<u64>) -> Self {
+        let mut head = [0; 8];
+        head.iter_mut().zip(text).for_each(|(head, byte)| *head = *byte);
+        let short = u32::try_from(8_usize.saturating_sub(text.len())).unwrap_or_default();
+        Self {
+            text: text.into(),
+            head: u64::from_le_bytes(head),
+            mask: u64::MAX >> (8 * short),
+            tail: text.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail)),
+            field,
+        }
+    }
+
+    /// Whether a text begins with it. Most keys are two words or less, which are compared at once.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        let word = |chunk: Option<&[u8; 8]>| chunk.map(|chunk| u64::from_le_bytes(*chunk));
+        let Some(head) = word(text.first_chunk()) else { return text.starts_with(&self.text) };
+        if head & self.mask != self.head {
+            return false;
+        }
+        match self.text.len() {
+            0..=8 => true,
+            length @ 9..=16 => word(text.get(length - 8..).and_then(<[u8]>::first_chunk)) == Some(self.tail),
+            _ => text.starts_with(&self.text),
+        }
+    }
+}
+
+/// Reads a line's object as a struct. `layout` is that of the last line of this log. A field of the struct has one name: an alias would
+/// count as another field.
 ///
 /// # Errors
 ///
 /// It is no object, it is cut off, or a member that is wanted isn't of its type.
-pub fn read<'l, T: de::Deserialize<'l>>(line: &'l [u8]) -> Result<T, Error> {
+pub fn read<'l, T: Deserialize<'l>>(line: &'l [u8], layout: &mut Layout) -> Result<T, Error> {
     let line = line.trim_ascii();
-    let inner = line.strip_prefix(b"{").ok_or_else(|| expected("an object"))?;
-    let mut members = Members { rest: inner.trim_ascii_start(), value: None, is_first: true };
-    let read = T::deserialize(Line(&mut members))?;
-    if members.rest == b"}" { Ok(read) } else { Err(expected("the object's end")) }
+    match std::str::from_utf8(line) {
+        // All bytes are looked at, which is several at once.
+        Ok(text) if !line.iter().fold(false, |found, byte| found | byte.is_ascii_control()) => {
+            T::deserialize(Object { text, layout: Some(layout) })
+        }
+        _ => serde_json::from_slice(line),
+    }
 }
 
 fn expected(what: &str) -> Error {
     de::Error::custom(format_args!("expected {what}, but found something else"))
 }
 
-struct Line<'m, 'l>(&'m mut Members<'l>);
+/// The text of a member's value, as it stands there. A reader of this module doesn't look into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'l>(pub &'l str);
 
-impl<'de> Deserializer<'de> for Line<'_, 'de> {
+/// How [`Raw`] tells this module's reader that it wants the text.
+const RAW: &str = "Raw";
+
+impl<'de: 'l, 'l> Deserialize<'de> for Raw<'l> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsItStands;
+        impl<'de> Visitor<'de> for AsItStands {
+            type Value = Raw<'de>;
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a value")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Raw(text))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, other: D) -> Result<Self::Value, D::Error> {
+                <&RawValue>::deserialize(other).map(|value| Raw(value.get()))
+            }
+        }
+        deserializer.deserialize_newtype_struct(RAW, AsItStands)
+    }
+}
+
+/// An object without control characters.
+struct Object<'y, 'l> {
+    text: &'l str,
+    layout: Option<&'y mut Layout>,
+}
+
+impl<'de> Deserializer<'de> for Object<'_, 'de> {
     type Error = Error;
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if !self.text.starts_with('{') {
+            return Err(expected("an object"));
+        }
+        let at = past_spaces(self.text.as_bytes(), 1);
+        let mut members = Members { text: self.text, at, fields, value: 0..0, layout: self.layout, place: 0 };
+        let read = visitor.visit_map(&mut members)?;
+        if members.rest() == b"}" { Ok(read) } else { Err(expected("the object's end")) }
+    }
+
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(self.0)
+        by_serde_json(self.text, |reader| reader.deserialize_any(visitor))
     }
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map enum identifier ignored_any
     }
 }
 
-struct Members<'l> {
-    rest: &'l [u8],
-    value: Option<&'l [u8]>,
-    is_first: bool,
+struct Members<'y, 'l> {
+    text: &'l str,
+    /// How far it was read.
+    at: usize,
+    /// Those that are wanted.
+    fields: &'static [&'static str],
+    /// Where the value stands of the key that was read.
+    value: Range<usize>,
+    layout: Option<&'y mut Layout>,
+    place: usize,
 }
 
-impl<'l> MapAccess<'l> for &mut Members<'l> {
+impl<'l> MapAccess<'l> for &mut Members<'_, 'l> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'l>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        if self.rest.first() == Some(&b'}') {
-            return Ok(None);
+        while self.rest().first() != Some(&b'}') {
+            let field = self.key()?;
+            self.place += 1;
+            let start = self.at;
+            let length = value_end(self.rest()).filter(|length| *length > 0).ok_or_else(|| expected("a value"))?;
+            self.value = start..start + length;
+            self.at = past_spaces(self.text.as_bytes(), start + length);
+            if let Some(field) = field {
+                return seed.deserialize(de::value::U64Deserializer::new(field)).map(Some);
+            }
         }
-        if !std::mem::take(&mut self.is_first) {
-            self.rest = self.rest.strip_prefix(b",").ok_or_else(|| expected("a comma"))?.trim_ascii_start();
-        }
-        if self.rest.first() != Some(&b'"') {
-            return Err(expected("a key"));
-        }
-        let key = self.take(string_end(self.rest))?;
-        let inner = key.get(1..key.len() - 1).ok_or_else(|| expected("a key"))?;
-        self.rest = self.rest.strip_prefix(b":").ok_or_else(|| expected("a colon"))?.trim_ascii_start();
-        self.value = Some(self.take(value_end(self.rest))?);
-        // A key with an escape in it is none of ours.
-        seed.deserialize(de::value::BorrowedBytesDeserializer::new(inner)).map(Some)
+        Ok(None)
     }
 
     fn next_value_seed<V: DeserializeSeed<'l>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let value = self.value.take().ok_or_else(|| expected("a value"))?;
-        seed.deserialize(Wanted(value))
+        seed.deserialize(Wanted(self.text.get(self.value.clone()).unwrap_or_default()))
     }
 }
 
-impl<'l> Members<'l> {
-    /// Takes so many bytes, and the space behind them.
-    fn take(&mut self, length: Option<usize>) -> Result<&'l [u8], Error> {
-        let (taken, rest) = length
-            .filter(|length| *length > 0)
-            .and_then(|length| self.rest.split_at_checked(length))
-            .ok_or_else(|| expected("a value"))?;
-        self.rest = rest.trim_ascii_start();
-        Ok(taken)
+impl<'l> Members<'_, 'l> {
+    #[inline]
+    fn rest(&self) -> &'l [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
+
+    /// Reads the next key: its place among the fields, where it is wanted. A key with an escape in it is none of ours.
+    #[inline]
+    fn key(&mut self) -> Result<Option<u64>, Error> {
+        let known = self.layout.as_ref().and_then(|layout| layout.0.get(self.place));
+        if let Some(known) = known.filter(|known| known.begins(self.rest())) {
+            self.at = past_spaces(self.text.as_bytes(), self.at + known.text.len());
+            return Ok(known.field);
+        }
+        self.unknown_key()
+    }
+
+    /// Reads a key that isn't the last line's at this place.
+    fn unknown_key(&mut self) -> Result<Option<u64>, Error> {
+        let before = self.rest();
+        if self.place > 0 {
+            self.take(b',').ok_or_else(|| expected("a comma"))?;
+        }
+        let start = self.at + 1;
+        let length = if self.rest().first() == Some(&b'"') { string_end(self.rest()) } else { None };
+        self.at += length.ok_or_else(|| expected("a key"))?;
+        let key = self.text.get(start..self.at - 1).ok_or_else(|| expected("a key"))?;
+        self.at = past_spaces(self.text.as_bytes(), self.at);
+        self.take(b':').ok_or_else(|| expected("a colon"))?;
+        let field = self.fields.iter().zip(0..).find(|(field, _)| **field == key).map(|(_, place)| place);
+        if let Some(Layout(keys)) = self.layout.as_deref_mut() {
+            let key = Key::new(before.get(..before.len() - (self.text.len() - self.at)).unwrap_or_default(), field);
+            match keys.get_mut(self.place) {
+                Some(known) => *known = key,
+                None if self.place < MOST_KEYS => keys.push(key),
+                None => {}
+            }
+        }
+        Ok(field)
+    }
+
+    /// Takes a byte and the spaces behind it, where it stands here.
+    fn take(&mut self, byte: u8) -> Option<()> {
+        self.rest().first().filter(|found| **found == byte)?;
+        self.at = past_spaces(self.text.as_bytes(), self.at + 1);
+        Some(())
+    }
+}
+
+/// Where the spaces end that begin here. There are no other white characters.
+#[inline]
+fn past_spaces(text: &[u8], mut at: usize) -> usize {
+    while text.get(at) == Some(&b' ') {
+        at += 1;
+    }
+    at
 }
 
 /// Where the value ends that begins here.
@@ -108,7 +259,7 @@ fn value_end(text: &[u8]) -> Option<usize> {
                 }
             }
         }
-        _ => text.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')),
+        _ => text.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ')),
     }
 }
 
@@ -146,6 +297,13 @@ fn places(word: u64, byte: u8) -> u64 {
     zero.wrapping_sub(ONES) & !zero & (ONES << 7)
 }
 
+/// Whether a text has an escape, eight bytes at once.
+fn has_backslash(text: &[u8]) -> bool {
+    let mut chunks = text.chunks_exact(8);
+    chunks.by_ref().any(|chunk| chunk.first_chunk().is_some_and(|chunk| places(u64::from_le_bytes(*chunk), b'\\') != 0))
+        || chunks.remainder().contains(&b'\\')
+}
+
 /// A number without sign and exponent, of digits so few that the quotient is the nearest number.
 fn decimal(text: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -175,15 +333,15 @@ fn digit(byte: u8) -> Option<u64> {
     byte.is_ascii_digit().then(|| u64::from(byte - b'0'))
 }
 
-/// A value that `serde_json` reads, where somebody wants it.
-struct Wanted<'l>(&'l [u8]);
+/// A value that `serde_json` reads, unless it is of the usual kind.
+struct Wanted<'l>(&'l str);
 
 /// Reads all of a value.
 fn by_serde_json<'l, T>(
-    value: &'l [u8],
-    read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::SliceRead<'l>>) -> Result<T, Error>,
+    value: &'l str,
+    read: impl FnOnce(&mut serde_json::Deserializer<serde_json::de::StrRead<'l>>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let mut reader = serde_json::Deserializer::from_slice(value);
+    let mut reader = serde_json::Deserializer::from_str(value);
     let found = read(&mut reader)?;
     reader.end()?;
     Ok(found)
@@ -200,7 +358,7 @@ macro_rules! by_serde_json {
 macro_rules! whole_numbers {
     ($($name:ident)*) => { $(
         fn $name<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
-            match whole(self.0) {
+            match whole(self.0.as_bytes()) {
                 Some(number) => visitor.visit_u64(number),
                 None => by_serde_json(self.0, |reader| reader.$name(visitor)),
             }
@@ -217,31 +375,49 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
 
     fn deserialize_str<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
         // The usual text has no escape: it is taken as it stands.
-        match self.0 {
-            // All bytes are looked at, which is several at once.
-            [b'"', text @ .., b'"']
-                if !text.iter().fold(false, |found, byte| found | (*byte == b'\\') | byte.is_ascii_control()) =>
-            {
-                visitor.visit_borrowed_str(std::str::from_utf8(text).map_err(de::Error::custom)?)
-            }
+        match self.0.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) if !has_backslash(text.as_bytes()) => visitor.visit_borrowed_str(text),
             _ => by_serde_json(self.0, |reader| reader.deserialize_str(visitor)),
         }
     }
 
+    fn deserialize_newtype_struct<V: Visitor<'l>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
+        match name {
+            RAW => visitor.visit_borrowed_str(self.0),
+            _ => by_serde_json(self.0, |reader| reader.deserialize_newtype_struct(name, visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'l>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        Object { text: self.0, layout: None }.deserialize_struct(name, fields, visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            "[]" => visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<()>())),
+            _ => by_serde_json(self.0, |reader| reader.deserialize_seq(visitor)),
+        }
+    }
+
     fn deserialize_option<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0 == b"null" { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.0 == "null" { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_bool<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            b"true" => visitor.visit_bool(true),
-            b"false" => visitor.visit_bool(false),
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
             _ => by_serde_json(self.0, |reader| reader.deserialize_bool(visitor)),
         }
     }
 
     fn deserialize_f64<V: Visitor<'l>>(self, visitor: V) -> Result<V::Value, Error> {
-        match decimal(self.0) {
+        match decimal(self.0.as_bytes()) {
             Some(number) => visitor.visit_f64(number),
             None => by_serde_json(self.0, |reader| reader.deserialize_f64(visitor)),
         }
@@ -262,12 +438,9 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
         deserialize_byte_buf();
         deserialize_unit();
         deserialize_unit_struct(name: &'static str);
-        deserialize_newtype_struct(name: &'static str);
-        deserialize_seq();
         deserialize_tuple(length: usize);
         deserialize_tuple_struct(name: &'static str, length: usize);
         deserialize_map();
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
         deserialize_identifier();
     }
@@ -277,7 +450,6 @@ impl<'l> Deserializer<'l> for Wanted<'l> {
 mod tests {
     use serde::Deserialize;
     use serde_json::Value;
-    use serde_json::value::RawValue;
 
     use super::*;
     use crate::report::lines::Text;
@@ -289,7 +461,7 @@ mod tests {
         #[serde(borrow)]
         maybe: Option<Text<'a>>,
         #[serde(borrow)]
-        raw: Option<&'a RawValue>,
+        raw: Option<Raw<'a>>,
         number: Option<f64>,
         count: Option<u16>,
         #[serde(default)]
@@ -300,11 +472,12 @@ mod tests {
 
     fn shown(read: Result<Wished<'_>, Error>) -> Option<String> {
         let Wished { text, maybe, raw, number, count, list, yes } = read.ok()?;
-        Some(format!("{text:?} {maybe:?} {:?} {number:?} {count:?} {list:?} {yes}", raw.map(RawValue::get)))
+        Some(format!("{text:?} {maybe:?} {raw:?} {number:?} {count:?} {list:?} {yes}"))
     }
 
     #[test]
     fn a_line_is_read_as_serde_json_reads_it() {
+        let mut layout = Layout::default();
         for line in [
             r#"{"text":"a"}"#,
             r#"{ "text" : "a\"\\b\u00e9" , "maybe":null, "raw": {"a":[1,{"b":"}]\""}]}, "number":-1.5e3 ,"list":[1,2], "yes":true }"#,
@@ -343,18 +516,22 @@ mod tests {
             r#"["text"]"#,
             "",
         ] {
-            assert_eq!(shown(read(line.as_bytes())), shown(serde_json::from_str(line)), "{line}");
+            let expected = shown(serde_json::from_str(line));
+            // By no layout, by another line's, by its own.
+            assert_eq!(shown(read(line.as_bytes(), &mut Layout::default())), expected, "{line}");
+            assert_eq!(shown(read(line.as_bytes(), &mut layout)), expected, "{line}");
+            assert_eq!(shown(read(line.as_bytes(), &mut layout)), expected, "{line}");
         }
         let bad = b"{\"text\":\"\xff\"}";
-        assert!(read::<Wished<'_>>(bad).is_err());
+        assert!(read::<Wished<'_>>(bad, &mut Layout::default()).is_err());
     }
 
     #[test]
     fn a_line_that_is_cut_off_anywhere_is_found_out() {
         let line = r#"{"skip":{"x":["\\",{"y":"{é"}]},"text":"é€","raw":{"z":"\""},"last":[1]}"#;
-        assert!(read::<Wished<'_>>(line.as_bytes()).is_ok());
+        assert!(read::<Wished<'_>>(line.as_bytes(), &mut Layout::default()).is_ok());
         for end in 0..line.len() {
-            assert!(read::<Wished<'_>>(&line.as_bytes()[..end]).is_err(), "{end}");
+            assert!(read::<Wished<'_>>(&line.as_bytes()[..end], &mut Layout::default()).is_err(), "{end}");
         }
     }
 
@@ -375,6 +552,6 @@ mod tests {
     fn what_nobody_wants_is_not_looked_into() {
         let line = r#"{"text":"a","skip":[tru, 1.2.3, {:}]}"#;
         assert!(serde_json::from_str::<Value>(line).is_err());
-        assert!(read::<Wished<'_>>(line.as_bytes()).is_ok());
+        assert!(read::<Wished<'_>>(line.as_bytes(), &mut Layout::default()).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::input::{self, Piece};
 use super::lines::{self, Conversion, Decision, ErrorLine, Exposure, Log, or_empty};
-use super::members;
+use super::members::{self, Layout};
 use super::moment::{self, HOUR, Micros};
 use super::names::{Known, Name, Names};
 use super::rules::Rules;
@@ -110,6 +110,15 @@ pub fn all(pieces: Vec<Piece>, shared: &Shared<'_>, threads: usize, bar: &Progre
     Ok(all)
 }
 
+/// How the lines of each log begin their members.
+#[derive(Debug, Default)]
+struct Layouts {
+    decisions: Layout,
+    exposures: Layout,
+    conversions: Layout,
+    errors: Layout,
+}
+
 /// One thread's.
 struct Reader<'s> {
     shared: &'s Shared<'s>,
@@ -117,6 +126,7 @@ struct Reader<'s> {
     blocks: Map<(Name, Name, Option<Name>, Name), Block>,
     variations: HashSet<(Block, u16), foldhash::fast::FixedState>,
     newest: [Micros; 4],
+    layouts: Layouts,
     collected: Collected,
 }
 
@@ -129,6 +139,7 @@ impl<'s> Reader<'s> {
             blocks: Map::default(),
             variations: HashSet::default(),
             newest: [Micros::MIN; 4],
+            layouts: Layouts::default(),
             collected: Collected::default(),
         }
     }
@@ -182,7 +193,7 @@ impl<'s> Reader<'s> {
     }
 
     fn decision(&mut self, json: &[u8]) -> Option<()> {
-        let line: Decision<'_> = members::read(json).ok()?;
+        let line: Decision<'_> = members::read(json, &mut self.layouts.decisions).ok()?;
         let at = moment::read(line.time.as_str())?;
         // Without an id nothing tells two requests from one line that came twice.
         let id = match &line.request_id {
@@ -196,7 +207,7 @@ impl<'s> Reader<'s> {
     }
 
     fn error(&mut self, json: &[u8]) -> Option<()> {
-        let line: ErrorLine<'_> = members::read(json).ok()?;
+        let line: ErrorLine<'_> = members::read(json, &mut self.layouts.errors).ok()?;
         let at = moment::read(line.time.as_str())?;
         if self.counts(Log::Errors, at, hash(&[b"e", json])) {
             self.collected.traffic.error(&line, at, &mut self.names);
@@ -205,7 +216,7 @@ impl<'s> Reader<'s> {
     }
 
     fn exposure(&mut self, json: &[u8]) -> Option<()> {
-        let line: Exposure<'_> = members::read(json).ok()?;
+        let line: Exposure<'_> = members::read(json, &mut self.layouts.exposures).ok()?;
         if line.variation >= MOST_VARIATIONS {
             return None;
         }
@@ -253,7 +264,7 @@ impl<'s> Reader<'s> {
     }
 
     fn conversion(&mut self, json: &[u8]) -> Option<()> {
-        let line: Conversion<'_> = members::read(json).ok()?;
+        let line: Conversion<'_> = members::read(json, &mut self.layouts.conversions).ok()?;
         let at = moment::read(line.timestamp.as_str())?;
         if !self.counts(Log::Conversions, at, hash(&[b"c", json])) {
             return Some(());

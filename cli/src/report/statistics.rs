@@ -35,6 +35,13 @@ impl Sample {
         self.squares += value * value;
     }
 
+    /// Takes back a unit that was added.
+    pub fn take_back(&mut self, value: f64) {
+        self.n -= 1.0;
+        self.sum -= value;
+        self.squares -= value * value;
+    }
+
     /// The mean; 0 of nothing.
     pub fn mean(&self) -> f64 {
         if self.n > 0.0 { self.sum / self.n } else { 0.0 }

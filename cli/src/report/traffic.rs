@@ -160,7 +160,7 @@ impl Traffic {
         if let Some(state) = &line.session {
             *self.sessions.entry(names.number(state.as_str())).or_default() += weight;
         }
-        if let Some(variant) = line.variant.map(serde_json::value::RawValue::get).filter(|text| text.len() > 2) {
+        if let Some(variant) = line.variant.map(|variant| variant.0).filter(|text| text.len() > 2) {
             self.variant(variant, weight);
         }
     }

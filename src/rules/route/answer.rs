@@ -89,7 +89,8 @@ impl Answer {
                 AnswerBody::Stored(StoredBody { key, kind, reads: declared })
             }
         };
-        if !matches!(body, AnswerBody::Text(_)) && !headers.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
+        let is_empty = matches!(&body, AnswerBody::Text(text) if text.is_fixed() && text.prefix().is_empty());
+        if !is_empty && !headers.iter().any(|(name, _)| *name == header::CONTENT_TYPE) {
             let html = compile("/respond/headers".to_owned(), "text/html; charset=utf-8")?;
             headers.push((header::CONTENT_TYPE, html));
         }

@@ -23,7 +23,7 @@ fn asked(if_none_match: &[&str], version: &Version) -> Option<String> {
     for line in if_none_match {
         request.append("if-none-match", HeaderValue::from_bytes(line.as_bytes()).unwrap());
     }
-    prepare_request(&mut request, version);
+    prepare_request(&Method::GET, &mut request, version);
     request.get("if-none-match").map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap())
 }
 
@@ -80,7 +80,7 @@ fn what_describes_the_old_bytes_goes() {
         ("accept-encoding", "br"),
         ("accept", "*/*"),
     ]);
-    prepare_request(&mut request, &version("a"));
+    prepare_request(&Method::GET, &mut request, &version("a"));
     assert_eq!(request, headers(&[("accept-encoding", "gzip"), ("accept", "*/*")]));
 
     let mut not_modified = headers(&[("etag", "\"a\""), ("last-modified", "x")]);
