@@ -66,7 +66,7 @@ fn only_the_time_in_which_both_served_counts() {
             request += 1;
             let is_canary = minute >= 210 && slot % 4 == 0;
             let (revision, every) = if is_canary { ("r42", 100) } else { ("r41", 200) };
-            let status = if request.wrapping_mul(2_654_435_761) / 7 % every == 0 { 503 } else { 200 };
+            let status = if (request.wrapping_mul(2_654_435_761) / 7).is_multiple_of(every) { 503 } else { 200 };
             let (hour, minute, second) = (4 + minute / 60, minute % 60, slot * 60 / 200);
             writeln!(
                 text,
