@@ -320,7 +320,7 @@ fn one_in_twenty_broken_is_rolled_back_in_the_median_within_twenty_minutes() {
 
 /// The figure of `--auto`, started as above. Each run is six hours with a look a minute, in which the job itself reads lines and pointer.
 #[test]
-#[ignore = "hours on two cores"]
+#[ignore = "half an hour on two cores"]
 fn of_three_thousand_sound_canaries_at_most_one_in_a_hundred_is_rolled_back() {
     const RUNS: u64 = 3_000;
     let next = std::sync::atomic::AtomicU64::new(0);
