@@ -200,6 +200,20 @@ fn without_a_usable_value_the_fallback_is_asked() {
 }
 
 #[test]
+fn a_text_has_the_type_that_it_is_encoded_for() {
+    for (respond, expected) in [
+        (json!({ "body": "<p>{country}</p>" }), Some("text/html; charset=utf-8")),
+        (json!({ "body": "{country}", "headers": { "content-type": "text/plain" } }), Some("text/plain")),
+        (json!({ "status": 204 }), None),
+    ] {
+        let host = site(json!({ "path": "/own/*", "respond": respond }), json!({}));
+        let answer = visit(NEW_YORK, "/own/a").send(&host);
+        let found = answer.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(found.as_deref(), expected, "{respond}");
+    }
+}
+
+#[test]
 fn no_key_leads_to_the_rules() {
     let host = site(json!({ "path": "/own/*", "respond": { "body": { "kv": "{path.rest}" } } }), json!({}));
     host.put(Kv::Rules, "r42", "the rules");

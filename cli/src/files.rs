@@ -1,6 +1,6 @@
 //! Files, written whole or not at all.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -13,16 +13,25 @@ use anyhow::Context as _;
 ///
 /// The folder can't be written.
 pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    replace_with(path, |file| file.write_all(content).with_context(|| format!("{}: can't write it", path.display())))
+}
+
+/// The same, for what `write` makes bit by bit; where that fails, the old content stays. Gives what it gives.
+///
+/// # Errors
+///
+/// The folder can't be written, or `write` fails.
+pub fn replace_with<T>(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let fault = || format!("{}: can't write it", path.display());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut beside = new_in(folder).with_context(fault)?;
-    beside.write_all(content).with_context(fault)?;
+    let made = write(beside.as_file_mut())?;
     beside.as_file().sync_all().with_context(fault)?;
     if let Ok(before) = fs::metadata(path) {
         beside.as_file().set_permissions(before.permissions()).with_context(fault)?;
     }
     beside.persist(path).with_context(fault)?;
-    Ok(())
+    Ok(made)
 }
 
 #[cfg(unix)]

@@ -18,13 +18,11 @@ use tempfile::NamedTempFile;
 
 use crate::output::{self, Format, Outcome};
 use crate::report::members::Layout;
-use crate::report::moment::{self, Micros, SECOND};
+use crate::report::moment::{self, MINUTE, Micros};
 use crate::report::{input, percent};
 use gather::{Counts, Gathered, decision};
 use metrics::{Margins, Metric, Verdict};
 
-/// A minute.
-const MINUTE: Micros = 60 * SECOND;
 /// The version of the JSON contract.
 const VERSION: u32 = 1;
 

@@ -64,10 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         convert(options, key, from, io::stdout().lock())?
     } else {
         // Whole or not at all: it may be the very file that is read.
-        let mut rows = Vec::new();
-        let without = convert(options, key, from, &mut rows)?;
-        files::replace(&options.out, &rows)?;
-        without
+        files::replace_with(&options.out, |to| convert(options, key, from, to))?
     };
     if without > 0 {
         output::note(&format!(

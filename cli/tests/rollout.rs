@@ -400,6 +400,9 @@ fn a_canary_that_steers_itself_ends_with_a_code_for_each_way() {
     shop.well(&["push", "rules", "--revision", "r2"]);
     shop.refused(&["canary", "r2"], 2, "--percent");
     shop.refused(&["canary", "r2", "--auto", "5%,4%", "--logs", "-"], 2, "expected shares that grow");
+    let plan = shop.file().with_file_name("plan.json");
+    fs::write(&plan, r#"{"steps":[{"percent":1,"tiem":"10m"}]}"#).unwrap();
+    shop.refused(&["canary", "r2", "--auto", &plan.display().to_string(), "--logs", "-"], 2, "unknown field `tiem`");
     shop.refused(&["canary", "r2", "--auto", "5%,100%"], 2, "--logs");
     shop.refused(&["canary", "r2", "--auto", "5%,100%", "--logs", "none"], 2, "found nothing of that name");
     shop.refused(&["canary", "r3", "--auto", "5%,100%", "--logs", "-"], 2, "there are: r1, r2");

@@ -12,7 +12,7 @@ use crate::rules::RuleSet;
 use crate::rules::route::{Cache, DEFAULT_BACKEND, Route};
 use crate::rules::settings::Settings;
 use crate::rules::settings::sticky::StickySettings;
-use crate::transform::headers::{Version, prepare_conditions};
+use crate::transform::headers::{Version, is_read, prepare_conditions};
 use crate::wire::cookies::{Cookies, pair_name};
 use crate::wire::headers::accepts_encoding;
 use crate::wire::url::path_and_query;
@@ -77,8 +77,7 @@ pub(super) fn transparent(head: &RequestHead, settings: &Settings, backend: &str
     // A visitor's credentials make an answer the visitor's own, whatever the origin forgot to say.
     let credentials = headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION);
     // Nor does a body belong to a cache's key: OPTIONS may come with one (RFC 9110 section 9.3.7).
-    let is_read = matches!(head.method, Method::GET | Method::HEAD);
-    let shareable = is_read && !credentials;
+    let shareable = is_read(&head.method) && !credentials;
     // Two of the site's hosts may be one host to the backend, and have two pages.
     let key = || settings.host_of(backend).map(|_| digest([backend.as_bytes(), head.url().as_bytes()]));
     Exchange {

@@ -1,6 +1,6 @@
 //! The request of a personalized route: path, query, headers, and what its answer says of itself.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, header};
 
 use super::exchange::{self, Exchange, Sharing, Target};
 use super::fallback::FallbackPlan;
@@ -17,6 +17,7 @@ use crate::rules::routes::Candidate;
 use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::PlannedBody;
+use crate::transform::headers::is_read;
 use crate::transform::media::accept_ch;
 use crate::transform::reads::Reads;
 use crate::wire::headers::remove_spellings;
@@ -48,8 +49,7 @@ impl PersonalizedRequest<'_> {
 
         // What identifies a visitor is never shared, whatever the route says; nor is what a body may come with.
         let identifies = self.is_one_visitors();
-        let is_read = matches!(head.method, Method::GET | Method::HEAD);
-        let shared = personalize.cache.as_ref().filter(|_| !identifies && is_read);
+        let shared = personalize.cache.as_ref().filter(|_| !identifies && is_read(&head.method));
         let in_parts = !route.rewrites_bodies();
         let sharing = Sharing { head, rules, context, route, cache: shared, in_parts };
         let mut headers = self.headers(sharing.headers(), &mut codes);

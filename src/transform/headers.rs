@@ -96,7 +96,7 @@ fn charset(parameters: &str) -> Option<&str> {
 
 /// Whether a request only reads: then its conditions save bytes. Those of others guard what somebody else wrote meanwhile, and none of
 /// them may get lost (RFC 9110 section 13.1).
-fn is_read(method: &Method) -> bool {
+pub fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 

@@ -12,9 +12,9 @@ use super::drive::{Drive, Settings, Started};
 use super::plan::Plan;
 use crate::history::{Cause, History};
 use crate::judge::metrics::Margins;
-use crate::judge::tests::{MINUTE, NOON, Random};
+use crate::judge::tests::{NOON, Random};
 use crate::output::{Format, Outcome};
-use crate::report::moment::{self, Micros};
+use crate::report::moment::{self, MINUTE, Micros};
 use crate::rollout::{Store, repoint};
 use crate::target::{Target, file::File};
 

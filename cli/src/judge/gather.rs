@@ -57,7 +57,7 @@ pub struct Counts {
     pub lines: u64,
     /// Of these, without a slot: nobody knows whose they are, and they don't count.
     pub without_slot: u64,
-    /// Lines of other revisions, or of none.
+    /// Lines of other revisions, of none, and of previews.
     pub other_revisions: u64,
     /// Lines that came again.
     pub doubled: u64,

@@ -3,12 +3,10 @@
 use super::gather::{Arm, Gathered, SERVER_ERROR};
 use super::metrics::{Margins, Verdict};
 use super::{Judgement, judge};
-use crate::report::moment::{Micros, SECOND};
+use crate::report::moment::{MINUTE, Micros, SECOND};
 
 const ALPHA: f64 = 0.01;
 const MARGINS: Margins = Margins { share: 0.01, latency: 0.10 };
-/// A minute of log time.
-pub const MINUTE: Micros = 60 * SECOND;
 /// Beginning of the logs: some noon.
 pub const NOON: Micros = 1_790_000_000 * SECOND / (86_400 * SECOND) * 86_400 * SECOND + 12 * 3_600 * SECOND;
 

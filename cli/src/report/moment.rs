@@ -9,8 +9,10 @@ pub type Micros = i64;
 
 /// One second.
 pub const SECOND: Micros = 1_000_000;
+/// One minute.
+pub const MINUTE: Micros = 60 * SECOND;
 /// One hour.
-pub const HOUR: Micros = 3_600 * SECOND;
+pub const HOUR: Micros = 60 * MINUTE;
 /// One day.
 pub const DAY: Micros = 24 * HOUR;
 
@@ -96,7 +98,7 @@ pub fn argument(text: &str) -> anyhow::Result<Micros> {
 pub fn length(text: &str) -> anyhow::Result<Micros> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let unit = match unit {
-        "m" => HOUR / 60,
+        "m" => MINUTE,
         "h" => HOUR,
         "d" => DAY,
         _ => bail!("expected a length as 72h, 7d or 30m, but found '{text}'"),
