@@ -17,6 +17,7 @@ pub mod variant;
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::admit::RequestHead;
 use crate::code::Code;
@@ -104,7 +105,7 @@ pub struct FetchPlan {
     pub vary: Vec<HeaderName>,
     /// Client hints that the answer asks for.
     pub hints: Vec<&'static str>,
-    /// Why the edge couldn't make the answer itself, where this stands in for one: the visitor isn't shown what was decided.
+    /// Why this stands in for another answer, if so: the visitor isn't shown what was decided.
     pub instead: Option<Code>,
 }
 
@@ -159,6 +160,14 @@ impl Plan {
     fn with_privacy(mut self, privacy: Privacy) -> Self {
         self.terms.privacy = privacy;
         self
+    }
+
+    /// Says why the plan isn't what the rules mean. A redirect to the page itself stands for nothing else: that is where the visitor is.
+    fn standing_in(mut self, code: Code) -> Self {
+        if let (Action::Fetch(plan), true) = (&mut self.action, code != Code::RedirectLoop) {
+            plan.instead = Some(code);
+        }
+        self.coded(code)
     }
 
     fn coded(mut self, code: Code) -> Self {
@@ -237,7 +246,7 @@ impl<'a> Planner<'a> {
         let Self { head, rules, .. } = self;
         match self.way() {
             Way::Untouched(route, None) => self.untouched(route),
-            Way::Untouched(route, Some(code)) => self.untouched(route).coded(code).with_privacy(Privacy::Private),
+            Way::Untouched(route, Some(code)) => self.untouched(route).standing_in(code).with_privacy(Privacy::Private),
             Way::Respond(route, answer) => {
                 let Some(values) = self.values() else { return self.untouched(Some(route)) };
                 self.own_answer(route, answer, &values)
@@ -327,12 +336,13 @@ fn insert_filled(headers: &mut HeaderMap, name: &HeaderName, template: &Template
     found
 }
 
-/// Where a redirect goes. What a visitor sends can't choose the host: `//` and `/\` are hosts to a browser.
+/// Where a redirect goes, in ASCII as a browser will ask for it (URL Standard, "percent-encode sets"). What a visitor sends can't choose the
+/// host: `//` and `/\` are hosts to a browser.
 fn redirect_location(template: &Template, values: &PlanValues<'_>) -> Option<HeaderValue> {
     let location = template.fill(values, Place::Path)?;
     let foreign = location.starts_with("//") || location.starts_with("/\\");
     if foreign && !template.literals().next().is_some_and(|literal| literal.starts_with("//") && literal.len() > 2) {
         return None;
     }
-    HeaderValue::from_str(&location).ok()
+    HeaderValue::from_str(&utf8_percent_encode(&location, CONTROLS).to_string()).ok()
 }

@@ -108,6 +108,7 @@ fn what_is_not_as_agreed_is_204_and_named() {
         ("a text for a value", beacon(r#"{"name":"LCP","value":"1"}"#), 0, Some("beacon-malformed")),
         ("a huge value", beacon(r#"{"name":"LCP","value":1e300}"#), 0, Some("beacon-malformed")),
         ("no name", beacon(r#"{"value":1}"#), 0, Some("beacon-malformed")),
+        ("one good one", beacon(&format!(r#"[{{"value":1}},7,null,{LCP},"x"]"#)), 1, Some("beacon-malformed")),
         (
             "a name of its own",
             beacon(r#"[{"name":"order","value":1000},{"name":"INP","value":80}]"#),

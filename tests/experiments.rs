@@ -7,8 +7,9 @@ mod support;
 
 use std::collections::{BTreeMap, HashSet};
 
-use edge_personalizer::platform::memory::{Answer, Asked, Memory, Received};
+use edge_personalizer::platform::memory::{Answer, Asked, BodyDamage, Memory, Received};
 use edge_personalizer::platform::{Caching, Endpoint};
+use edge_personalizer::service::{Sandbox, handle};
 use http::Method;
 use serde_json::{Value, json};
 use support::{NEW_YORK, NOWHERE, PARIS, Visit, echo, header, ok, path_of, shop, status, text, visit};
@@ -253,6 +254,20 @@ fn what_was_not_shown_is_said_so_and_not_remembered() {
     let answer = american(number, "/own").send(&failing);
     assert_eq!((answer.status.as_u16(), cookies(&answer).len()), (503, 0));
     not_shown(&failing, "status-503");
+    // A path without its value, and a page that breaks off.
+    let lost = lab();
+    lost.set(
+        "routes",
+        &json!({ "routes": [{ "id": "page", "path": "/page", "rewrite": { "path": "/{user.id}/{feature.hero}" } }] }),
+    );
+    let answer = american(number, "/page").send(&lost);
+    assert_eq!((text(&answer), cookies(&answer).len()), ("GET /page".to_owned(), 0));
+    not_shown(&lost, "template-absent");
+    let half = lab();
+    half.body_damage.set(BodyDamage { break_at: Some(2), ..BodyDamage::default() });
+    handle(&half, &mut Sandbox::default(), american(number, "/own").request);
+    assert!(half.received.borrow().is_empty(), "it isn't ended");
+    not_shown(&half, "body-broken");
     // HEAD shows nobody anything.
     let host = lab();
     american(number, "/own").by("HEAD").send(&host);

@@ -272,3 +272,13 @@ fn a_redirect_to_the_page_itself_shows_the_page() {
         assert_eq!(other.status, 302, "another page");
     }
 }
+
+#[test]
+fn a_redirect_says_what_a_browser_will_ask_for() {
+    let host = lab(&json!({}));
+    host.set("routes", &json!({ "routes": [{ "id": "r", "path": "/{page}", "action": "redirect", "redirect": { "location": "/café" } }] }));
+    let answer = person(1, "/thé").send(&host);
+    assert_eq!(header(&answer, "location"), Some("/caf%C3%A9"));
+    let there = person(1, "/caf%C3%A9").send(&host);
+    assert_eq!((there.status.as_u16(), codes(&host)), (200, vec!["redirect-loop".to_owned()]), "it doesn't go round");
+}

@@ -41,7 +41,7 @@ fn plan(text: &str) -> Result<Plan, String> {
 pub struct Options {
     /// Let it grow by a plan, judged by the logs: `default`, steps such as 1%:10m:200,5%:30m:1000,25%:1h,100% (share, least time, least
     /// visitors), or a JSON file.
-    #[arg(long, value_name = "PLAN", requires = "logs", value_parser = plan)]
+    #[arg(long, value_name = "PLAN", requires = "logs", value_parser = plan, group = "how")]
     auto: Option<Plan>,
     /// Log lines of decisions that grow: files, folders or patterns; - is a stream.
     #[arg(long, value_name = "LOGS", requires = "auto")]

@@ -131,6 +131,7 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.unreachable_regions();
     checked.shared();
     checked.units();
+    checked.remembered();
     let variants = checked.variants();
     let hosts = rules.settings.hosts.iter().map(|host| (host.name.clone(), host.effective())).collect();
     Ok(Report::new(checked.findings, variants, hosts))

@@ -164,8 +164,11 @@ pub fn rule_set<'t>(
 }
 
 impl Source {
-    /// A text, parsed.
-    pub fn new(file: PathBuf, text: String) -> Self {
+    /// A text, parsed. The byte order mark that some editors write is none of it.
+    pub fn new(file: PathBuf, mut text: String) -> Self {
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         let json = serde_json::from_str(&text).map_err(|error| {
             let position = Position { line: error.line().max(1), column: error.column().max(1) };
             let message =

@@ -226,6 +226,10 @@ pub fn text(judgement: &Judgement, baseline_name: &str, canary_name: &str) -> St
         let shown = |value: f64| metric.unit.shown(value);
         let difference = |value: f64| format!("{:+.2} {}", value * 100.0, metric.unit.of_difference());
         let (evidence, threshold) = match metric.unit {
+            // Evidence multiplies with every failure: beyond a million its size says all.
+            metrics::Unit::Share if metric.evidence >= 1e6 => {
+                (format!("{:.1e}", metric.evidence), format!("{:.0}", metric.threshold))
+            }
             metrics::Unit::Share => (format!("{:.3}", metric.evidence), format!("{:.0}", metric.threshold)),
             metrics::Unit::Milliseconds => (difference(metric.evidence), difference(metric.threshold)),
         };

@@ -1,7 +1,7 @@
 //! The commands that change which revision serves: each edits the one entry `active`.
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use edge_personalizer::rules::canary::Share;
 use edge_personalizer::rules::pointer::{self, Pointer};
 use serde_json::{Map, Value};
@@ -65,11 +65,12 @@ fn already_active(revision: &str) -> anyhow::Error {
 
 Exit codes of --auto: 0 done, 1 worse and rolled back, 2 it could not run, 3 it held until --for was over or the logs ended, 4 somebody
 else changed the pointer.")]
+#[command(group(ArgGroup::new("how").required(true)))]
 pub struct Canary {
     /// The revision.
     revision: String,
     /// Percent of visitors, 0 to 100, in steps of 0.0001.
-    #[arg(long, required_unless_present = "auto", conflicts_with = "auto")]
+    #[arg(long, group = "how")]
     percent: Option<f64>,
     #[command(flatten)]
     auto: canary::Options,
@@ -85,8 +86,12 @@ impl Canary {
             return self.auto.run(plan, &self.revision, on, reason.as_deref(), *format);
         }
         let percent = self.percent.unwrap_or_default();
-        if Share::from_percent(percent).is_none() {
-            bail!("--percent: expected 0 to 100, but found {percent}");
+        match Share::from_percent(percent) {
+            None => bail!("--percent: expected 0 to 100, but found {percent}"),
+            Some(Share::NONE) if percent > 0.0 => {
+                bail!("--percent: expected 0, or 0.0001 and more, but found {percent}: that is nobody")
+            }
+            Some(_) => {}
         }
         self.common.repoint(format!("canary {} --percent {percent}", self.revision), |store, before| {
             let mut after = before.clone();

@@ -254,6 +254,14 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
     let mut warnings = warnings(options, &rules, &collected, &orders, seen.forgot(), share);
     drop(seen);
     let (blocks, done) = units.taken();
+    let mut exposed = blocks.values().flatten().map(|(unit, _)| unit);
+    if !blocks.is_empty() && !orders.units.is_empty() && !exposed.any(|unit| orders.units.contains(unit)) {
+        warnings.push(
+            "Nobody in --orders was in an experiment: is unit_id made with the log key that these lines have, and of the attribute that the \
+             experiments hash (`personalizer pseudonym --help`)?"
+                .to_owned(),
+        );
+    }
     let asked = Asked {
         metrics: options.metrics.clone(),
         window: options.window,
@@ -307,8 +315,14 @@ fn warnings(
             "No log line was found: expected lines of decisions, exposures, conversions or errors, one JSON object each.".to_owned(),
         );
     }
+    if counts.lines > 0 && collected.span.is_none() {
+        warnings.push(format!("No line is within --from and --to: {} lines are of another time.", counts.outside));
+    }
     if counts.broken > 0 {
-        warnings.push(format!("{} lines can't be read: they are cut, or not the edge's.", counts.broken));
+        warnings.push(format!(
+            "{} lines can't be read: they are cut, of a later version, or not the edge's.",
+            counts.broken
+        ));
     }
     if counts.cut_off > 0 {
         warnings.push(format!("{} compressed files end in the middle: what came before counts.", counts.cut_off));

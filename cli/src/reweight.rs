@@ -109,7 +109,7 @@ fn reweight(options: &Options, text: &str) -> anyhow::Result<(Reweighted, String
         );
     }
     if !options.weights.iter().all(|weight| (0.0..=1.0).contains(weight)) || (sum - 1.0).abs() > TOLERANCE {
-        bail!("--weights: expected shares from 0 to 1 with the sum 1, but found the sum {sum}");
+        bail!("--weights: expected shares from 0 to 1 with the sum 1, but found the sum {}", (sum * 1e6).round() / 1e6);
     }
     let weights: Vec<f64> = options.weights.iter().map(|weight| weight / sum).collect();
     if let Some(coverage) = options.coverage.filter(|coverage| !(0.0..=1.0).contains(coverage)) {
@@ -118,7 +118,7 @@ fn reweight(options: &Options, text: &str) -> anyhow::Result<(Reweighted, String
     let next = split.reweighted(&weights, options.coverage).context("expected numbers that make a split")?;
     let members = next.members(place.rule);
     let mut expected = json.clone();
-    let mut edited = text.to_owned();
+    let mut edited = source.text;
     for (key, value) in &members {
         edited = edit::set(&edited, &place.pointer, key, &split::written(value), place.behind())
             .with_context(|| format!("{}: expected an object to edit, but found none", place.pointer))?;
@@ -153,10 +153,15 @@ fn warnings(change: &Change, rule: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
     let changed = change.moved + change.left;
     if changed > 0.0 {
+        let moved = format!("{} of visitors will have seen two variations", percent(change.moved));
+        let left = format!("{} leave the experiment after they have seen one", percent(change.left));
+        let who = match (change.moved > 0.0, change.left > 0.0) {
+            (true, true) => format!("{moved}, and {left}"),
+            (true, false) => moved,
+            (false, _) => left,
+        };
         warnings.push(format!(
-            "{} of visitors get something else than before: they have seen two variations, and count for the later one. Results from before and \
-             after the change are biased. A new phase with a new 'seed' gives clean results.",
-            percent(changed)
+            "{who}: results from before and after the change are biased. A new phase with a new 'seed' gives clean results."
         ));
     } else if change.joined > 0.0 {
         warnings.push(

@@ -33,7 +33,7 @@ impl FromStr for Address {
             Some(("fastly", id)) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
                 Ok(Self::Fastly(id.to_owned()))
             }
-            _ => bail!("expected file:PATH or fastly:STORE_ID, but found '{text}'"),
+            _ => bail!("expected file:PATH or fastly:STORE_ID (for push also pack:PATH), but found '{text}'"),
         }
     }
 }

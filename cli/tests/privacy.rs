@@ -119,7 +119,7 @@ fn an_erasure_is_dry_until_it_is_told_yes_and_touches_nobody_else() {
     assert!(stdout.contains("still there: --yes erases it") && !stdout.contains("shoes"), "{stdout}");
     let (code, stdout, _) = store.run(&[&erase[..], &["--yes", "--identity-file", "identity"]].concat());
     assert_eq!((code, store.keys()), (0, vec!["user%2Fbob".to_owned()]), "{stdout}");
-    for table in ["edge_exposures", "edge_conversions"] {
+    for table in ["exposures", "conversions"] {
         assert!(stdout.contains(&format!("DELETE FROM {table} WHERE unit_id IN ('")), "{stdout}");
     }
     let (code, stdout, _) = store.run(&[&erase[..], &["--yes"]].concat());

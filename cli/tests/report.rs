@@ -238,6 +238,7 @@ fn orders_of_a_file_count_beside_the_logs_and_once() {
     let report = report(folder.path(), &["a.log", "--orders", "orders.csv", "--metric", "order:rate"]);
     assert_eq!(metric(only(&report), "order:rate")["did"], json!(truth.bought));
     assert!(report["read"]["repeated"].as_u64().unwrap() > 20);
+    assert!(!warned(&report, "Nobody in --orders"));
 }
 
 #[test]
@@ -327,6 +328,33 @@ fn packed_files_folders_and_standard_input_tell_the_same() {
     writing.join().unwrap();
     let piped: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(piped["traffic"], of_folder["traffic"]);
+}
+
+#[test]
+fn lines_of_a_later_version_are_named_and_not_guessed_at() {
+    let (mut lines, _) = Shop { visitors: 200, ..Shop::default() }.lines();
+    lines.extend(lines.clone().iter().map(|line| line.replacen("\"v\":2", "\"v\":3", 1)));
+    let later = lines.iter().filter(|line| line.contains("\"v\":3")).count();
+    assert!(later > 100);
+    let report = report(folder(&lines).path(), &["a.log"]);
+    assert_eq!(
+        (&report["read"]["broken"], &report["read"]["doubled"]),
+        (&json!(later), &json!(lines.len() - 2 * later))
+    );
+    assert!(warned(&report, "of a later version"), "{report}");
+}
+
+#[test]
+fn nothing_found_is_said_to_be_so() {
+    let (lines, _) = Shop { visitors: 200, ..Shop::default() }.lines();
+    let folder = folder(&lines);
+    let elsewhen = report(folder.path(), &["a.log", "--from", "2031-01-01"]);
+    assert!(warned(&elsewhen, "No line is within --from and --to"), "{elsewhen}");
+    // Orders under another secret.
+    let csv = "unit_id,timestamp\n000000000000000000000000000000aa,2026-11-03T10:00:00Z\n";
+    fs::write(folder.path().join("orders.csv"), csv).unwrap();
+    let strangers = report(folder.path(), &["a.log", "--orders", "orders.csv", "--metric", "order:rate"]);
+    assert!(warned(&strangers, "Nobody in --orders was in an experiment"), "{strangers}");
 }
 
 #[test]

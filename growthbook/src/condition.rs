@@ -279,7 +279,12 @@ impl Clause {
             "$or" => Self::Any(compile_list(value, compiler)?),
             "$nor" => Self::None(compile_list(value, compiler)?),
             "$not" => Self::Not(Clauses::compile(value, compiler)?),
-            path => Self::Attribute(Path::new(path), Test::compile(value, compiler)?),
+            path => {
+                if path.starts_with('$') {
+                    compiler.note(Fault::unknown_operator(path));
+                }
+                Self::Attribute(Path::new(path), Test::compile(value, compiler)?)
+            }
         })
     }
 

@@ -7,10 +7,12 @@ pub use crate::session::subject::VisitorId;
 use crate::wire::cookies::Cookies;
 
 impl VisitorSettings {
-    /// The id that a client sent, if it has the right form: the edge's own before one that is adopted.
+    /// The id that a client sent, if it has the right form: the edge's own before one that is adopted. A client may send a name twice, one
+    /// of them from before the cookie had a domain: the first that is an id counts.
     #[must_use]
     pub fn read(&self, cookies: &Cookies<'_>) -> Option<VisitorId> {
-        let of = |name: &str| cookies.get(name).and_then(VisitorId::parse);
+        let id = |value| std::str::from_utf8(value).ok().and_then(VisitorId::parse);
+        let of = |name: &str| cookies.all(name).find_map(id);
         of(&self.cookie).or_else(|| of(self.adopt.as_deref()?)).filter(|_| !self.unusable)
     }
 
@@ -45,6 +47,19 @@ mod tests {
         let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         headers.insert(header::COOKIE, pair.parse().unwrap());
         assert_eq!(settings.read(&Cookies::of(&headers)), Some(id));
+    }
+
+    #[test]
+    fn the_first_cookie_that_is_an_id_counts() {
+        let settings = VisitorSettings::default();
+        let sent = |cookies: &[u8]| {
+            let value = HeaderValue::from_bytes(cookies).unwrap();
+            settings.read(&Cookies::of(&HeaderMap::from_iter([(header::COOKIE, value)])))
+        };
+        let (one, two) = (VisitorId::from_random(1), VisitorId::from_random(2));
+        assert_eq!(sent(format!("ep_vid=deleted; ep_vid={one}; ep_vid={two}").as_bytes()), Some(one));
+        assert_eq!(sent(&[b"ep_vid=\xff; ep_vid=", two.to_string().as_bytes()].concat()), Some(two));
+        assert_eq!(sent(b"ep_vid=; ep_vid=x"), None);
     }
 
     #[test]

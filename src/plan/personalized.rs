@@ -166,7 +166,7 @@ impl PersonalizedRequest<'_> {
     /// Without its path the personalized answer can't be asked for: the client's own is, untouched.
     fn without_path(&self) -> Plan {
         let primary = exchange::instead(self.head, &self.rules.settings, &self.personalize.fallback.backend, None);
-        Plan::fetch(Some(&self.candidate.route), primary, Privacy::Private).coded(Code::TemplateAbsent)
+        Plan::fetch(Some(&self.candidate.route), primary, Privacy::Private).standing_in(Code::TemplateAbsent)
     }
 
     /// The client's query, as far as it is kept, with what the rules set and the session's lists.

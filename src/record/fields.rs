@@ -204,7 +204,13 @@ pub const EXPOSURES: &[Field] = &[
     ),
     field("sticky", Truth, Always, 1, "whether the variation was remembered"),
     field("shown", Truth, Always, 1, "whether the visitor got the answer as it was decided"),
-    field("fallback", Text, Absent, 1, "why not: a `backend-…` code, or `status-` and the status"),
+    field(
+        "fallback",
+        Text,
+        Absent,
+        1,
+        "why not: `status-` and the status, or a code: `backend-…`, `body-…`, `template-absent`",
+    ),
     field("attributes", Object, Always, 1, "the attributes of `log.exposure_attributes`"),
 ];
 

@@ -214,6 +214,7 @@ impl<P: Platform> Responding<'_, P> {
         }
         let (mode, fault) = self.fit_body(body_plan.as_mut(), &exchange, &mut response);
         codes.extend(fault.map(BodyFault::code));
+        not_shown = not_shown.or_else(|| fault.and_then(BodyFault::not_shown));
         for name in vary {
             response.headers.append(header::VARY, HeaderValue::from_name(name));
         }
@@ -232,7 +233,9 @@ impl<P: Platform> Responding<'_, P> {
             _ if self.is_watched(status) => Sending::PassOn(response),
             _ => Sending::Ready(response),
         };
-        codes.extend(self.send(sending).err().map(BodyFault::code));
+        let fault = self.send(sending).err();
+        codes.extend(fault.map(BodyFault::code));
+        not_shown = not_shown.or_else(|| fault.and_then(BodyFault::not_shown));
         Answered {
             status,
             bytes,

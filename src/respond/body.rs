@@ -56,6 +56,11 @@ impl BodyFault {
             BodyFault::Malformed => Code::BodyMalformed,
         }
     }
+
+    /// Why the visitor doesn't see what was decided, where that follows. Who leaves has seen the page begin.
+    pub fn not_shown(self) -> Option<String> {
+        (self != BodyFault::ClientGone).then(|| self.code().to_string())
+    }
 }
 
 /// An answer's head, as its body's plan looks at it.

@@ -174,7 +174,8 @@ fn read<P: Platform>(
     let Some(sent) = sent else { return Err(Some(Code::BeaconMalformed)) };
     let count = sent.len();
     let mut brought = Brought::default();
-    for sent in sent.into_iter().take(MOST) {
+    // What is none of ours takes no other with it: a page may collect its measures from several places.
+    for sent in sent.into_iter().take(MOST).filter_map(|sent| Sent::deserialize(sent).ok()) {
         match sent.flag {
             Some(flag) if speaks_ofrep && sent.name == EXPOSURE => {
                 brought.used.push(Used { flag, said: sent.context.unwrap_or_default() });
@@ -233,9 +234,9 @@ impl Sent {
 }
 
 /// One event, or a list of them.
-fn parse(bytes: &[u8]) -> Option<Vec<Sent>> {
-    match bytes.trim_ascii().first()? {
-        b'[' => serde_json::from_slice(bytes).ok(),
-        _ => serde_json::from_slice(bytes).ok().map(|one| vec![one]),
+fn parse(bytes: &[u8]) -> Option<Vec<Json>> {
+    match serde_json::from_slice(bytes).ok()? {
+        Json::Array(list) => Some(list),
+        one => Some(vec![one]),
     }
 }

@@ -69,6 +69,42 @@ pub fn html(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The text that an attribute's source stands for: character references by number, and by the names of the characters that markup is made
+/// of (HTML Living Standard, "Character references"). Any other name stays as it is written.
+pub fn unescaped(source: &str) -> Cow<'_, str> {
+    if !source.contains('&') {
+        return Cow::Borrowed(source);
+    }
+    let mut pieces = source.split('&');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(';').and_then(|(reference, rest)| Some((referred(reference)?, rest))) {
+            Some((c, rest)) => {
+                out.push(c);
+                out.push_str(rest);
+            }
+            None => {
+                out.push('&');
+                out.push_str(piece);
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The character of a reference, without `&` and `;`.
+fn referred(reference: &str) -> Option<char> {
+    const NAMED: [(&str, char); 5] = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
+    let Some(number) = reference.strip_prefix('#') else {
+        return NAMED.iter().find(|(name, _)| *name == reference).map(|(_, c)| *c);
+    };
+    let number = match number.strip_prefix(['x', 'X']) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => number.parse(),
+    };
+    number.ok().filter(|number| *number != 0).and_then(char::from_u32)
+}
+
 /// JSON text for a `<script>` element, and for anything else that may take JSON for markup or code: `<`, `>`, `&`,
 /// U+2028 and U+2029 become `\u` escapes. They can only stand inside strings, so the JSON means the same.
 pub fn json_in_script(json: &str) -> Cow<'_, str> {
@@ -206,6 +242,20 @@ fn percent_encode(text: &str, keep: impl Fn(u8) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_escaped_comes_back_however_a_page_writes_it() {
+        for text in ["a&b<c>\"d'é", "&", "&amp;", "plain", ""] {
+            assert_eq!(unescaped(&html(text)), text);
+        }
+        for source in ["a&amp;b", "a&#38;b", "a&#x26;b", "a&#X0026;b", "a&b"] {
+            assert_eq!(unescaped(source), "a&b", "{source}");
+        }
+        assert_eq!(unescaped("&apos;&#39;&#x27;&quot;&lt;&gt;&#228;"), "'''\"<>ä");
+        for source in ["&;", "&#;", "&#x;", "&#0;", "&#xd800;", "&#9999999999;", "&uuml;", "a&", "&amp", "&#-1;"] {
+            assert_eq!(unescaped(source), source);
+        }
+    }
 
     #[test]
     fn scripts_in_links_lead_nowhere() {

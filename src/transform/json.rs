@@ -139,6 +139,8 @@ impl JsonRules {
     ///
     /// The answer isn't JSON (RFC 8259) in UTF-8: send it on as it came.
     pub fn edit(&self, body: &[u8], values: &JsonValues) -> Result<(Vec<u8>, JsonOutcome), String> {
+        // Nothing is meant by a byte order mark, and nobody shall send one (RFC 8259 section 8.1).
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
         let text = std::str::from_utf8(body).map_err(|_| "expected UTF-8, but found other bytes".to_owned())?;
         serde_json::from_str::<IgnoredAny>(text)
             .map_err(|error| format!("expected JSON, but found a mistake: {error}"))?;

@@ -61,7 +61,8 @@ pub fn shop(origin: impl Fn(&Asked) -> Answer + 'static) -> Memory {
 
 /// A request in the making.
 pub struct Visit {
-    request: ClientRequest<MemoryBody>,
+    /// As the platform gives it.
+    pub request: ClientRequest<MemoryBody>,
 }
 
 /// A GET of `target` from `address`.

@@ -38,6 +38,32 @@ impl Checked<'_> {
         }
     }
 
+    /// Names experiments whose variations can't be remembered, where settings ask for it: a sticky bucket holds the key of `meta`
+    /// (GrowthBook, "Sticky Bucketing").
+    pub(super) fn remembered(&mut self) {
+        if self.json("settings").and_then(|settings| settings.get("sticky")).is_none_or(Value::is_null) {
+            return;
+        }
+        let is_named = |experiment: &Value| {
+            let variations = experiment.get("variations").and_then(Value::as_array).map_or(0, Vec::len);
+            let meta = experiment.get("meta").and_then(Value::as_array).into_iter().flatten();
+            meta.filter(|meta| meta.get("key").and_then(Value::as_str).is_some_and(|key| !key.is_empty())).count()
+                >= variations
+        };
+        let is_off = |experiment: &Value| experiment.get("disableStickyBucketing") == Some(&Value::Bool(true));
+        let all = self.experiments().into_iter();
+        let forgotten = all.filter(|(.., experiment, _)| !is_named(experiment) && !is_off(experiment));
+        let found: Vec<_> = forgotten.map(|(dictionary, pointer, ..)| (dictionary, pointer)).collect();
+        for (dictionary, pointer) in found {
+            self.warn(
+                dictionary,
+                pointer,
+                "expected `meta` with a `key` for each variation, for `settings.sticky` remembers variations by it: of this one, nothing is remembered"
+                    .to_owned(),
+            );
+        }
+    }
+
     /// Every experiment: dictionary, pointer, definition, and the feature that it is a rule of.
     pub(super) fn experiments(&self) -> Vec<(&'static str, String, &Value, Option<&str>)> {
         let mut all = Vec::new();

@@ -123,7 +123,7 @@ pub fn text(names: &[Pseudonym]) -> Vec<String> {
     let mut ids: Vec<String> = names.iter().map(|name| format!("'{}'", name.unit_id)).collect();
     ids.sort();
     ids.dedup();
-    for table in ["edge_exposures", "edge_conversions"] {
+    for table in ["exposures", "conversions"] {
         lines.push(format!("  DELETE FROM {table} WHERE unit_id IN ({});", ids.join(", ")));
     }
     lines

@@ -15,6 +15,7 @@ use edge_personalizer::rules::{RuleSet, template::Placeholder};
 use edge_personalizer::wire::url::AbsoluteUrl;
 
 use crate::check::nearest;
+use crate::countries;
 use crate::explain::compile;
 use crate::folder::Folder;
 use crate::folder::payload::PayloadOptions;
@@ -43,7 +44,15 @@ impl Names {
     pub fn variant(&self, dimension: &str, value: &str) -> anyhow::Result<Vec<String>> {
         match dimension {
             "region" => self.region(value),
-            "country" => Ok(self.of_context(dimension, value)),
+            "country" => {
+                if !self.force && !countries::is_country(value) {
+                    let meant = countries::meant(value).map(|code| format!(": is it '{code}'?")).unwrap_or_default();
+                    bail!(
+                        "--variant country: expected two capital letters (ISO 3166-1), but found '{value}'{meant} (--force takes it as it is)"
+                    );
+                }
+                Ok(self.of_context(dimension, value))
+            }
             "language" => {
                 self.known("--variant language", value, self.rules.settings.all_languages())?;
                 Ok(self.of_context(dimension, value))

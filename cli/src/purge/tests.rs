@@ -197,6 +197,7 @@ fn a_name_that_the_rules_do_not_have_is_refused_unless_forced() {
         (names.experiment("chekout").unwrap_err(), "is it 'checkout'?"),
         (names.variant("hero", "2").unwrap_err(), "known are free shipping, ici et là, plain"),
         (names.variant("network", "4g").unwrap_err(), "known are fast, medium, slow"),
+        (names.variant("country", "fr").unwrap_err(), "but found 'fr': is it 'FR'?"),
         (names.revision("a b").unwrap_err(), "but found 'a b'"),
     ] {
         assert!(error.to_string().contains(expected), "{error}");
@@ -204,6 +205,7 @@ fn a_name_that_the_rules_do_not_have_is_refused_unless_forced() {
     let forced = Names::read(&PathBuf::from("nowhere"), true).unwrap();
     assert_eq!(forced.region("GONE").unwrap(), ["variant-region-GONE"]);
     assert_eq!(forced.variant("hero", "2").unwrap(), ["variant-hero-2"]);
+    assert_eq!(forced.variant("country", "fr").unwrap(), ["variant-country-fr"]);
     assert!(forced.feature("hero").is_err(), "which values it had nobody knows");
     assert!(Names::read(&PathBuf::from("nowhere"), false).is_err());
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
+use edge_personalizer::record::SCHEMA;
 use memchr::memmem::Finder;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
@@ -99,9 +100,22 @@ pub fn or_empty<'t>(text: &'t Option<Text<'_>>) -> &'t str {
     text.as_ref().map_or("", Text::as_str)
 }
 
+/// The version of a line: one that isn't known here makes the line one that can't be read, for its fields may mean something else.
+#[derive(Debug, Default)]
+pub struct Version;
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let version = u32::deserialize(deserializer)?;
+        if version > SCHEMA { Err(de::Error::custom("a later version")) } else { Ok(Self) }
+    }
+}
+
 /// A line of `decisions`, as far as a report reads it.
 #[derive(Debug, serde::Deserialize)]
 pub struct Decision<'a> {
+    #[serde(rename = "v", default)]
+    _version: Version,
     #[serde(borrow)]
     pub time: Text<'a>,
     #[serde(borrow)]
@@ -145,6 +159,8 @@ pub fn one() -> u8 {
 /// A line of `exposures`.
 #[derive(Debug, serde::Deserialize)]
 pub struct Exposure<'a> {
+    #[serde(rename = "v", default)]
+    _version: Version,
     #[serde(borrow)]
     pub timestamp: Text<'a>,
     #[serde(borrow)]
@@ -185,6 +201,8 @@ pub struct Attributes<'a> {
 /// A line of `conversions` (since version 2).
 #[derive(Debug, serde::Deserialize)]
 pub struct Conversion<'a> {
+    #[serde(rename = "v", default)]
+    _version: Version,
     #[serde(borrow)]
     pub timestamp: Text<'a>,
     #[serde(borrow)]
@@ -205,6 +223,8 @@ pub struct Conversion<'a> {
 /// A line of `errors`.
 #[derive(Debug, serde::Deserialize)]
 pub struct ErrorLine<'a> {
+    #[serde(rename = "v", default)]
+    _version: Version,
     #[serde(borrow)]
     pub time: Text<'a>,
     #[serde(borrow)]

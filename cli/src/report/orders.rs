@@ -1,5 +1,6 @@
 //! Orders that are known elsewhere: a CSV file with a column of units, as `personalizer pseudonym` makes it.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -14,7 +15,7 @@ use super::units::{Done, Source, Units, unit_of};
 const EVENT: &str = "order";
 
 /// How many rows there were.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Orders {
     /// Rows that count.
     pub rows: u64,
@@ -22,6 +23,8 @@ pub struct Orders {
     pub broken: u64,
     /// The time of the last one.
     pub last: Option<moment::Micros>,
+    /// Whose they are.
+    pub units: HashSet<u128, foldhash::fast::FixedState>,
 }
 
 /// Reads `unit_id` and `timestamp`, and what there is of `event_id`, `value`, `currency`, `event`, `unit_type`. An order that the logs have
@@ -82,6 +85,7 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
             Some(id) => event_id(kind, event, id, Source::Trusted),
             None => hash(&[b"row", place.to_string().as_bytes(), &number.to_be_bytes()]),
         };
+        orders.units.insert(done.unit);
         units.report(id, done);
         orders.rows += 1;
         orders.last = orders.last.max(Some(at));

@@ -63,7 +63,11 @@ fn only_those_move_whom_the_change_itself_needs() {
     assert!((result.change.by_weights_alone - 0.4).abs() < 1e-9, "{:?}", result.change);
     let (changed, joined) = seen(&rule(THREE, "/experiments/0"), &rule(&edited, "/experiments/0"));
     assert!((changed - 0.2).abs() < 0.01 && joined == 0.0, "the edge moves {changed}, lets in {joined}");
-    assert!(result.warnings[0].starts_with("20.00 % of visitors get something else"), "{:?}", result.warnings);
+    assert!(
+        result.warnings[0].starts_with("20.00 % of visitors will have seen two variations: "),
+        "{:?}",
+        result.warnings
+    );
 }
 
 #[test]

@@ -160,8 +160,11 @@ fn a_large_pattern_never_matches_and_is_named_where_it_stands() {
 
 #[test]
 fn an_unknown_operator_is_named_by_the_compiler_too() {
-    let condition = json!({ "a": { "$regx": "x" } });
-    assert_eq!(Condition::compile(&condition).unwrap().faults(), lint(&condition, None));
+    for condition in [json!({ "a": { "$regx": "x" } }), json!({ "$zap": 1 }), json!({ "$or": [{ "$eq": 1 }] })] {
+        let compiled = Condition::compile(&condition).unwrap();
+        assert_eq!(compiled.faults(), lint(&condition, None), "{condition}");
+        assert_eq!(compiled.faults().len(), 1, "{condition}");
+    }
 }
 
 #[test]

@@ -112,8 +112,8 @@ impl Edit {
             Edit::RemoveClass(class) => remove_class(node, class),
             Edit::SetClass(classes) => set(node, "class", classes),
             Edit::Mark { attribute, values, class } => {
-                let is_listed = node.get_attribute(attribute).is_some_and(|value| values.binary_search(&value).is_ok());
-                if is_listed {
+                let is_listed = |value: &str| values.binary_search_by(|listed| (**listed).cmp(value)).is_ok();
+                if node.get_attribute(attribute).is_some_and(|value| is_listed(&escape::unescaped(&value))) {
                     add_class(node, class);
                 }
             }

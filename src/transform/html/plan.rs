@@ -177,9 +177,6 @@ fn mark(attribute: &str, path: &str, class: &str, facts: &Facts<'_>) -> Result<O
         return Err(format!("expected at most {MAX_MARKED} values in `{path}`, but found {}", members.len()));
     }
     let mut values: Vec<String> = members.into_iter().filter_map(scalar).collect();
-    // An attribute is compared as the page writes it, and a page may escape or not.
-    let escaped: Vec<String> = values.iter().map(|value| escape::html(value).replace("&#34;", "&quot;")).collect();
-    values.extend(escaped);
     values.sort_unstable();
     values.dedup();
     Ok((!values.is_empty()).then(|| Edit::Mark {

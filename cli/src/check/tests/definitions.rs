@@ -5,6 +5,25 @@ use serde_json::{Value, json};
 use super::{Level, findings, findings_with, found, routes};
 
 #[test]
+fn an_experiment_that_cant_be_remembered_is_named_where_settings_remember() {
+    let experiment = |more: serde_json::Value| {
+        let mut experiment = json!({ "key": "e", "hashVersion": 2, "variations": [{}, {}] });
+        experiment.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "experiments": [experiment] }).to_string()
+    };
+    let on = json!({ "sticky": {} }).to_string();
+    let warned = |settings: &str, experiments: &str| {
+        let lines = findings(&[("settings", settings), ("experiments", experiments)]);
+        lines.iter().any(|(_, line)| line.contains("/experiments/0: expected `meta` with a `key` for each variation"))
+    };
+    assert!(warned(&on, &experiment(json!({}))));
+    assert!(warned(&on, &experiment(json!({ "meta": [{ "key": "a" }, { "name": "b" }] }))));
+    assert!(!warned(&on, &experiment(json!({ "meta": [{ "key": "a" }, { "key": "b" }] }))));
+    assert!(!warned(&on, &experiment(json!({ "disableStickyBucketing": true }))));
+    assert!(!warned("{}", &experiment(json!({}))));
+}
+
+#[test]
 fn experiments_that_lean_on_each_other_are_named() {
     let features = json!({ "features": {
         "one": { "defaultValue": 0, "rules": [{ "variations": [0, 1], "weights": [0.5, 0.4], "hashVersion": 2, "seed": "s" }] },

@@ -10,6 +10,7 @@ use super::blanks::{BLANK, Blanks, Core, Kind, Values};
 use super::kept::{KeptPage, Part, Tag};
 use super::{Budget, Sink};
 use crate::transform::charset::Charset;
+use crate::transform::escape;
 use crate::transform::html::edit::{Edit, add_class};
 use crate::transform::html::rewriter::{Ending, HtmlRewriter, start};
 
@@ -58,7 +59,7 @@ impl Recorder {
         let value = match attribute {
             None => None,
             Some(name) => match node.get_attribute(name) {
-                Some(value) => Some(value),
+                Some(value) => Some(escape::unescaped(&value).into_owned()),
                 None => return,
             },
         };

@@ -66,6 +66,10 @@ fn listed_elements_are_marked() {
         one(mark.clone(), "<p data-sku=s1><p data-sku=7 class=k><p data-sku=s2>"),
         "<p data-sku=s1 class=\"in-cart\"><p data-sku=7 class=\"k in-cart\"><p data-sku=s2>"
     );
+    for written in ["it's", "it&#39;s", "it&#x27;s", "it&apos;s"] {
+        let marked = rewritten(&json!([mark]), &json!({"xs": ["it's"]}), &format!("<p data-sku=\"{written}\">"));
+        assert_eq!(marked, format!("<p data-sku=\"{written}\" class=\"in-cart\">"), "as it is written, the page stays");
+    }
     let none = json!({"mark": {"attribute": "data-sku", "in": "absent.path", "class": "in-cart"}});
     assert!(plan(&json!([none]), &json!({})).is_empty());
 }
