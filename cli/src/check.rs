@@ -132,6 +132,7 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
     checked.shared();
     checked.units();
     checked.remembered();
+    checked.alike();
     let variants = checked.variants();
     let hosts = rules.settings.hosts.iter().map(|host| (host.name.clone(), host.effective())).collect();
     Ok(Report::new(checked.findings, variants, hosts))

@@ -11,10 +11,12 @@ use clap::Args;
 use edge_personalizer::explain::explain;
 use edge_personalizer::rules::RuleSet;
 
-use crate::diff::side::Reader;
+use crate::diff::side::{Reader, Side};
 use crate::folder::Folder;
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Format, Outcome};
+use crate::replay::line::Logged;
+use crate::report::members::Layout;
 use crate::target::{Address, Api};
 
 /// Describe a visitor and a request, and see every step of the decision with its reason.
@@ -49,6 +51,9 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let (folder, url) = match (options.words.as_slice(), &options.visitor.trace_request) {
         ([], Some(_)) => ("rules", None),
+        ([url], Some(_)) if url.contains("://") => {
+            bail!("expected a folder beside --trace-request, but found the URL {url}: the line has its own path")
+        }
         ([one], Some(_)) => (one.as_str(), None),
         ([url], None) => ("rules", Some(url.as_str())),
         ([folder, url], None) => (folder.as_str(), Some(url.as_str())),
@@ -61,14 +66,27 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         return trace::run(options, options.words.first().map(String::as_str), file);
     }
     let folder = PathBuf::from(folder);
-    let rules = match &options.revision {
-        Some(revision) => {
+    let noted = |side: Side| {
+        side.notes.iter().for_each(|note| output::note(note));
+        side.rules
+    };
+    let rules = match (&options.revision, &options.visitor.trace_request, &options.on) {
+        (Some(revision), ..) => {
             let mut sides = Reader::new(options.on.as_ref(), &options.api, &options.payload);
-            let side = sides.read(revision).context("--revision")?;
-            side.notes.iter().for_each(|note| output::note(note));
-            side.rules
+            noted(sides.read(revision).context("--revision")?)
         }
-        None => {
+        (None, Some(file), Some(_)) if options.words.is_empty() => {
+            if file.as_os_str() == "-" {
+                bail!(
+                    "--trace-request: expected a file where --on and more of the visitor are given, but found standard input"
+                );
+            }
+            let json = describe::line_text(file)?;
+            let logged =
+                Logged::read(json.as_bytes(), &mut Layout::default()).with_context(|| file.display().to_string())?;
+            noted(trace::rules(options, None, &logged)?)
+        }
+        _ => {
             let dictionaries = Folder::read(&folder, &options.payload)?;
             dictionaries.parsed()?;
             compile(&dictionaries)

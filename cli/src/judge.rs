@@ -8,7 +8,7 @@ pub mod metrics;
 #[cfg(test)]
 pub mod tests;
 
-use std::io;
+use std::{fs, io};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -136,16 +136,28 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     })
 }
 
-/// The same logs, standard input in a file of its own; that file, which goes when it is dropped.
-fn readable_twice(logs: &[String]) -> anyhow::Result<(Vec<String>, Option<NamedTempFile>)> {
-    if !logs.iter().any(|log| log == "-") {
-        return Ok((logs.to_vec(), None));
+/// The same logs, standard input and pipes in files of their own; those files, which go when they are dropped.
+fn readable_twice(logs: &[String]) -> anyhow::Result<(Vec<String>, Vec<NamedTempFile>)> {
+    let (mut names, mut kept) = (Vec::with_capacity(logs.len()), Vec::new());
+    for log in logs {
+        let is_pipe = |about: fs::Metadata| !about.is_file() && !about.is_dir();
+        if log != "-" && !fs::metadata(log).is_ok_and(is_pipe) {
+            names.push(log.clone());
+            continue;
+        }
+        let copy = || -> io::Result<NamedTempFile> {
+            let mut file = NamedTempFile::new()?;
+            match log.as_str() {
+                "-" => io::copy(&mut io::stdin().lock(), file.as_file_mut())?,
+                pipe => io::copy(&mut fs::File::open(pipe)?, file.as_file_mut())?,
+            };
+            Ok(file)
+        };
+        let file = copy().with_context(|| format!("{log}: can't be kept in a temporary file"))?;
+        names.push(file.path().display().to_string());
+        kept.push(file);
     }
-    let mut kept = NamedTempFile::new().context("standard input: can't be kept in a temporary file")?;
-    io::copy(&mut io::stdin().lock(), kept.as_file_mut())
-        .context("standard input: can't be kept in a temporary file")?;
-    let path = kept.path().display().to_string();
-    Ok((logs.iter().map(|log| if log == "-" { path.clone() } else { log.clone() }).collect(), Some(kept)))
+    Ok((names, kept))
 }
 
 /// When a revision served, by the lines of it.

@@ -70,12 +70,18 @@ pub struct Canary {
     /// The revision.
     revision: String,
     /// Percent of visitors, 0 to 100, in steps of 0.0001.
-    #[arg(long, group = "how")]
+    #[arg(long, group = "how", value_parser = share)]
     percent: Option<f64>,
     #[command(flatten)]
     auto: canary::Options,
     #[command(flatten)]
     common: Common,
+}
+
+/// A share of visitors; its bounds are told with what is below them.
+fn share(text: &str) -> anyhow::Result<f64> {
+    let number = text.trim_end_matches('%').trim();
+    number.parse().map_err(|_| anyhow::anyhow!("expected a percentage from 0 to 100, but found '{text}'"))
 }
 
 impl Canary {

@@ -26,7 +26,6 @@ mod traffic;
 mod units;
 mod verdict;
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -34,6 +33,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use crate::files;
 use crate::folder::payload::PayloadOptions;
 use crate::output::{self, Outcome};
 use crate::target::{Address, Api};
@@ -191,7 +191,7 @@ pub fn percentage(text: &str, least: f64) -> anyhow::Result<f64> {
 pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let from = options.first()?;
     if from.zip(options.to).is_some_and(|(from, to)| from >= to) {
-        bail!("expected --from before --to, but found it after");
+        bail!("expected --from before --to, but found it at the same time or later");
     }
     if options.logs.is_empty() && options.servers().next().is_none() {
         bail!("expected logs: files, folders, patterns, - for standard input, or --from clickhouse:URL");
@@ -214,7 +214,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         std::io::stdout().write_all(text.as_bytes()).context("standard output: can't be written")?;
         return Ok(Outcome::Well);
     }
-    fs::write(out, text).with_context(|| format!("{}: can't be written", out.display()))?;
+    // Whoever collects the file each minute must never read half of it.
+    files::replace(out, text.as_bytes())?;
     for row in report.experiments.iter().flat_map(|experiment| &experiment.metrics) {
         anstream::println!("{}: {}", row.verdict.as_str(), row.why);
     }
@@ -262,15 +263,18 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
                 .to_owned(),
         );
     }
-    let asked = Asked {
-        metrics: options.metrics.clone(),
-        window: options.window,
-        horizon: options.horizon,
-        least: options.least / 100.0,
-    };
-    let last = collected.span.map_or(Micros::MIN, |(_, last)| last);
-    let material = Material { asked: &asked, rules: &rules, names: &names, collected: &collected, done: &done, last };
+    // What is asked for twice is told once.
+    let mut metrics: Vec<Metric> = Vec::with_capacity(options.metrics.len());
     for metric in &options.metrics {
+        if !metrics.contains(metric) {
+            metrics.push(metric.clone());
+        }
+    }
+    let asked = Asked { metrics, window: options.window, horizon: options.horizon, least: options.least / 100.0 };
+    let reached = collected.reached.unwrap_or(Micros::MIN);
+    let material =
+        Material { asked: &asked, rules: &rules, names: &names, collected: &collected, done: &done, reached };
+    for metric in &asked.metrics {
         let event = names.number(&metric.event);
         if !done.iter().any(|done| done.event == event) {
             warnings.push(format!("--metric {metric}: no line has the event '{}'.", metric.event));
@@ -328,7 +332,9 @@ fn warnings(
         warnings.push(format!("{} compressed files end in the middle: what came before counts.", counts.cut_off));
     }
     if orders.broken > 0 {
-        warnings.push(format!("{} rows of --orders can't be read, and don't count.", orders.broken));
+        let first = orders.first_broken.as_deref().unwrap_or("no reason is known");
+        warnings
+            .push(format!("{} rows of --orders can't be read, and don't count. The first is {first}.", orders.broken));
     }
     if share < 1.0 {
         warnings.push(format!(

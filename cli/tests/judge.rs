@@ -56,6 +56,21 @@ fn the_exit_code_is_the_verdict() {
     }
 }
 
+/// What a shell hands over as a file (`<(zcat …)`) can be read once.
+#[test]
+#[cfg(unix)]
+fn a_pipe_is_read_as_a_file_is() {
+    let file = log(1, 30);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (from, to) = (file.path().to_owned(), pipe.clone());
+    let writing = std::thread::spawn(move || std::fs::write(to, std::fs::read(from).unwrap()).unwrap());
+    let output = judge(&[&pipe.display().to_string(), "--baseline", "r41", "--canary", "r42"]);
+    writing.join().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// Everybody fails now and then, the canary's twice as often. Hours before the canary show how many fail in hours, not in its half hour.
 #[test]
 fn only_the_time_in_which_both_served_counts() {

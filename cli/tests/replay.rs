@@ -228,6 +228,21 @@ fn a_line_is_explained_by_the_revision_that_it_names_and_by_what_it_says() {
     other["variant"]["hero"] = "c".into();
     let (exit, _, stderr) = explain(&other, &["--on", "file:store.json"]);
     assert!(exit == 1 && stderr.contains("hero: expected c as logged"), "{exit} {stderr}");
+    // A line as `jq` spreads it; with more said of the visitor, by the line's own revision.
+    fs::write(folder.join("line.json"), serde_json::to_string_pretty(line).unwrap()).unwrap();
+    let (exit, _, stderr) =
+        personalizer(folder, &["explain", "--trace-request", "line.json", "--on", "file:store.json"]);
+    assert_eq!(exit, 0, "{stderr}");
+    let command = ["explain", "--trace-request", "line.json", "--on", "file:store.json", "--country", "US"];
+    let (_, stdout, stderr) = personalizer(folder, &command);
+    assert!(stdout.contains("Route: shop"), "{stdout}{stderr}");
+    let (exit, _, stderr) = personalizer(folder, &["explain", "--trace-request", "line.json", "https://a.example/"]);
+    assert!(exit == 2 && stderr.contains("the line has its own path"), "{stderr}");
+    // A path that settings took out.
+    let mut redacted = line.clone();
+    (redacted["path"], redacted["backend_path"]) = ("/shop/*".into(), "/a/redacted".into());
+    let (exit, _, stderr) = explain(&redacted, &["--on", "file:store.json"]);
+    assert!(exit == 0 && stderr.contains("path: the line has it redacted or cut"), "{exit} {stderr}");
     // A revision without a line.
     let url = "https://shop.example/shop/1";
     let command = ["explain", "--revision", "@active", "--on", "file:store.json", "--country", "US", url];

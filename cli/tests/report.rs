@@ -194,6 +194,8 @@ fn the_fixed_interval_counts_once_the_horizon_has_passed() {
     let width = |name: &str| rate[name][1].as_f64().unwrap() - rate[name][0].as_f64().unwrap();
     assert!(width("fixed") < width("sequence"), "{rate}");
     assert!(rate["why"].as_str().unwrap().contains("95 % interval at the horizon"), "{rate}");
+    let (cut, _) = of(&shop, &["--metric", "order:rate", "--horizon", "2026-11-14", "--to", "2026-11-14"]);
+    assert_ne!(metric(only(&cut), "order:rate")["fixed"], Value::Null, "the logs go on, whatever counts of them");
 }
 
 #[test]
@@ -355,6 +357,41 @@ fn nothing_found_is_said_to_be_so() {
     fs::write(folder.path().join("orders.csv"), csv).unwrap();
     let strangers = report(folder.path(), &["a.log", "--orders", "orders.csv", "--metric", "order:rate"]);
     assert!(warned(&strangers, "Nobody in --orders was in an experiment"), "{strangers}");
+}
+
+#[test]
+fn an_event_with_colons_in_its_name_has_its_rows() {
+    let (lines, _) = Shop { visitors: 2_000, ..Shop::default() }.lines();
+    let lines: Vec<String> =
+        lines.iter().map(|line| line.replace("\"event\":\"order\"", "\"event\":\"shop:order\"")).collect();
+    let folder = folder(&lines);
+    let by_itself = report(folder.path(), &["a.log"]);
+    assert!(metric(only(&by_itself), "shop:order:rate")["did"][0].as_u64().unwrap() > 0);
+    let asked = report(folder.path(), &["a.log", "--metric", "shop:order:value", "--metric", "shop:order:value"]);
+    assert_eq!(only(&asked)["metrics"].as_array().unwrap().len(), 1, "what is asked for twice is told once");
+}
+
+#[test]
+fn a_row_of_orders_that_cant_be_read_is_named() {
+    let (lines, _) = Shop { visitors: 200, ..Shop::default() }.lines();
+    let folder = folder(&lines);
+    for (row, why) in [
+        ("u,2026-11-20 01:00:00,5", "row 2: it has no time as 2026-11-27T08:00:00Z, but '2026-11-20 01:00:00'"),
+        ("u,2026-11-20T01:00:00Z,59.90 EUR", "row 2: it has no number as its value, but '59.90 EUR'"),
+        (",2026-11-20T01:00:00Z,5", "row 2: it has no unit_id"),
+    ] {
+        fs::write(folder.path().join("orders.csv"), format!("unit_id,timestamp,value\n{row}\n")).unwrap();
+        let report = report(folder.path(), &["a.log", "--orders", "orders.csv"]);
+        assert!(warned(&report, why), "{report}");
+    }
+}
+
+#[test]
+fn weights_that_cant_be_found_are_no_equal_ones() {
+    let (lines, _) = Shop { visitors: 200, ..Shop::default() }.lines();
+    let folder = folder(&lines);
+    let (exit, _, stderr) = run(folder.path(), &["report", "a.log", "--rules", "@active", "--on", "file:nowhere.json"]);
+    assert!(exit == 2 && stderr.contains("expected revisions in the store of --on"), "{exit} {stderr}");
 }
 
 #[test]

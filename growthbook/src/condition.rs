@@ -281,7 +281,7 @@ impl Clause {
             "$not" => Self::Not(Clauses::compile(value, compiler)?),
             path => {
                 if path.starts_with('$') {
-                    compiler.note(Fault::unknown_operator(path));
+                    compiler.note(Fault::read_as_attribute(path));
                 }
                 Self::Attribute(Path::new(path), Test::compile(value, compiler)?)
             }

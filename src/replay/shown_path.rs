@@ -22,13 +22,14 @@ impl ShownPath {
     #[must_use]
     pub fn read(shown: &str) -> Self {
         let (mut segments, mut is_opaque) = (Vec::new(), false);
+        let last = shown.matches('/').count();
         for (index, segment) in shown.split('/').enumerate() {
             let stand_in = || format!("{OPAQUE}-{index}");
             let named = segment.starts_with('{') && segment.ends_with('}');
             let segment = match segment.strip_suffix(";redacted") {
                 Some("redacted") => stand_in(),
                 Some(name) => format!("{name};{}", stand_in()),
-                None if named || segment == "redacted" => stand_in(),
+                None if named || segment == "redacted" || (segment == "*" && index == last) => stand_in(),
                 None => segment.to_owned(),
             };
             is_opaque |= segment.contains(OPAQUE);

@@ -64,6 +64,27 @@ impl Checked<'_> {
         }
     }
 
+    /// Names variations that have another one's key: reports and sticky buckets know a variation by it. One with a second range is listed
+    /// twice on purpose, with the same value.
+    pub(super) fn alike(&mut self) {
+        let mut found = Vec::new();
+        for (dictionary, pointer, experiment, _) in self.experiments() {
+            let list = |name: &str| experiment.get(name).and_then(Value::as_array).into_iter().flatten();
+            let mut known: HashMap<String, &Value> = HashMap::new();
+            for (index, (meta, value)) in list("meta").zip(list("variations")).enumerate() {
+                let key = meta.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
+                let key = key.map_or_else(|| index.to_string(), str::to_owned);
+                let message = format!("expected a key of its own for each variation, but found '{key}' for two");
+                if known.insert(key, value).is_some_and(|other| other != value) {
+                    found.push((dictionary, format!("{pointer}/meta/{index}"), message));
+                }
+            }
+        }
+        for (dictionary, pointer, message) in found {
+            self.warn(dictionary, pointer, message);
+        }
+    }
+
     /// Every experiment: dictionary, pointer, definition, and the feature that it is a rule of.
     pub(super) fn experiments(&self) -> Vec<(&'static str, String, &Value, Option<&str>)> {
         let mut all = Vec::new();

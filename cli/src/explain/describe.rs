@@ -18,6 +18,7 @@ use edge_personalizer::session::stored::{Broken, Stored};
 use edge_personalizer::session::{Outcome, Record, RecordLimits, State};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::countries::{self, continent_of};
@@ -277,8 +278,14 @@ pub fn line_text(file: &Path) -> anyhow::Result<String> {
         fs::read_to_string(file).with_context(|| format!("{}: can't read it", file.display()))?
     };
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    // The local server puts the endpoint's name in front.
-    Ok(first.find('{').and_then(|at| first.get(at..)).unwrap_or(first).to_owned())
+    // The local server puts the endpoint's name in front, and `jq` spreads an object over lines: the first whole value counts.
+    let start = text.find(first).zip(first.find('{')).map_or(0, |(line, at)| line + at);
+    let from_there = text.get(start..).unwrap_or_default();
+    let mut values = serde_json::Deserializer::from_str(from_there).into_iter::<&RawValue>();
+    Ok(match values.next() {
+        Some(Ok(value)) => value.get().to_owned(),
+        _ => first.to_owned(),
+    })
 }
 
 fn read_line(file: &Path) -> anyhow::Result<Value> {

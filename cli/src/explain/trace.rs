@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use edge_personalizer::context::replayed::unmarked;
 use edge_personalizer::explain::{Explanation, explain_line};
+use edge_personalizer::replay::Pair;
+use edge_personalizer::replay::shown_path::{self, ShownPath};
 use edge_personalizer::replay::worlds::Choice;
-use edge_personalizer::replay::{Pair, shown_path};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -71,6 +72,10 @@ pub fn run(options: &Options, folder: Option<&str>, file: &Path) -> anyhow::Resu
         };
         fields.contains_key(field)
     });
+    if ShownPath::read(line.path).is_cut {
+        output::note("path: the line has it redacted or cut, so what follows from the whole path isn't compared");
+        differences.retain(|difference| difference.starts_with("region:"));
+    }
     if logged.preview {
         output::note("the line is of a signed preview: what it forced isn't logged, and isn't compared");
         differences.clear();
@@ -98,7 +103,7 @@ pub fn run(options: &Options, folder: Option<&str>, file: &Path) -> anyhow::Resu
 }
 
 /// The rules that the line is held against.
-fn rules(options: &Options, folder: Option<&str>, logged: &Logged<'_>) -> anyhow::Result<Side> {
+pub fn rules(options: &Options, folder: Option<&str>, logged: &Logged<'_>) -> anyhow::Result<Side> {
     let mut sides = Reader::new(options.on.as_ref(), &options.api, &options.payload);
     if let Some(revision) = &options.revision {
         return sides.read(revision).context("--revision");

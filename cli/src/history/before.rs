@@ -8,8 +8,8 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
-const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]");
-const CLOCK_WITH_SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second]");
+const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour padding:none]:[minute]");
+const CLOCK_WITH_SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[hour padding:none]:[minute]:[second]");
 
 /// A moment that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,7 @@ mod tests {
     fn a_clock_is_todays_and_local() {
         let now = datetime!(2026-11-27 23:30 UTC);
         let read = |text: &str| Before::with(text, now, |_| Ok(offset!(+2)));
+        assert_eq!(read("before 1:15").unwrap().at, datetime!(2026-11-27 23:15 UTC));
         // It is half past one of the 28th there.
         assert_eq!(read("before 01:15").unwrap().at, datetime!(2026-11-27 23:15 UTC));
         assert_eq!(read("before 00:00:30").unwrap().at, datetime!(2026-11-27 22:00:30 UTC));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metric::{Arm, Metric, Wanted, arms};
+use super::metric::{Arm, Kind, Metric, Wanted, arms};
 use super::model::{Count, Day, Experiment, MetricRow, Variation, Verdict, WeightsFrom};
 use super::moment::{self, DAY, Micros};
 use super::names::{Name, Names};
@@ -43,8 +43,8 @@ pub struct Material<'m> {
     pub collected: &'m Collected,
     /// What units did, in the order of units.
     pub done: &'m [Done],
-    /// The time of the last line.
-    pub last: Micros,
+    /// How far the logs go.
+    pub reached: Micros,
 }
 
 impl Material<'_> {
@@ -92,8 +92,8 @@ impl Material<'_> {
         let mut events: Vec<_> = events.into_iter().map(|(name, found)| (self.names.text(name), found)).collect();
         events.sort_by(|a, b| (b.1.0, &a.0).cmp(&(a.1.0, &b.0)));
         let kinds = events.iter().take(MOST_CHOSEN).flat_map(|(event, (_, valued))| {
-            let named = |kind: &str| format!("{event}:{kind}").parse::<Metric>().ok();
-            [named("rate"), valued.then(|| named("value")).flatten()]
+            let of = |kind| Metric { event: event.to_string(), kind };
+            [Some(of(Kind::Rate)), valued.then(|| of(Kind::Value(None)))]
         });
         kinds.flatten().collect()
     }
@@ -108,12 +108,13 @@ impl Material<'_> {
             }
             None => vec![1.0 / count as f64; count],
         };
-        let names: Vec<String> = (0..count)
-            .map(|index| {
-                let name = u16::try_from(index).ok().and_then(|index| self.collected.variations.get(&(block, index)));
-                name.map_or_else(|| index.to_string(), |name| self.names.text(*name).to_string())
-            })
-            .collect();
+        let mut names: Vec<String> = Vec::with_capacity(count);
+        for index in 0..count {
+            let name = u16::try_from(index).ok().and_then(|index| self.collected.variations.get(&(block, index)));
+            let name = name.map_or_else(|| index.to_string(), |name| self.names.text(*name).to_string());
+            // Two variations of one key are two all the same.
+            names.push(if names.contains(&name) { format!("{name} ({index})") } else { name });
+        }
         let variations = self.variations(block, units, &names, &weights);
         let from = if definition.is_some() { WeightsFrom::Rules } else { WeightsFrom::Equal };
         let srm = srm::test(units, &weights, from, self.names);
@@ -221,7 +222,7 @@ impl Material<'_> {
         let wanted = Wanted { event, source, currency, window: self.asked.window };
         let count = names.len();
         let found = arms(metric.kind, wanted, units, self.done, count, Micros::MAX);
-        let at_horizon = self.asked.horizon.filter(|horizon| self.last >= *horizon);
+        let at_horizon = self.asked.horizon.filter(|horizon| self.reached >= *horizon);
         let at_horizon = at_horizon.map(|horizon| arms(metric.kind, wanted, units, self.done, count, horizon));
         let name = metric.to_string();
         if let Some(left_out) = left_out.filter(|_| name.contains(":value")) {
@@ -282,13 +283,15 @@ impl Material<'_> {
         }
         let most = counts.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(self.names.text(**name))));
         let Some((most, _)) = most.filter(|_| counts.len() > 1) else { return (None, None) };
-        let others: BTreeSet<String> =
-            counts.keys().filter(|name| *name != most).map(|name| self.names.text(*name).to_string()).collect();
-        let others: Vec<&str> = others.iter().map(|name| if name.is_empty() { "no currency" } else { name }).collect();
+        let named = |name: &Name| {
+            let text = self.names.text(*name);
+            if text.is_empty() { "no currency".to_owned() } else { text.to_string() }
+        };
+        let others: BTreeSet<String> = counts.keys().filter(|name| *name != most).map(named).collect();
         let left_out = format!(
             "values in {} count, those in {} are left out: different money is never added up.",
-            self.names.text(*most),
-            others.join(", ")
+            named(most),
+            others.into_iter().collect::<Vec<_>>().join(", ")
         );
         (Some(*most), Some(left_out))
     }

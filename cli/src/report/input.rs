@@ -23,7 +23,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 pub enum Piece {
     /// Standard input.
     Standard,
-    /// A compressed file.
+    /// A compressed file, or a pipe.
     Whole(PathBuf),
     /// The lines of a plain file that begin in these bytes.
     Range(PathBuf, u64, u64),
@@ -45,7 +45,14 @@ pub fn pieces(logs: &[String]) -> anyhow::Result<(Vec<Piece>, Option<u64>)> {
             bail!("{log}: expected files of log lines, but found none");
         }
         for file in files {
-            let size = fs::metadata(&file).with_context(|| format!("{}: can't be read", file.display()))?.len();
+            let about = fs::metadata(&file).with_context(|| format!("{}: can't be read", file.display()))?;
+            if !about.is_file() {
+                // A pipe has no length, and is read once.
+                pieces.push(Piece::Whole(file));
+                length = None;
+                continue;
+            }
+            let size = about.len();
             length = length.map(|length| length + size);
             if is_compressed(&file)? {
                 pieces.push(Piece::Whole(file));
@@ -95,7 +102,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     }
     for entry in fs::read_dir(path).with_context(|| format!("{}: can't be read", path.display()))? {
         let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
+        // A link that leads nowhere has no lines.
+        if !entry.file_name().to_string_lossy().starts_with('.') && entry.path().exists() {
             collect(&entry.path(), files)?;
         }
     }

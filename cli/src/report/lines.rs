@@ -31,27 +31,30 @@ pub enum Log {
 /// The line's JSON, and the log where the line names it, as the local server's output does (`decisions :: {…}`). `None` for a line of
 /// another program.
 pub fn unwrapped(line: &[u8]) -> Option<(&[u8], Option<Log>)> {
-    let line = line.trim_ascii();
+    let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line).trim_ascii();
     if line.first() == Some(&b'{') {
         return Some((line, None));
     }
-    [
-        (&b"decisions :: "[..], Log::Decisions),
-        (b"exposures :: ", Log::Exposures),
-        (b"conversions :: ", Log::Conversions),
-        (b"errors :: ", Log::Errors),
-    ]
-    .into_iter()
-    .find_map(|(prefix, log)| Some((line.strip_prefix(prefix)?, Some(log))))
+    // A container's runtime may put its own time in front of the endpoint's name.
+    let at = memchr::memmem::find(line, b" :: {")?;
+    let (before, json) = (line.get(..at)?, line.get(at + 4..)?);
+    let log = match before.rsplit(u8::is_ascii_whitespace).next()? {
+        b"decisions" => Log::Decisions,
+        b"exposures" => Log::Exposures,
+        b"conversions" => Log::Conversions,
+        b"errors" => Log::Errors,
+        _ => return None,
+    };
+    Some((json, Some(log)))
 }
 
 /// Which log a line is from, by fields that the others don't have. Quotes within a text are escaped, so that no text looks like a key.
 pub fn log_of(line: &[u8]) -> Option<Log> {
     static KEYS: LazyLock<[(Finder<'static>, Log); 5]> = LazyLock::new(|| {
         [
+            ("\"total_ms\"", Log::Decisions),
             ("\"experiment_id\"", Log::Exposures),
             ("\"event\"", Log::Conversions),
-            ("\"total_ms\"", Log::Decisions),
             ("\"code\"", Log::Errors),
             ("\"status\"", Log::Decisions),
         ]
@@ -62,7 +65,9 @@ pub fn log_of(line: &[u8]) -> Option<Log> {
     if TRACE.find(line.get(..HEAD).unwrap_or(line)).is_some() {
         return Some(Log::Decisions);
     }
-    KEYS.iter().find_map(|(key, log)| key.find(line).is_some().then_some(*log))
+    // A value may be the same text: only a key has a colon behind it.
+    let is_key = |end: usize| line.get(end..).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b':'));
+    KEYS.iter().find_map(|(key, log)| key.find_iter(line).any(|at| is_key(at + key.needle().len())).then_some(*log))
 }
 
 /// A text: of the line itself, unless it holds an escape.
@@ -126,7 +131,7 @@ pub struct Decision<'a> {
     pub revision: Option<Text<'a>>,
     #[serde(borrow)]
     pub route: Option<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub status: u16,
     #[serde(borrow)]
     pub variant: Option<Raw<'a>>,
@@ -136,11 +141,11 @@ pub struct Decision<'a> {
     pub fallback: Option<Text<'a>>,
     #[serde(borrow)]
     pub session: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub errors: Vec<Text<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub cold: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub preview: bool,
     pub total_ms: Option<f64>,
     pub origin_ms: Option<f64>,
@@ -149,6 +154,11 @@ pub struct Decision<'a> {
     pub sample: Option<f64>,
     /// Version 2: which slot of the day the visitor is in.
     pub slot: Option<u16>,
+}
+
+/// A value that an export may write as `null` where it is absent.
+fn or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Where a line doesn't say it.
@@ -181,7 +191,7 @@ pub struct Exposure<'a> {
     /// Version 2: which log key made the pseudonym.
     #[serde(borrow)]
     pub key: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub attributes: Attributes<'a>,
 }
 
@@ -247,6 +257,7 @@ pub struct Fault<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::members;
     use super::*;
 
     #[test]
@@ -258,6 +269,9 @@ mod tests {
             (r#"{"event":"order","event_id":"o1"}"#, Some(Log::Conversions)),
             (r#"{"time":"t","code":"rule-fault"}"#, Some(Log::Errors)),
             (r#"{"path":"\"experiment_id\"","status":200}"#, Some(Log::Decisions)),
+            (r#"{"errors":[],"route":"event","status":200,"total_ms":1}"#, Some(Log::Decisions)),
+            (r#"{"errors":["code"],"session":"event" , "status" : 200}"#, Some(Log::Decisions)),
+            (r#"{"total_ms":1,"variant":{"event":"a"}}"#, Some(Log::Decisions)),
             (r#"{"level":"info"}"#, None),
         ] {
             assert_eq!(log_of(line.as_bytes()), log, "{line}");
@@ -267,7 +281,21 @@ mod tests {
     #[test]
     fn the_local_servers_output_is_taken_as_it_is() {
         assert_eq!(unwrapped(b"decisions :: {\"a\":1}\r"), Some((&b"{\"a\":1}"[..], Some(Log::Decisions))));
+        let timed = b"2026-11-24T04:53:30.1Z stdout F exposures :: {\"a\":1}";
+        assert_eq!(unwrapped(timed), Some((&b"{\"a\":1}"[..], Some(Log::Exposures))));
+        assert_eq!(unwrapped("\u{feff}{\"a\":1}".as_bytes()), Some((&b"{\"a\":1}"[..], None)));
+        assert_eq!(unwrapped(b"of others :: {\"a\":1}"), None);
         assert_eq!(unwrapped(b"2026-11-24T04:53:30Z  INFO request{id=0}: handled"), None);
+    }
+
+    #[test]
+    fn what_an_export_writes_as_null_is_absent() {
+        let line = r#"{"time":"t","status":null,"errors":null,"cold":null,"preview":null,"pop":null,"total_ms":null}"#;
+        let read: Decision<'_> = members::read(line.as_bytes(), &mut members::Layout::default()).unwrap();
+        assert!(read.status == 0 && read.errors.is_empty() && !read.cold && !read.preview && read.pop.is_none());
+        let known = r#"{"time":"t","status":503,"errors":["loop"],"cold":true,"preview":true}"#;
+        let read: Decision<'_> = members::read(known.as_bytes(), &mut members::Layout::default()).unwrap();
+        assert!(read.status == 503 && read.errors[0].as_str() == "loop" && read.cold && read.preview);
     }
 
     #[test]

@@ -32,19 +32,18 @@ impl FromStr for Metric {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let mut parts = text.split(':');
-        let (event, kind, quantile) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-        let kind = match (kind, quantile, parts.next()) {
-            (Some("rate"), None, None) => Kind::Rate,
-            (Some("value"), None, None) => Kind::Value(None),
-            (Some("value"), Some(quantile), None) => {
-                let quantile = quantile.parse().ok().filter(|quantile| (0.5..1.0).contains(quantile));
-                match quantile {
-                    Some(quantile) => Kind::Value(Some(quantile)),
-                    None => bail!("expected a quantile from 0.5 to below 1, but found '{text}'"),
-                }
+        // An event's name may hold colons: what is asked of it stands at the end.
+        let (event, kind) = if let Some(event) = text.strip_suffix(":rate") {
+            (event, Kind::Rate)
+        } else if let Some(event) = text.strip_suffix(":value") {
+            (event, Kind::Value(None))
+        } else if let Some((event, quantile)) = text.rsplit_once(":value:") {
+            match quantile.parse().ok().filter(|quantile| (0.5..1.0).contains(quantile)) {
+                Some(quantile) => (event, Kind::Value(Some(quantile))),
+                None => bail!("expected a quantile from 0.5 to below 1, but found '{text}'"),
             }
-            _ => bail!("expected NAME:rate, NAME:value or NAME:value:QUANTILE, but found '{text}'"),
+        } else {
+            bail!("expected NAME:rate, NAME:value or NAME:value:QUANTILE, but found '{text}'")
         };
         if event.is_empty() {
             bail!("expected the event's name before the colon, but found '{text}'");
@@ -191,9 +190,12 @@ mod tests {
 
     #[test]
     fn a_metric_is_read_as_it_is_shown() {
-        for text in ["order:rate", "order:value", "order:value:0.99"] {
+        for text in
+            ["order:rate", "order:value", "order:value:0.99", "shop:order:rate", "a:value:value", "a:rate:value:0.9"]
+        {
             assert_eq!(text.parse::<Metric>().unwrap().to_string(), text);
         }
+        assert_eq!("shop:order:value:0.9".parse::<Metric>().unwrap().event, "shop:order");
         for text in ["order", ":rate", "order:mean", "order:rate:0.5", "order:value:1", "order:value:0.9:x"] {
             assert!(text.parse::<Metric>().is_err(), "{text}");
         }

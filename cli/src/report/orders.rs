@@ -21,10 +21,19 @@ pub struct Orders {
     pub rows: u64,
     /// Rows that can't be read.
     pub broken: u64,
+    /// The first of them: where it is, and what is wrong with it.
+    pub first_broken: Option<String>,
     /// The time of the last one.
     pub last: Option<moment::Micros>,
     /// Whose they are.
     pub units: HashSet<u128, foldhash::fast::FixedState>,
+}
+
+impl Orders {
+    fn is_broken(&mut self, row: u64, why: &str) {
+        self.broken += 1;
+        self.first_broken.get_or_insert_with(|| format!("row {row}: it {why}"));
+    }
 }
 
 /// Reads `unit_id` and `timestamp`, and what there is of `event_id`, `value`, `currency`, `event`, `unit_type`. An order that the logs have
@@ -58,19 +67,26 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
         match reader.read_record(&mut row) {
             Ok(true) => {}
             Ok(false) => return Ok(orders),
-            Err(_) => {
-                orders.broken += 1;
+            Err(error) => {
+                orders.is_broken(number, if error.is_io_error() { "can't be read" } else { "isn't UTF-8" });
                 continue;
             }
         }
         let cell = |column: Option<usize>| column.and_then(|column| row.get(column)).filter(|text| !text.is_empty());
         let amount = cell(value).map(str::parse::<f64>);
-        let (Some(unit), Some(at), None | Some(Ok(_))) =
-            (cell(Some(unit)), cell(Some(timestamp)).and_then(moment::read), &amount)
-        else {
-            orders.broken += 1;
+        let Some(unit) = cell(Some(unit)) else {
+            orders.is_broken(number, "has no unit_id");
             continue;
         };
+        let time = cell(Some(timestamp)).unwrap_or_default();
+        let Some(at) = moment::read(time) else {
+            orders.is_broken(number, &format!("has no time as 2026-11-27T08:00:00Z, but '{time}'"));
+            continue;
+        };
+        if let Some(Err(_)) = amount {
+            orders.is_broken(number, &format!("has no number as its value, but '{}'", cell(value).unwrap_or_default()));
+            continue;
+        }
         let event = cell(event).unwrap_or(EVENT);
         let done = Done {
             unit: unit_of(unit),

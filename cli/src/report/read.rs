@@ -72,6 +72,8 @@ pub struct Collected {
     pub variations: BTreeMap<(Block, u16), Name>,
     /// Exposures that weren't shown, by reason.
     pub reasons: BTreeMap<(Block, u16, Name), u64>,
+    /// The latest time of any line, also beyond `--to`: how far the logs go.
+    pub reached: Option<Micros>,
     /// The earliest and the latest time.
     pub span: Option<(Micros, Micros)>,
 }
@@ -177,6 +179,7 @@ impl<'s> Reader<'s> {
         };
         let is_late = at < newest.saturating_sub(HOUR);
         *newest = at.max(*newest);
+        self.collected.reached = self.collected.reached.max(Some(at));
         let counts = &mut self.collected.counts;
         if self.shared.from.is_some_and(|from| at < from) || self.shared.to.is_some_and(|to| at >= to) {
             counts.outside += 1;
@@ -318,6 +321,7 @@ impl Collected {
         for (reason, count) in other.reasons {
             *self.reasons.entry(reason).or_default() += count;
         }
+        self.reached = self.reached.max(other.reached);
         self.span = match (self.span, other.span) {
             (Some((first, last)), Some((from, to))) => Some((first.min(from), last.max(to))),
             (one, other) => one.or(other),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::bail;
 use serde_json::{Map, Value};
 
 use crate::diff::side::{Reader, Side};
@@ -65,11 +66,19 @@ impl Rules {
                     let experiments = rules.filed(&side);
                     rules.revisions.insert(String::new(), experiments);
                 }
+                if rules.revisions.is_empty() {
+                    bail!("--rules @active: expected revisions in the store of --on, but found none");
+                }
             } else if let Some((revision, folder)) = name.split_once('=') {
                 let side = reader.read(folder)?;
                 let experiments = rules.filed(&side);
                 rules.revisions.insert(revision.to_owned(), experiments);
             } else {
+                if rules.all.is_some() {
+                    bail!(
+                        "--rules: expected one folder for all revisions, but found another, {name}: REVISION=FOLDER names one for a revision"
+                    );
+                }
                 let side = reader.read(name)?;
                 rules.all = Some(rules.filed(&side));
             }

@@ -51,6 +51,12 @@ pub fn verdict(known: &Known<'_>) -> (Verdict, String) {
     let Some(compared) = known.compared else {
         return cant("there is nothing to compare: the baseline is 0, or all units are alike".to_owned());
     };
+    if known.baseline.sample.mean() < 0.0 {
+        return cant(
+            "the baseline's mean is below 0, and a share of that has no direction: send the values without their sign"
+                .to_owned(),
+        );
+    }
     let (interval, how) = match known.fixed {
         Some(fixed) => (fixed, "95 % interval at the horizon"),
         None => (compared.sequence, "95 % confidence sequence"),
@@ -151,6 +157,27 @@ mod tests {
     fn money_needs_five_hundred_orders_an_arm() {
         let found = told((20_000.0, 499), (20_000.0, 900), |known| known.kind = Kind::Value(None));
         assert!(found.0 == Verdict::Undecided && found.1.contains("500 are needed"), "{}", found.1);
+    }
+
+    #[test]
+    fn a_mean_below_zero_has_no_better_and_no_worse() {
+        let refunds = |sum| Arm { sample: Sample { n: 2_000.0, sum, squares: 300_000.0, is_rate: false }, did: 2_000 };
+        let (baseline, arm) = (refunds(-20_000.0), refunds(-10_000.0));
+        let compared = compare(&baseline.sample, &arm.sample, TUNING);
+        let known = Known {
+            metric: "refund:value",
+            kind: Kind::Value(None),
+            variation: "1",
+            baseline: &baseline,
+            arm: &arm,
+            compared: compared.as_ref(),
+            fixed: None,
+            least: 0.02,
+            days_left: None,
+            untrusted: None,
+        };
+        let (verdict, why) = verdict(&known);
+        assert!(verdict == Verdict::Undecided && why.contains("mean is below 0"), "{why}");
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub struct LiveRules {
 struct State {
     seen: Stamps,
     entries: Arc<Entries>,
-    /// The pointer as it was read last.
-    pointer: Option<String>,
 }
 
 type Stamps = BTreeMap<PathBuf, (SystemTime, u64)>;
@@ -72,6 +70,9 @@ impl LiveRules {
         let folder = Folder::read(&sources.folder, &sources.payload)?;
         let rules = Self { sources, turn: Mutex::default(), state: Mutex::new(state) };
         rules.take(&folder);
+        if let Some(why) = rules.held() {
+            output::note(&why);
+        }
         rules.report(&folder);
         Ok(rules)
     }
@@ -95,11 +96,22 @@ impl LiveRules {
         };
         match read {
             Ok(folder) => {
-                output::line("The rules changed: the next request follows them.");
+                match self.held() {
+                    Some(why) => output::line(&format!("The rules changed, but {why}.")),
+                    None if folder.parsed().is_err() => {
+                        output::line("The rules changed: the next request follows them, but for what isn't JSON.");
+                    }
+                    None => output::line("The rules changed: the next request follows them."),
+                }
                 self.report(&folder);
             }
             Err(error) => output::line(&format!("The rules changed, but the old ones go on serving: {error:#}")),
         }
+    }
+
+    /// Why the folder's rules don't serve, where they don't.
+    fn held(&self) -> Option<String> {
+        self.entries().texts.get(POINTER).and_then(|pointer| told(pointer))
     }
 
     fn is_news(&self, now: Stamps) -> bool {
@@ -125,13 +137,6 @@ impl LiveRules {
                     state.entries.texts.iter().filter(|(entry, _)| !DICTIONARIES.contains(&dictionary_of(entry)));
                 texts.extend(others.map(|(entry, text)| (entry.clone(), text.clone())));
             }
-        }
-        let pointer = texts.get(POINTER).cloned();
-        if pointer != state.pointer {
-            if let Some(note) = pointer.as_deref().and_then(told) {
-                output::note(&note);
-            }
-            state.pointer = pointer;
         }
         let passed = state.entries.passed + MOMENT;
         state.entries = Arc::new(Entries { texts, passed });

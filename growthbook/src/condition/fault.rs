@@ -23,6 +23,13 @@ impl Fault {
         Self::new(format!("expected {what}, but found {}", describe(found)))
     }
 
+    /// A key in an attribute's place that looks like an operator.
+    pub(super) fn read_as_attribute(key: &str) -> Self {
+        Self::new(format!(
+            "expected $and, $or, $nor, $not or an attribute's name, but found {key:?}, which is read as an attribute's name"
+        ))
+    }
+
     pub(super) fn unknown_operator(name: &str) -> Self {
         Self::new(format!("expected an operator, but found {name:?}, which never holds"))
     }

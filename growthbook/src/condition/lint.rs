@@ -55,9 +55,7 @@ impl Lint<'_> {
                 "$not" => lint.condition(value),
                 _ => {
                     if key.starts_with('$') {
-                        lint.report(Fault::new(format!(
-                            "expected $and, $or, $nor, $not or an attribute's name, but found {key:?}, which is read as an attribute's name"
-                        )));
+                        lint.report(Fault::read_as_attribute(key));
                     }
                     lint.test(value);
                 }

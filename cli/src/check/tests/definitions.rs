@@ -5,6 +5,24 @@ use serde_json::{Value, json};
 use super::{Level, findings, findings_with, found, routes};
 
 #[test]
+fn two_variations_of_one_key_are_named_unless_they_are_one() {
+    let experiment = |variations: Value, meta: Value| {
+        json!({ "experiments": [{ "key": "e", "hashVersion": 2, "variations": variations, "meta": meta }] }).to_string()
+    };
+    let warned = |text: &str| {
+        let lines = findings(&[("experiments", text)]);
+        lines.iter().any(|(_, line)| line.contains("/experiments/0/meta/1: expected a key of its own"))
+    };
+    assert!(warned(&experiment(json!(["x", "y"]), json!([{ "key": "a" }, { "key": "a" }]))));
+    assert!(warned(&experiment(json!(["x", "y"]), json!([{ "key": "1" }, {}]))));
+    assert!(!warned(&experiment(json!(["x", "y"]), json!([{ "key": "a" }, { "key": "b" }]))));
+    assert!(
+        !warned(&experiment(json!(["x", "x"]), json!([{ "key": "a" }, { "key": "a" }]))),
+        "`reweight` writes it so"
+    );
+}
+
+#[test]
 fn an_experiment_that_cant_be_remembered_is_named_where_settings_remember() {
     let experiment = |more: serde_json::Value| {
         let mut experiment = json!({ "key": "e", "hashVersion": 2, "variations": [{}, {}] });
