@@ -48,7 +48,7 @@ struct Export {
 /// printed. A record comes back if the central backend streams it again, or is asked for it: have it forget the person first.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Exit codes: 0 no record is left, 1 there is one, and without --yes it stays, 2 it could not run (run it again: erasing twice does no harm)."
+    after_long_help = "Exit codes: 0 no record is left (or no --kv-store was named to look in), 1 there is one, and without --yes it stays, 2 it could not run (run it again: erasing twice does no harm)."
 )]
 struct Erase {
     #[command(flatten)]
@@ -109,6 +109,9 @@ impl Export {
 
 impl Erase {
     fn run(&self) -> anyhow::Result<Outcome> {
+        if self.yes && self.person.kv_store.is_none() {
+            bail!("--yes: expected --kv-store, the store to erase from, but found none: nothing was erased");
+        }
         let names = self.person.names()?;
         let mut found = self.person.look()?;
         for (whose, found) in self.person.whose.iter().zip(&mut found) {

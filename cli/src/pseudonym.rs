@@ -93,6 +93,11 @@ fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> 
     let at = column(&options.column, head.as_ref())?;
     if let Some(head) = &head {
         let others = head.iter().enumerate().filter(|(index, _)| *index != at).map(|(_, name)| name);
+        if let Some(known) = others.clone().find(|name| ["unit_type", "unit_id"].contains(name)) {
+            bail!(
+                "{place}: expected a file without the column {known}, but found it: has it been through here already?"
+            );
+        }
         writer.write_record(["unit_type", "unit_id"].into_iter().chain(others))?;
     }
     let (mut without, mut row) = (0, csv::StringRecord::new());

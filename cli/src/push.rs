@@ -117,6 +117,9 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
             output::note("settings.growthbook is left out of the revision: no other payload is read on top");
         }
     }
+    if matches!(options.to, Address::Pack(_)) && (options.activate || options.staging) {
+        bail!("--activate: expected a store, but found a pack, which is a file: push it to the store that serves");
+    }
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?;
     let revision = options.revision.clone().unwrap_or_else(|| default_name(now));
     if !is_revision_name(&revision) {

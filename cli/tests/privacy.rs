@@ -122,6 +122,8 @@ fn an_erasure_is_dry_until_it_is_told_yes_and_touches_nobody_else() {
     for table in ["exposures", "conversions"] {
         assert!(stdout.contains(&format!("DELETE FROM {table} WHERE unit_id IN ('")), "{stdout}");
     }
+    let (code, _, stderr) = store.run(&["erase", "auth0|1", "--yes"]);
+    assert!(code == 2 && stderr.contains("nothing was erased"), "{stderr}");
     let (code, stdout, _) = store.run(&[&erase[..], &["--yes"]].concat());
     assert!(code == 0 && stdout.contains("nothing to erase"), "{stdout}");
 }

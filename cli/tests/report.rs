@@ -360,6 +360,29 @@ fn nothing_found_is_said_to_be_so() {
 }
 
 #[test]
+fn a_variation_with_two_ranges_is_one_arm() {
+    let (lines, _) = Shop { visitors: 4_000, ..Shop::default() }.lines();
+    let split = |line: &String| {
+        let of_its_unit = line.find("\"unit_id\":\"").and_then(|at| line.as_bytes().get(at + 11));
+        match of_its_unit {
+            Some(digit) if digit % 2 == 0 => line.replace("\"variation\":1,", "\"variation\":2,"),
+            _ => line.clone(),
+        }
+    };
+    let apart: Vec<String> = lines.iter().map(split).collect();
+    assert!(
+        apart.iter().any(|line| line.contains("\"variation\":2,"))
+            && apart.iter().any(|line| line.contains("\"variation\":1,"))
+    );
+    let (one, two) = (folder(&lines), folder(&apart));
+    let rules = RULES.replace("[0, 1]", "[0, 1, 1]").replace("[0.5, 0.5]", "[0.5, 0.25, 0.25]");
+    fs::write(two.path().join("rules/features.json"), rules).unwrap();
+    let asked = ["a.log", "--metric", "order:rate", "--rules", "rules"];
+    let (one, two) = (report(one.path(), &asked), report(two.path(), &asked));
+    assert_eq!(only(&one), only(&two));
+}
+
+#[test]
 fn an_event_with_colons_in_its_name_has_its_rows() {
     let (lines, _) = Shop { visitors: 2_000, ..Shop::default() }.lines();
     let lines: Vec<String> =
@@ -520,4 +543,8 @@ fn a_pseudonym_is_the_one_that_the_edge_writes() {
     let (exit, _, stderr) = run(folder.path(), &rows);
     assert!(exit == 2 && stderr.contains("separated by commas"), "{stderr}");
     assert_eq!(fs::read_to_string(folder.path().join("rows.csv")).unwrap(), "customer;a\nalice;1\n", "left as it was");
+    fs::write(folder.path().join("again.csv"), "unit_id,order\nx,1\n").unwrap();
+    let again = ["pseudonym", "again.csv", "--column", "order", "--identity-file", "identity"];
+    let (exit, _, stderr) = run(folder.path(), &again);
+    assert!(exit == 2 && stderr.contains("without the column unit_id"), "{stderr}");
 }

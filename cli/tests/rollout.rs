@@ -166,6 +166,8 @@ fn a_large_set_becomes_a_pack() {
     let pack = shop.folder.path().join("r1.pack");
     shop.well(&["push", "rules", "--to", &format!("pack:{}", pack.display())]);
     assert!(fs::read(&pack).unwrap().starts_with(b"EPRULES1"));
+    let (code, _, stderr) = shop.run(&["push", "rules", "--to", &format!("pack:{}", pack.display()), "--activate"]);
+    assert!(code == 2 && stderr.contains("expected a store, but found a pack"), "{stderr}");
 }
 
 #[test]

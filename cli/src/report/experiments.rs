@@ -47,6 +47,14 @@ pub struct Material<'m> {
     pub reached: Micros,
 }
 
+/// What is compared.
+struct Arms {
+    /// Their names.
+    names: Vec<String>,
+    /// Which of them each variation belongs to, by its number.
+    of: Vec<u16>,
+}
+
 impl Material<'_> {
     /// Every experiment, in the order of names and first exposures.
     pub fn experiments(&self, blocks: Blocks) -> Vec<Experiment> {
@@ -102,20 +110,27 @@ impl Material<'_> {
         let definition = self.rules.definition(block.phase);
         let seen = units.iter().map(|(_, unit)| usize::from(unit.variation) + 1).max().unwrap_or_default();
         let count = definition.map_or(0, |definition| definition.weights.len()).max(seen).max(1);
-        let weights: Vec<f64> = match definition {
-            Some(definition) => {
-                (0..count).map(|index| definition.weights.get(index).copied().unwrap_or_default()).collect()
+        let Arms { names, of } = self.arms(block, count);
+        let mut weights = vec![0.0; names.len()];
+        for (index, arm) in of.iter().enumerate() {
+            let weight = match definition {
+                Some(definition) => definition.weights.get(index).copied().unwrap_or_default(),
+                None => 1.0 / count as f64,
+            };
+            if let Some(sum) = weights.get_mut(usize::from(*arm)) {
+                *sum += weight;
             }
-            None => vec![1.0 / count as f64; count],
-        };
-        let mut names: Vec<String> = Vec::with_capacity(count);
-        for index in 0..count {
-            let name = u16::try_from(index).ok().and_then(|index| self.collected.variations.get(&(block, index)));
-            let name = name.map_or_else(|| index.to_string(), |name| self.names.text(*name).to_string());
-            // Two variations of one key are two all the same.
-            names.push(if names.contains(&name) { format!("{name} ({index})") } else { name });
         }
-        let variations = self.variations(block, units, &names, &weights);
+        let count = names.len();
+        let merged: Vec<(u128, Unit)>;
+        let units = if count < of.len() {
+            let arm = |variation: u16| of.get(usize::from(variation)).copied().unwrap_or(variation);
+            merged = units.iter().map(|(id, unit)| (*id, Unit { variation: arm(unit.variation), ..*unit })).collect();
+            merged.as_slice()
+        } else {
+            units
+        };
+        let variations = self.variations(block, units, (&names, &of), &weights);
         let from = if definition.is_some() { WeightsFrom::Rules } else { WeightsFrom::Equal };
         let srm = srm::test(units, &weights, from, self.names);
         let several = units.iter().filter(|(_, unit)| unit.several).count();
@@ -149,7 +164,30 @@ impl Material<'_> {
         experiment
     }
 
-    fn variations(&self, block: Block, units: &[(u128, Unit)], names: &[String], weights: &[f64]) -> Vec<Variation> {
+    /// The arms of so many variations: those that the lines give one key are one. A variation with a second range is listed twice, as
+    /// `personalizer reweight` writes it.
+    fn arms(&self, block: Block, count: usize) -> Arms {
+        let mut arms = Arms { names: Vec::with_capacity(count), of: Vec::with_capacity(count) };
+        for index in 0..count {
+            let said = u16::try_from(index).ok().and_then(|index| self.collected.variations.get(&(block, index)));
+            let name = said.map_or_else(|| index.to_string(), |name| self.names.text(*name).to_string());
+            let known = arms.names.iter().position(|known| *known == name);
+            let arm = known.unwrap_or_else(|| {
+                arms.names.push(name);
+                arms.names.len() - 1
+            });
+            arms.of.push(u16::try_from(arm).unwrap_or(u16::MAX));
+        }
+        arms
+    }
+
+    fn variations(
+        &self,
+        block: Block,
+        units: &[(u128, Unit)],
+        (names, of): (&[String], &[u16]),
+        weights: &[f64],
+    ) -> Vec<Variation> {
         let mut variations: Vec<Variation> = names
             .iter()
             .zip(weights)
@@ -170,9 +208,13 @@ impl Material<'_> {
             }
         }
         for ((own, index, reason), count) in &self.collected.reasons {
-            if let Some(variation) = variations.get_mut(usize::from(*index)).filter(|_| *own == block) {
+            let arm = of.get(usize::from(*index)).copied().unwrap_or(*index);
+            if let Some(variation) = variations.get_mut(usize::from(arm)).filter(|_| *own == block) {
                 let name = self.names.text(*reason).to_string();
-                variation.reasons.push(Count { name, requests: *count });
+                match variation.reasons.iter_mut().find(|known| known.name == name) {
+                    Some(known) => known.requests += count,
+                    None => variation.reasons.push(Count { name, requests: *count }),
+                }
             }
         }
         for variation in &mut variations {
