@@ -185,10 +185,19 @@ fn what_cannot_be_read_of_a_host_is_the_strictest_there_and_named() {
         // The site's other hosts are as they were.
         assert!(!cookies(&open(&host, "shop.example", NEW_YORK)).is_empty(), "{pointer}");
     }
-    // Nobody can tell which hosts are meant.
-    let host = site(&json!({ "hosts": [] }));
-    assert_eq!(cookies(&open(&host, "shop.example", NEW_YORK)), [""; 0]);
-    assert!(faults(&host).iter().any(|line| line.contains("/hosts")));
+    // Nobody can tell which hosts are meant, or which of two settings.
+    let asks = json!({ "consent": { "countries": ["*"] } });
+    for hosts in [json!([]), json!({ "shop.example:443": asks }), json!({ "SHOP.example": asks, "shop.example": {} })] {
+        let host = site(&json!({ "hosts": hosts }));
+        assert_eq!(cookies(&open(&host, "shop.example", NEW_YORK)), [""; 0], "{hosts}");
+        assert!(faults(&host).iter().any(|line| line.contains("/hosts")), "{hosts}");
+    }
+    // A full name with its dot is the same host, however it is asked for.
+    let host = site(&json!({ "hosts": { "shop.example.": asks } }));
+    for asked in ["shop.example", "shop.example."] {
+        assert_eq!(cookies(&open(&host, asked, NEW_YORK)), [""; 0], "{asked}");
+    }
+    assert!(faults(&host).is_empty());
 }
 
 #[test]

@@ -11,8 +11,10 @@ impl HostPattern {
     ///
     /// What was expected, where it is none.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let pattern = text.strip_prefix('*').unwrap_or(text).to_ascii_lowercase();
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        // Hosts are compared without the dot that ends a full name.
+        let name = text.strip_prefix('*').unwrap_or(text);
+        let pattern = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         let wildcard = text.starts_with('*') == pattern.starts_with('.');
         if pattern.is_empty() || !wildcard || !pattern.bytes().all(plain) {
             return Err(format!("expected 'www.example.com' or '*.example.com', but found '{text}'"));
@@ -41,4 +43,19 @@ impl HostPattern {
 /// The one of `all` that is closest to a host, by what [`HostPattern::fits`] says of each; of equals the last.
 pub fn closest<T>(all: &[T], fits: impl Fn(&T) -> Option<usize>) -> Option<&T> {
     all.iter().filter_map(|one| Some((fits(one)?, one))).max_by_key(|(fit, _)| *fit).map(|(_, one)| one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dot_that_ends_a_full_name_is_none_of_it() {
+        let fits = |pattern: &str, host: &str| HostPattern::parse(pattern).unwrap().fits(host).is_some();
+        assert!(fits("Shop.example.", "shop.example") && fits("*.shop.example.", "a.shop.example"));
+        assert!(fits("my_shop.example", "my_shop.example") && !fits("*.shop.example.", "shop.example"));
+        for none in ["", ".", "*", "*.", "shop.example:443", "a b", "*shop.example"] {
+            assert!(HostPattern::parse(none).is_err(), "{none}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ impl Checked<'_> {
         let sticky: StickySettings =
             json.get("sticky").and_then(|sticky| StickySettings::deserialize(sticky).ok()).unwrap_or_default();
         self.countries(json);
+        self.read_cookies(json);
         let settings = std::rc::Rc::clone(&self.rules.settings);
         for (pointer, message) in open_settings(&settings) {
             self.warn("settings", pointer, message);
@@ -49,6 +50,37 @@ impl Checked<'_> {
                 )
             };
             self.fault("settings", format!("/{name}/{pointer}"), message);
+        }
+    }
+
+    /// Cookies that are read, whose names are none; and cookies that the edge writes over another one's.
+    fn read_cookies(&mut self, json: &Value) {
+        const READ: [&str; 5] = [
+            "/identity/jwt/cookie",
+            "/consent/cookie/name",
+            "/consent/tcf/cookie",
+            "/consent/gpp/cookie",
+            "/visitor/adopt",
+        ];
+        let named = |pointer: &'static str| Some((pointer, json.pointer(pointer)?.as_str()?.to_owned()));
+        let read: Vec<_> = READ.into_iter().filter_map(named).collect();
+        // The edge names those of consent itself.
+        for (pointer, cookie) in read.iter().filter(|(at, cookie)| !at.starts_with("/consent") && !is_token(cookie)) {
+            let message = format!("expected a cookie's name without spaces, ';' and '=', but found '{cookie}'");
+            self.fault("settings", *pointer, message);
+        }
+        let default = |pointer, cookie: &str| named(pointer).unwrap_or((pointer, cookie.to_owned()));
+        let visitor = default("/visitor/cookie", &self.rules.settings.visitor.cookie);
+        let sticky = json.get("sticky").filter(|sticky| !sticky.is_null());
+        let sticky = sticky.map(|_| default("/sticky/cookie", StickySettings::COOKIE));
+        let others = read.iter().filter(|(pointer, _)| *pointer != "/visitor/adopt");
+        let mut taken: Vec<&(&str, String)> = others.collect();
+        for own in [Some(&visitor), sticky.as_ref()].into_iter().flatten() {
+            if let Some((other, _)) = taken.iter().find(|(_, name)| *name == own.1) {
+                let message = format!("expected a cookie of its own, but found '{}', which {other} names", own.1);
+                self.fault("settings", own.0, message);
+            }
+            taken.push(own);
         }
     }
 

@@ -56,19 +56,20 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     setup::wasm_target()?;
     let viceroy = viceroy::program(None)?;
     let ours = setup::build_wasm()?;
-    let bare = [build_bare(None)?, build_bare(Some("reused"))?];
+    let bare = [build("passthrough", None)?, build("passthrough", Some("reused"))?];
     let rounds = if options.quick { QUICK_ROUNDS.min(options.rounds) } else { options.rounds };
     let wanted = |row: &&rows::Row| row.is_bare() || options.row.as_ref().is_none_or(|text| row.name.contains(text));
     let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
-    let peers = if rows.iter().any(|row| row.is_a_peer()) { peers::javascript()? } else { Err(String::new()) };
-    if let Err(why) = peers.as_ref()
+    let rust = build("peer-rust", None)?;
+    let javascript = if rows.iter().any(|row| row.needs_npm()) { peers::javascript()? } else { Err(String::new()) };
+    if let Err(why) = javascript.as_ref()
         && !why.is_empty()
     {
         println!("{why}: rows of JavaScript are not run.");
     }
-    let runs = |row: &rows::Row| !row.is_a_peer() || peers.is_ok();
+    let runs = |row: &rows::Row| !row.needs_npm() || javascript.is_ok();
 
-    let mut stands = Stands::new(viceroy, ours.clone(), bare.clone(), peers.clone())?;
+    let mut stands = Stands::new(viceroy, ours.clone(), bare.clone(), rust, javascript.clone())?;
     for row in rows.iter().filter(|row| runs(row)) {
         stands.raise(row.rules)?;
     }
@@ -128,12 +129,12 @@ fn order(round: u32, rows: usize) -> Vec<usize> {
     places
 }
 
-/// Builds the bare service, with a feature of it.
-fn build_bare(feature: Option<&str>) -> anyhow::Result<std::path::PathBuf> {
-    let target = project::target()?.join("passthrough").join(feature.unwrap_or("alone"));
+/// Builds a service of `benches/`, with a feature of it.
+fn build(name: &str, feature: Option<&str>) -> anyhow::Result<std::path::PathBuf> {
+    let target = project::target()?.join(name).join(feature.unwrap_or("alone"));
     let mut build = cargo(&["build", "--release", "--locked", "--target", WASM_TARGET])?;
-    build.args(["--manifest-path", "benches/passthrough/Cargo.toml"]).arg("--target-dir").arg(&target);
+    build.arg("--manifest-path").arg(format!("benches/{name}/Cargo.toml")).arg("--target-dir").arg(&target);
     build.args(feature.into_iter().flat_map(|feature| ["--features", feature]));
     execute(&mut build)?;
-    Ok(target.join(WASM_TARGET).join("release").join("passthrough.wasm"))
+    Ok(target.join(WASM_TARGET).join("release").join(format!("{name}.wasm")))
 }

@@ -64,12 +64,15 @@ pub(super) fn read(stored: &Value, fields: &Map<String, Value>, site: &mut Setti
         return;
     };
     let mut read: Vec<HostRules> = Vec::new();
+    let mut protects_somebody = false;
     for (name, own) in hosts.iter().filter(|(name, _)| *name != "$comment") {
         let at = format!("/hosts/{}", fault::escape(name));
         let pattern = match HostPattern::parse(name) {
             Ok(pattern) => pattern,
             Err(message) => {
                 faults.push(Fault::new("settings", at, message));
+                // Nobody can tell whom it protects.
+                protects_somebody |= ["consent", "identity"].iter().any(|member| own.get(member).is_some());
                 continue;
             }
         };
@@ -79,6 +82,11 @@ pub(super) fn read(stored: &Value, fields: &Map<String, Value>, site: &mut Setti
         match members {
             _ if read.len() >= MOST => {
                 faults.push(Fault::new("settings", at, format!("expected at most {MOST} hosts, but found more")));
+                be_strict(&mut settings);
+            }
+            Some(_) if read.iter().any(|known| known.pattern == pattern) => {
+                let message = "expected each host once, but found another key for the same host".to_owned();
+                faults.push(Fault::new("settings", at, message));
                 be_strict(&mut settings);
             }
             Some(own) => {
@@ -94,6 +102,9 @@ pub(super) fn read(stored: &Value, fields: &Map<String, Value>, site: &mut Setti
         read.push(HostRules { pattern, name: name.clone(), own, settings: Rc::new(settings), default_region });
     }
     site.hosts = read;
+    if protects_somebody {
+        be_strict(site);
+    }
 }
 
 /// What protects a visitor becomes the strictest: nobody has agreed, and nobody is known.

@@ -42,6 +42,31 @@ fn a_cookie_that_no_browser_keeps_is_a_fault() {
 }
 
 #[test]
+fn a_cookie_that_is_read_has_a_name_and_is_nobody_elses() {
+    for (settings, expected) in [
+        (
+            json!({ "identity": { "jwt": { "cookie": "au th", "algorithms": ["RS256"] } } }),
+            "/identity/jwt/cookie: expected a cookie's name without spaces",
+        ),
+        (json!({ "visitor": { "adopt": "a b" } }), "/visitor/adopt: expected a cookie's name without spaces"),
+        (
+            json!({ "visitor": { "cookie": "auth" }, "identity": { "jwt": { "cookie": "auth", "algorithms": ["RS256"] } } }),
+            "/visitor/cookie: expected a cookie of its own, but found 'auth', which /identity/jwt/cookie names",
+        ),
+        (
+            json!({ "visitor": { "cookie": "cc" }, "consent": { "cookie": { "name": "cc", "value": "yes" } } }),
+            "found 'cc', which /consent/cookie/name names",
+        ),
+        (json!({ "sticky": { "cookie": "ep_vid" } }), "/sticky/cookie: expected a cookie of its own"),
+    ] {
+        found(Level::Fault, &[("settings", &settings.to_string())], expected);
+    }
+    let apart = json!({ "sticky": {}, "visitor": { "adopt": "gbuuid" }, "identity": { "jwt": { "cookie": "auth", "algorithms": ["RS256"] } } });
+    let lines = findings(&[("settings", &apart.to_string())]);
+    assert!(lines.iter().all(|(_, line)| !line.contains("cookie")), "{lines:?}");
+}
+
+#[test]
 fn consent_of_a_wrong_form_is_a_fault_that_says_the_right_one() {
     for (consent, expected) in [
         (json!([]), "/consent: expected an object { … }, but found a list"),

@@ -51,6 +51,8 @@ pub enum RuleSet {
     JavaScript,
     /// The same, a sandbox for many requests.
     JavaScriptReused,
+    /// Eppo's evaluator in a bare service, a sandbox for many requests.
+    Rust,
     /// Ours, switched off.
     Off,
     /// Ours, with one pass-through route.
@@ -106,7 +108,7 @@ impl Row {
 }
 
 /// The table's lines, in order; a row comes after the one that it is compared with.
-pub const ROWS: [Row; 31] = [
+pub const ROWS: [Row; 32] = [
     row(BARE, RuleSet::Bare, PROMOTION, AsItComes),
     row("bare pass-through, reused sandbox", RuleSet::BareReused, PROMOTION, AsItComes),
     row("switched off", RuleSet::Off, PROMOTION, AsItComes).busy(0.95, Some(90.0)),
@@ -124,6 +126,7 @@ pub const ROWS: [Row; 31] = [
     row("the same with a session read from KV, first request of a sandbox", RuleSet::Session, ALL, Cold),
     row("JavaScript with the official SDKs, 3 features of 100", RuleSet::JavaScript, PROMOTION, AsItComes),
     row("JavaScript, reused sandbox, 3 features of 100", RuleSet::JavaScriptReused, PROMOTION, AsItComes),
+    row("Rust with Eppo's evaluator, reused sandbox, 3 flags of 100", RuleSet::Rust, PROMOTION, AsItComes),
     row(TEN, RuleSet::Large(10), LAST_OF_TEN, Warm),
     row("1,000 routes, 1,000 features, warm", RuleSet::Large(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
     row("1,000 routes as config entries, warm", RuleSet::Routes(1000), LAST_OF_THOUSAND, Warm).at_most(1.1, TEN),
@@ -143,8 +146,13 @@ pub const ROWS: [Row; 31] = [
 ];
 
 impl Row {
-    /// Whether it is a service of another make, which needs what not every machine has.
+    /// Whether it is a service of another make.
     pub fn is_a_peer(&self) -> bool {
+        self.needs_npm() || self.rules == RuleSet::Rust
+    }
+
+    /// Whether it needs what not every machine has.
+    pub fn needs_npm(&self) -> bool {
         matches!(self.rules, RuleSet::JavaScript | RuleSet::JavaScriptReused)
     }
 
@@ -159,7 +167,7 @@ impl RuleSet {
     pub fn rules(self) -> anyhow::Result<Rules> {
         let mut rules = Rules::from_folder(&project::root()?.join("rules"))?;
         match self {
-            Self::Bare | Self::BareReused | Self::Demo => {}
+            Self::Bare | Self::BareReused | Self::Rust | Self::Demo => {}
             Self::Off => rules.set("active", &json!({ "enabled": false })),
             Self::PassThrough => {
                 rules.set("routes", &json!({ "routes": [{ "id": "all", "path": "/*", "action": "passthrough" }] }));
@@ -247,6 +255,38 @@ fn features(count: usize) -> Value {
         (format!("f{number}"), json!({ "defaultValue": "a", "rules": [rule] }))
     };
     json!({ "features": (0..count).map(feature).collect::<Map<_, _>>() })
+}
+
+/// The same as flags of Eppo's (Universal Flag Configuration).
+pub fn eppo(count: usize) -> Value {
+    let half = json!([{ "salt": "s", "ranges": [{ "start": 0, "end": 5_000 }] }]);
+    let rest = json!([{ "salt": "s", "ranges": [{ "start": 5_000, "end": 10_000 }] }]);
+    let allocation = |key: &str, rules: Value, splits: Value| json!({ "key": key, "rules": rules, "splits": splits, "doLog": false });
+    let all = |arm: &str| json!([{ "variationKey": arm, "shards": [] }]);
+    let flag = |number: usize| {
+        let american = json!([{ "conditions": [{ "operator": "ONE_OF", "attribute": "country", "value": ["US"] }] }]);
+        let allocations = match number % 3 {
+            0 => json!([allocation("us", american, all("b")), allocation("rest", json!([]), all("a"))]),
+            1 => json!([
+                allocation("half", json!([]), json!([{ "variationKey": "b", "shards": half }])),
+                allocation("rest", json!([]), all("a"))
+            ]),
+            _ => json!([allocation(
+                "test",
+                json!([]),
+                json!([
+                    { "variationKey": "a", "shards": half }, { "variationKey": "b", "shards": rest }
+                ])
+            )]),
+        };
+        let arms = json!({ "a": { "key": "a", "value": "a" }, "b": { "key": "b", "value": "b" } });
+        let key = format!("f{number}");
+        let flag = json!({ "key": key, "enabled": true, "variationType": "STRING", "variations": arms, "allocations": allocations,
+            "totalShards": 10_000 });
+        (key, flag)
+    };
+    let flags: Map<_, _> = (0..count).map(flag).collect();
+    json!({ "createdAt": "2026-11-24T00:00:00Z", "format": "SERVER", "environment": { "name": "bench" }, "flags": flags })
 }
 
 /// Short ones: a thousand of them must fit into the look-ups that one request may make.

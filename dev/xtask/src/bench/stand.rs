@@ -12,7 +12,7 @@ use local_server::process::{Launch, LocalServer};
 use local_server::visitors::NEW_YORK;
 
 use super::load::{self, Busy, Places};
-use super::rows::{PACKED, Row, RuleSet};
+use super::rows::{PACKED, Row, RuleSet, eppo};
 use crate::project;
 
 /// The demo shop and the local servers before it.
@@ -21,8 +21,10 @@ pub struct Stands {
     ours: PathBuf,
     /// The bare service, each request with its own sandbox; and reused.
     bare: [PathBuf; 2],
-    /// JavaScript, likewise; or why there is none.
-    peers: Result<[PathBuf; 2], String>,
+    /// Rust with another evaluator.
+    rust: PathBuf,
+    /// JavaScript, each request with its own sandbox, and reused; or why there is none.
+    javascript: Result<[PathBuf; 2], String>,
     folder: PathBuf,
     origin: DemoOrigin,
     servers: HashMap<RuleSet, LocalServer>,
@@ -33,7 +35,8 @@ impl Stands {
         viceroy: PathBuf,
         ours: PathBuf,
         bare: [PathBuf; 2],
-        peers: Result<[PathBuf; 2], String>,
+        rust: PathBuf,
+        javascript: Result<[PathBuf; 2], String>,
     ) -> anyhow::Result<Self> {
         let origin = DemoOrigin::on_a_free_port()?;
         origin.remember(false);
@@ -41,7 +44,7 @@ impl Stands {
         origin.on("/east", promotion());
         let folder = project::target()?.join("bench");
         fs::create_dir_all(&folder)?;
-        Ok(Self { viceroy, ours, bare, peers, folder, origin, servers: HashMap::new() })
+        Ok(Self { viceroy, ours, bare, rust, javascript, folder, origin, servers: HashMap::new() })
     }
 
     /// Starts the server for these rules, unless it runs.
@@ -70,6 +73,9 @@ impl Stands {
             "affinity": { "kitchen": 3.0, "electronics": 1.5 },
         });
         manifest.kv("sessions", &format!("visitor/{}", load::VISITOR), &session.to_string());
+        if rules == RuleSet::Rust {
+            manifest.kv("rules", "eppo", &eppo(100).to_string());
+        }
         for backend in ["origin", "session_api"] {
             manifest.backend(backend, &self.origin.url());
         }
@@ -91,12 +97,13 @@ impl Stands {
     /// The service that answers by these rules.
     fn wasm(&self, rules: RuleSet) -> anyhow::Result<&PathBuf> {
         let [alone, reused] = &self.bare;
-        let peers = || self.peers.as_ref().map_err(|why| anyhow::anyhow!("{why}"));
+        let javascript = || self.javascript.as_ref().map_err(|why| anyhow::anyhow!("{why}"));
         Ok(match rules {
             RuleSet::Bare => alone,
             RuleSet::BareReused => reused,
-            RuleSet::JavaScript => &peers()?[0],
-            RuleSet::JavaScriptReused => &peers()?[1],
+            RuleSet::JavaScript => &javascript()?[0],
+            RuleSet::JavaScriptReused => &javascript()?[1],
+            RuleSet::Rust => &self.rust,
             _ => &self.ours,
         })
     }

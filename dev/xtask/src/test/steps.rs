@@ -11,7 +11,9 @@ pub(super) fn run(step: Step, rest: &[String]) -> anyhow::Result<Outcome> {
         Step::Format => {
             execute(&mut cargo(&["fmt", "--all", "--check"])?)?;
             // Workspaces of their own.
-            for manifest in ["benches/passthrough/Cargo.toml", "benches/native/Cargo.toml"] {
+            for manifest in
+                ["benches/passthrough/Cargo.toml", "benches/peer-rust/Cargo.toml", "benches/native/Cargo.toml"]
+            {
                 execute(&mut cargo(&["fmt", "--check", "--manifest-path", manifest])?)?;
             }
         }
