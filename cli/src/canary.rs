@@ -44,31 +44,31 @@ pub struct Options {
     #[arg(long, value_name = "PLAN", requires = "logs", value_parser = plan, group = "how")]
     auto: Option<Plan>,
     /// Log lines of decisions that grow: files, folders or patterns; - is a stream.
-    #[arg(long, value_name = "LOGS", requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "LOGS", requires = "auto")]
     logs: Vec<String>,
     /// How often it is looked at, in log time.
-    #[arg(long, value_name = "LENGTH", default_value = "1m", value_parser = length, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "LENGTH", default_value = "1m", value_parser = length, requires = "auto")]
     every: Micros,
     /// How long it may take; it holds at the share that it has then.
-    #[arg(long = "for", value_name = "LENGTH", default_value = "24h", value_parser = length, requires = "auto", conflicts_with = "percent")]
+    #[arg(long = "for", value_name = "LENGTH", default_value = "24h", value_parser = length, requires = "auto")]
     limit: Micros,
     /// Promote it after the last step.
-    #[arg(long, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, requires = "auto")]
     promote: bool,
     /// Try it again, though it was taken back before.
-    #[arg(long, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, requires = "auto")]
     again: bool,
     /// Where annotations go: a file, to which lines are appended, or Grafana's API (https://…/api/annotations, token in GRAFANA_TOKEN).
-    #[arg(long, value_name = "FILE|URL", requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "FILE|URL", requires = "auto")]
     annotate: Option<String>,
     /// How likely a false alarm may be, over all metrics and all looks.
-    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.01, value_parser = alpha, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.01, value_parser = alpha, requires = "auto")]
     alpha: f64,
     /// How many more of a hundred visitors, of all, may fail before it matters: percentage points.
-    #[arg(long, value_name = "POINTS", default_value_t = 1.0, value_parser = percent, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "POINTS", default_value_t = 1.0, value_parser = percent, requires = "auto")]
     margin: f64,
     /// How much longer a request may take before it matters: percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auto", conflicts_with = "percent")]
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percent, requires = "auto")]
     latency_margin: f64,
 }
 

@@ -62,26 +62,26 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     if options.revision.is_some() && options.words.len() > usize::from(url.is_some()) {
         bail!("expected a folder or --revision, but found both");
     }
-    if let Some(file) = options.visitor.trace_request.as_deref().filter(|_| !options.visitor.says_more()) {
-        return trace::run(options, options.words.first().map(String::as_str), file);
+    // Read once: it may be standard input.
+    let line = match options.visitor.trace_request.as_deref() {
+        Some(file) => Some((file, describe::line_text(file)?)),
+        None => None,
+    };
+    let line = line.as_ref().map(|(file, json)| (*file, json.as_str()));
+    if let Some(line) = line.filter(|_| !options.visitor.says_more()) {
+        return trace::run(options, options.words.first().map(String::as_str), line);
     }
     let folder = PathBuf::from(folder);
     let noted = |side: Side| {
         side.notes.iter().for_each(|note| output::note(note));
         side.rules
     };
-    let rules = match (&options.revision, &options.visitor.trace_request, &options.on) {
+    let rules = match (&options.revision, line, &options.on) {
         (Some(revision), ..) => {
             let mut sides = Reader::new(options.on.as_ref(), &options.api, &options.payload);
             noted(sides.read(revision).context("--revision")?)
         }
-        (None, Some(file), Some(_)) if options.words.is_empty() => {
-            if file.as_os_str() == "-" {
-                bail!(
-                    "--trace-request: expected a file where --on and more of the visitor are given, but found standard input"
-                );
-            }
-            let json = describe::line_text(file)?;
+        (None, Some((file, json)), Some(_)) if options.words.is_empty() => {
             let logged =
                 Logged::read(json.as_bytes(), &mut Layout::default()).with_context(|| file.display().to_string())?;
             noted(trace::rules(options, None, &logged)?)
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
             compile(&dictionaries)
         }
     };
-    let described = options.visitor.describe(url, &folder)?;
+    let described = options.visitor.describe(url, &folder, line)?;
     let logged = described.logged.clone();
     let explanation = explain(&rules, None, described.described);
     let differences = logged.map(|line| text::differences(&line, &explanation)).unwrap_or_default();

@@ -70,7 +70,12 @@ pub struct Canary {
     /// The revision.
     revision: String,
     /// Percent of visitors, 0 to 100, in steps of 0.0001.
-    #[arg(long, group = "how", value_parser = share)]
+    #[arg(
+        long,
+        group = "how",
+        value_parser = share,
+        conflicts_with_all = ["logs", "every", "limit", "promote", "again", "annotate", "alpha", "margin", "latency_margin"]
+    )]
     percent: Option<f64>,
     #[command(flatten)]
     auto: canary::Options,

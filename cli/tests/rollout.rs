@@ -171,6 +171,15 @@ fn a_large_set_becomes_a_pack() {
 }
 
 #[test]
+fn a_share_by_hand_takes_nothing_of_the_plan() {
+    let shop = Shop::new();
+    let (code, _, stderr) = shop.run(&["canary", "r2", "--percent", "5", "--logs", "nowhere"]);
+    assert!(code == 2 && stderr.contains("cannot be used with"), "{stderr}");
+    let (code, _, stderr) = shop.run(&["canary", "r2"]);
+    assert!(code == 2 && stderr.contains("--percent") && stderr.contains("--auto"), "{stderr}");
+}
+
+#[test]
 fn output_for_machines_has_no_colours() {
     let shop = Shop::new();
     let (_, stdout, _) = shop.run(&["check", "rules"]);

@@ -47,8 +47,7 @@ impl Checked<'_> {
         let is_named = |experiment: &Value| {
             let variations = experiment.get("variations").and_then(Value::as_array).map_or(0, Vec::len);
             let meta = experiment.get("meta").and_then(Value::as_array).into_iter().flatten();
-            meta.filter(|meta| meta.get("key").and_then(Value::as_str).is_some_and(|key| !key.is_empty())).count()
-                >= variations
+            meta.filter(|meta| key_of(meta).is_some()).count() >= variations
         };
         let is_off = |experiment: &Value| experiment.get("disableStickyBucketing") == Some(&Value::Bool(true));
         let all = self.experiments().into_iter();
@@ -72,8 +71,7 @@ impl Checked<'_> {
             let list = |name: &str| experiment.get(name).and_then(Value::as_array).into_iter().flatten();
             let mut known: HashMap<String, &Value> = HashMap::new();
             for (index, (meta, value)) in list("meta").zip(list("variations")).enumerate() {
-                let key = meta.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
-                let key = key.map_or_else(|| index.to_string(), str::to_owned);
+                let key = key_of(meta).map_or_else(|| index.to_string(), str::to_owned);
                 let message = format!("expected a key of its own for each variation, but found '{key}' for two");
                 if known.insert(key, value).is_some_and(|other| other != value) {
                     found.push((dictionary, format!("{pointer}/meta/{index}"), message));
@@ -107,4 +105,9 @@ impl Checked<'_> {
         }
         all
     }
+}
+
+/// The key of a variation, by its `meta`.
+fn key_of(meta: &Value) -> Option<&str> {
+    meta.get("key").and_then(Value::as_str).filter(|key| !key.is_empty())
 }

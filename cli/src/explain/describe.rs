@@ -103,9 +103,14 @@ impl Visitor {
             || !self.cookie.is_empty()
     }
 
-    /// Puts the description together.
-    pub fn describe(&self, url: Option<&str>, rules: &Path) -> anyhow::Result<Description> {
-        let logged = self.trace_request.as_deref().map(read_line).transpose()?;
+    /// Puts the description together. `line` is the one of `--trace-request`: its file and its JSON.
+    pub fn describe(
+        &self,
+        url: Option<&str>,
+        rules: &Path,
+        line: Option<(&Path, &str)>,
+    ) -> anyhow::Result<Description> {
+        let logged = line.map(|(file, json)| read_line(file, json)).transpose()?;
         let said = |key: &str| logged.as_ref().and_then(|line| line.get(key)?.as_str());
         let url = match (url, said("path")) {
             (Some(url), _) => url.to_owned(),
@@ -288,8 +293,8 @@ pub fn line_text(file: &Path) -> anyhow::Result<String> {
     })
 }
 
-fn read_line(file: &Path) -> anyhow::Result<Value> {
-    let line: Value = serde_json::from_str(&line_text(file)?)
+fn read_line(file: &Path, json: &str) -> anyhow::Result<Value> {
+    let line: Value = serde_json::from_str(json)
         .with_context(|| format!("{}: expected a line of the log 'decisions' (JSON)", file.display()))?;
     // What is read here is alike in all versions so far. A later one may mean something else by it.
     match line.get("v").and_then(Value::as_u64) {

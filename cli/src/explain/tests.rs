@@ -141,7 +141,7 @@ fn the_command_line_and_the_inspector_say_the_same() {
             words.extend(said.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]));
             let line = Line::try_parse_from(&words).unwrap();
             let described =
-                line.options.visitor.describe(Some(&url), std::path::Path::new("/nowhere")).unwrap().described;
+                line.options.visitor.describe(Some(&url), std::path::Path::new("/nowhere"), None).unwrap().described;
             let here = serde_json::to_value(explain(&set, None, described)).unwrap();
 
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();

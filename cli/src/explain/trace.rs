@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{Options, describe, text};
+use super::{Options, text};
 use crate::diff::side::{Reader, Side, Which};
 use crate::output::{self, Format, Outcome};
 use crate::replay::line::{Logged, text as said};
@@ -37,9 +37,8 @@ struct Assumed {
     taken: String,
 }
 
-/// Explains the first line of `file`.
-pub fn run(options: &Options, folder: Option<&str>, file: &Path) -> anyhow::Result<Outcome> {
-    let json = describe::line_text(file)?;
+/// Explains a line, given as the file that it is from and its JSON.
+pub fn run(options: &Options, folder: Option<&str>, (file, json): (&Path, &str)) -> anyhow::Result<Outcome> {
     let logged = Logged::read(json.as_bytes(), &mut Layout::default()).with_context(|| file.display().to_string())?;
     let side = rules(options, folder, &logged)?;
     side.notes.iter().for_each(|note| output::note(note));
@@ -61,7 +60,7 @@ pub fn run(options: &Options, folder: Option<&str>, file: &Path) -> anyhow::Resu
         Err(why) => bail!("{}: {}", file.display(), why.join("; ")),
     };
     let mut differences = again.differences.clone();
-    let fields: Map<String, Value> = serde_json::from_str(&json)?;
+    let fields: Map<String, Value> = serde_json::from_str(json)?;
     // A line that somebody shortened says nothing of what was left out.
     differences.retain(|difference| {
         let what = difference.split(':').next().unwrap_or_default();

@@ -109,7 +109,10 @@ mod tests {
     }
 
     fn told(baseline: (f64, u32), other: (f64, u32), change: impl FnOnce(&mut Known<'_>)) -> (Verdict, String) {
-        let (baseline, arm) = (arm(baseline.0, baseline.1), arm(other.0, other.1));
+        told_of(arm(baseline.0, baseline.1), arm(other.0, other.1), change)
+    }
+
+    fn told_of(baseline: Arm, arm: Arm, change: impl FnOnce(&mut Known<'_>)) -> (Verdict, String) {
         let compared = compare(&baseline.sample, &arm.sample, TUNING);
         let mut known = Known {
             metric: "order:rate",
@@ -162,21 +165,7 @@ mod tests {
     #[test]
     fn a_mean_below_zero_has_no_better_and_no_worse() {
         let refunds = |sum| Arm { sample: Sample { n: 2_000.0, sum, squares: 300_000.0, is_rate: false }, did: 2_000 };
-        let (baseline, arm) = (refunds(-20_000.0), refunds(-10_000.0));
-        let compared = compare(&baseline.sample, &arm.sample, TUNING);
-        let known = Known {
-            metric: "refund:value",
-            kind: Kind::Value(None),
-            variation: "1",
-            baseline: &baseline,
-            arm: &arm,
-            compared: compared.as_ref(),
-            fixed: None,
-            least: 0.02,
-            days_left: None,
-            untrusted: None,
-        };
-        let (verdict, why) = verdict(&known);
+        let (verdict, why) = told_of(refunds(-20_000.0), refunds(-10_000.0), |known| known.kind = Kind::Value(None));
         assert!(verdict == Verdict::Undecided && why.contains("mean is below 0"), "{why}");
     }
 
