@@ -109,7 +109,7 @@ pub fn check(folder: &Folder, place: &Path, manifest: Option<&Path>) -> anyhow::
 
     let mut checked = Checked { folder, rules: &rules, broken, findings: Vec::new() };
     checked.unparsable(misshapen);
-    checked.lists_for_objects();
+    checked.misfits();
     checked.compiled(&faults);
     checked.settings();
     checked.conditions();

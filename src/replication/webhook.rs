@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use crate::code::Code;
 use crate::mac::{self, MacKey};
+use crate::rules::settings::replication::MOST_TOLERANCE;
 
 /// Names the message.
 pub const ID_HEADER: &str = "webhook-id";
@@ -28,9 +29,6 @@ const LONGEST_ID: usize = 256;
 const TAG: usize = 32;
 /// Digits of a timestamp; eleven reach the year 5138.
 const MOST_DIGITS: usize = 11;
-/// Seconds that a signature may be old, or ahead, whatever the settings say: what the specification's libraries
-/// allow.
-const MOST_TOLERANCE: u32 = 300;
 
 /// A webhook secret, ready to use.
 #[derive(Clone)]

@@ -68,7 +68,13 @@ pub fn dictionary_of(entry: &str) -> &str {
     entry.split_once('.').map_or(entry, |(name, _)| name)
 }
 
-/// Whether an entry of the dictionary `name` can be used as a whole: JSON, an object, with a list where there must be one.
+/// The members that may hold a dictionary of definitions: its own name, and what may stand for it.
+pub(super) const DEFINITIONS: [&str; 5] = ["features", "experiments", "segments", "savedGroups", "templates"];
+/// The member that may stand beside features: contextual bandits of a payload that `push` has taken in.
+pub(super) const BANDITS: &str = "contextualBandits";
+
+/// Whether an entry of the dictionary `name` can be used as a whole: JSON, an object, with a list where there must be one, and not under
+/// a name that nothing reads.
 ///
 /// # Errors
 ///
@@ -90,7 +96,26 @@ pub fn is_whole(name: &str, text: &str) -> Result<(), String> {
         "routes" => fault::peek::<Routes>(text).map(drop),
         "regions" => fault::peek::<Regions>(text).map(drop),
         _ => fault::peek::<Object>(text).map(drop),
+    }?;
+    misnamed(name, text).map_or(Ok(()), Err)
+}
+
+/// What is wrong with an entry of the dictionary `name` that has members, but none that the dictionary reads: "expected …, but found …". An
+/// entry without members, or with comments alone, is an empty dictionary.
+pub(super) fn misnamed(name: &str, text: &str) -> Option<String> {
+    let known: &[&str] = match name {
+        "settings" => return None,
+        "routes" => &["routes"],
+        "regions" => &["regions", "default"],
+        _ => &DEFINITIONS,
+    };
+    // The text is scanned only where no such word occurs.
+    if known.iter().chain([&BANDITS]).any(|word| text.contains(&format!("\"{word}\""))) {
+        return None;
     }
+    let members = serde_json::from_str::<std::collections::BTreeMap<String, IgnoredAny>>(text).ok()?;
+    let found = members.into_keys().find(|member| member != "parts" && !member.starts_with('$'))?;
+    Some(format!("expected the member `{name}`, but found `{found}`"))
 }
 
 /// What the first entry says of its parts; 1 where it says nothing or can't be read.
@@ -141,6 +166,30 @@ mod tests {
         let (texts, faults) = read(&[("r1/routes", r#"{"parts":3}"#), ("r1/routes.2", "2"), ("r1/routes.3", "3")], 16);
         assert_eq!(texts.unwrap(), [r#"{"parts":3}"#, "2", "3"]);
         assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn what_stands_under_a_name_that_nothing_reads_is_no_dictionary() {
+        for (name, text) in [
+            ("routes", r#"{"route":[]}"#),
+            ("regions", r#"{"$comment":"","region":[]}"#),
+            ("features", r#"{"parts":2,"feature":{}}"#),
+            ("templates", r#"{"template":{}}"#),
+        ] {
+            let wrong = is_whole(name, text).unwrap_err();
+            assert!(wrong.starts_with(&format!("expected the member `{name}`, but found `")), "{wrong}");
+        }
+        for (name, text) in [
+            ("routes", "{}"),
+            ("routes", r#"{"parts":2}"#),
+            ("routes", r#"{"$comment":"none yet"}"#),
+            ("regions", r#"{"default":{"id":"row","slug":"row"}}"#),
+            ("features", r#"{"contextualBandits":{}}"#),
+            ("segments", r#"{"savedGroups":{},"more":1}"#),
+            ("settings", r#"{"anything":1}"#),
+        ] {
+            assert_eq!(is_whole(name, text), Ok(()), "{name} {text}");
+        }
     }
 
     #[test]

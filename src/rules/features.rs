@@ -5,14 +5,9 @@ use std::sync::{Arc, OnceLock};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::dictionary::part_name;
+use super::dictionary::{BANDITS, DEFINITIONS, part_name};
 use super::fault::{self, Fault};
 use crate::growthbook::{DefinitionSource, Index, Places};
-
-/// The members with features: the dictionary's own name, and what may stand for it in any dictionary of definitions.
-const NAMES: [&str; 5] = ["features", "experiments", "segments", "savedGroups", "templates"];
-/// The member that may stand beside them: contextual bandits of a payload that `push` has taken in.
-const BANDITS: &str = "contextualBandits";
 
 /// The features of a dictionary's parts.
 #[derive(Debug)]
@@ -53,7 +48,7 @@ impl Features {
         self.filed.get_or_init(|| {
             let mut filed = Filed::default();
             for (index, text) in self.texts.iter().enumerate() {
-                match Places::of_members(text, &NAMES, BANDITS) {
+                match Places::of_members(text, &DEFINITIONS, BANDITS) {
                     Ok([features, bandits]) => filed.add(text, features, bandits),
                     // Something is wrong with it: what that is, and what of it can serve, takes several looks.
                     Err(_) => filed.add_broken(&part_name("features", index + 1), text),

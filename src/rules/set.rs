@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::definitions;
-use super::dictionary::{DICTIONARIES, ReadError, is_whole, part_name, parts_of};
+use super::dictionary::{DICTIONARIES, ReadError, is_whole, misnamed, part_name, parts_of};
 use super::fault::Fault;
 use super::features::Features;
 use super::host_pattern::closest;
@@ -197,6 +197,11 @@ impl RuleSet {
         faults: &mut Vec<Fault>,
     ) -> Self {
         let unchanged = |name: &str| old.filter(|(old, _)| old.of(name) == texts.of(name)).map(|(_, set)| set);
+        for name in DICTIONARIES.into_iter().filter(|name| unchanged(name).is_none()) {
+            for (number, text) in (1..).zip(texts.of(name)) {
+                faults.extend(misnamed(name, text).map(|message| Fault::new(&part_name(name, number), "", message)));
+            }
+        }
         let first = |name: &str| texts.of(name).first().map(String::as_str);
         let settings = match unchanged("settings") {
             Some(set) => Rc::clone(&set.settings),

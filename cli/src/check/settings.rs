@@ -18,6 +18,8 @@ impl Checked<'_> {
             json.get("sticky").and_then(|sticky| StickySettings::deserialize(sticky).ok()).unwrap_or_default();
         self.countries(json);
         self.read_cookies(json);
+        self.languages(json);
+        self.tokens(json);
         let settings = std::rc::Rc::clone(&self.rules.settings);
         for (pointer, message) in open_settings(&settings) {
             self.warn("settings", pointer, message);
@@ -106,19 +108,61 @@ impl Checked<'_> {
         }
     }
 
-    /// Lists where an object belongs: the reader would take the members in their order, or drop what stands around them.
-    pub(super) fn lists_for_objects(&mut self) {
+    /// Languages that are none: no `Accept-Language` ever names one.
+    fn languages(&mut self, json: &Value) {
+        let on_hosts = json.get("hosts").and_then(Value::as_object).into_iter().flatten();
+        let on_hosts = on_hosts.map(|(host, of)| (format!("/hosts/{}/languages", super::escape(host)), of));
+        for (pointer, of) in std::iter::once(("/languages".to_owned(), json)).chain(on_hosts) {
+            let list = of.get("languages").and_then(Value::as_array).into_iter().flatten();
+            for (index, language) in list.enumerate().filter_map(|(index, item)| Some((index, item.as_str()?))) {
+                if !is_language(language) {
+                    let message =
+                        format!("expected a language tag (RFC 5646) such as 'de' or 'pt-BR', but found '{language}'");
+                    self.fault("settings", format!("{pointer}/{index}"), message);
+                }
+            }
+        }
+    }
+
+    /// Tokens that nothing can bring.
+    fn tokens(&mut self, json: &Value) {
+        let Some(jwt) = json.pointer("/identity/jwt").filter(|jwt| jwt.is_object()) else { return };
+        let is_brought =
+            jwt.get("cookie").is_some_and(|cookie| !cookie.is_null()) || jwt.get("bearer") == Some(&Value::Bool(true));
+        if !is_brought {
+            let message = "expected `cookie` or `bearer`, but found neither: no request brings a token that counts";
+            self.fault("settings", "/identity/jwt", message);
+        }
+    }
+
+    /// What is read otherwise than it is written: a list where an object belongs, whose members would be taken in their order or dropped, and
+    /// a number above the most that counts.
+    pub(super) fn misfits(&mut self) {
         for (name, schema) in edge_personalizer::rules::schema::schemas() {
             let own = self.folder.dictionaries.get(name).and_then(|source| source.json.as_ref().ok());
             let mut found = Vec::new();
             if let Some(json) = own {
-                lists(&schema, &schema, json, "", &mut found);
+                misfits(&schema, &schema, json, "", &mut found);
             }
-            for pointer in found.into_iter().filter(|pointer| !pointer.is_empty()) {
-                self.fault(name, pointer, "expected an object { … }, but found a list");
+            for (pointer, misfit) in found.into_iter().filter(|(pointer, _)| !pointer.is_empty()) {
+                match misfit {
+                    Misfit::List => self.fault(name, pointer, "expected an object { … }, but found a list"),
+                    Misfit::Above { most, found } => {
+                        let message = format!("expected {most} at most, but found {found}: the edge takes {most}");
+                        self.warn(name, pointer, message);
+                    }
+                }
             }
         }
     }
+}
+
+/// Whether a text has the form of a language tag: its language, and subtags of 1 to 8 letters and digits (RFC 5646, section 2.1).
+fn is_language(text: &str) -> bool {
+    let mut subtags = text.split('-');
+    let is_primary = |tag: &str| (2..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_further = |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    subtags.next().is_some_and(is_primary) && subtags.all(is_further)
 }
 
 /// Settings that let every visitor choose what they see: pointer and message.
@@ -135,8 +179,16 @@ pub fn open_settings(settings: &Settings) -> Vec<(&'static str, String)> {
     found
 }
 
-/// Pointers of lists that a schema knows as objects.
-fn lists(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut Vec<String>) {
+/// What a schema says that its reader doesn't.
+enum Misfit {
+    /// A list that is known as an object.
+    List,
+    /// A number above the most that counts.
+    Above { most: u64, found: u64 },
+}
+
+/// Misfits, each with its pointer.
+fn misfits(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut Vec<(String, Misfit)>) {
     let shapes = shapes(root, node);
     match json {
         Value::Array(items) => {
@@ -147,11 +199,11 @@ fn lists(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut Ve
             };
             let open = shapes.iter().any(|shape| shape.get("type").is_none() || is(shape, "array"));
             if !open && shapes.iter().any(|shape| is(shape, "object")) {
-                return found.push(pointer.to_owned());
+                return found.push((pointer.to_owned(), Misfit::List));
             }
             let Some(node) = shapes.iter().find_map(|shape| shape.get("items")) else { return };
             for (index, item) in items.iter().enumerate() {
-                lists(root, node, item, &format!("{pointer}/{index}"), found);
+                misfits(root, node, item, &format!("{pointer}/{index}"), found);
             }
         }
         Value::Object(members) => {
@@ -161,8 +213,16 @@ fn lists(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut Ve
                     shapes.iter().find_map(|shape| shape.get("additionalProperties")).filter(|node| node.is_object())
                 };
                 if let Some(node) = known.or_else(any) {
-                    lists(root, node, value, &format!("{pointer}/{}", super::escape(key)), found);
+                    misfits(root, node, value, &format!("{pointer}/{}", super::escape(key)), found);
                 }
+            }
+        }
+        Value::Number(number) => {
+            let most = shapes.iter().find_map(|shape| shape.get("maximum")?.as_u64());
+            if let (Some(most), Some(is)) = (most, number.as_u64())
+                && is > most
+            {
+                found.push((pointer.to_owned(), Misfit::Above { most, found: is }));
             }
         }
         _ => {}

@@ -3,10 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{IdentityFault, IdentityKeys, JwtSettings, Proof, UserId, jws};
-use crate::rules::settings::identity::MOST_TOLERANCE;
-
-/// Bytes of a token, whatever the settings say: a header holds no more on the platform.
-const LONGEST_TOKEN: usize = 8000;
+use crate::rules::settings::identity::{LONGEST_TOKEN, MOST_TOLERANCE};
 
 /// The user that `token` proves at `now` (seconds since 1970), with the claims that are `wanted`.
 pub(super) fn verify(

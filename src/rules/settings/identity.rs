@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Seconds that clocks may differ at most, whatever the settings say.
 pub const MOST_TOLERANCE: u32 = 3600;
+/// Bytes of a JSON Web Token at most, whatever the settings say: a header holds no more on the platform.
+pub const LONGEST_TOKEN: usize = 8000;
+
 /// How a user is known; `settings.identity`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -12,6 +15,7 @@ pub struct IdentitySettings {
     /// Whether `X-User-ID` with `X-User-Signature` counts.
     pub header: bool,
     /// Seconds a header's signature may be old, or ahead; at most 3,600.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_TOLERANCE)))]
     pub tolerance: u32,
     /// JSON Web Tokens, where they count.
     pub jwt: Option<JwtSettings>,
@@ -50,8 +54,10 @@ pub struct JwtSettings {
     /// The claim that holds the user id.
     pub claim: String,
     /// Seconds that clocks may differ; at most 3,600.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_TOLERANCE)))]
     pub leeway: u32,
     /// Bytes of a token, at most 8,000: a header holds no more on the platform.
+    #[cfg_attr(feature = "schema", schemars(range(max = LONGEST_TOKEN)))]
     pub max_bytes: usize,
 }
 

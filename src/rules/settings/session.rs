@@ -54,6 +54,7 @@ pub struct SessionSettings {
     /// The host name in the request to it.
     pub host: String,
     /// Milliseconds a request waits for its session in all; at most 2,000.
+    #[cfg_attr(feature = "schema", schemars(range(max = LONGEST_BUDGET)))]
     pub budget_ms: u64,
     /// Bytes of an answer of the session API.
     pub max_bytes: usize,
@@ -99,18 +100,25 @@ impl SessionSettings {
 #[serde(default)]
 pub struct RecordLimits {
     /// Recent views.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_ENTRIES)))]
     pub recent_views: usize,
     /// Lines in the cart.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_ENTRIES)))]
     pub cart: usize,
     /// Categories with a weight.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_ENTRIES)))]
     pub affinity: usize,
     /// Segments.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_ENTRIES)))]
     pub segments: usize,
     /// Attributes.
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_ENTRIES)))]
     pub attributes: usize,
     /// Bytes of a SKU, segment, category or attribute's name.
+    #[cfg_attr(feature = "schema", schemars(range(max = LARGEST_VALUE)))]
     pub name_bytes: usize,
     /// Bytes of an attribute's value, as JSON.
+    #[cfg_attr(feature = "schema", schemars(range(max = LARGEST_VALUE)))]
     pub value_bytes: usize,
 }
 

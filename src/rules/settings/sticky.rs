@@ -16,6 +16,7 @@ pub struct StickySettings {
     /// The domain that all get it; the answering host alone without one.
     pub domain: Option<String>,
     /// Days it lives, at most 400 (6265bis, section 5.5).
+    #[cfg_attr(feature = "schema", schemars(range(max = super::visitor::MOST_DAYS)))]
     pub days: u32,
     /// Whether other sites' requests carry it.
     pub same_site: SameSite,

@@ -6,6 +6,10 @@ use http::HeaderValue;
 
 use crate::wire::cookies::{SameSite, SetCookie};
 
+/// Days that a cookie lives at most (6265bis, section 5.5): browsers cut what is longer.
+#[cfg(feature = "schema")]
+pub(super) const MOST_DAYS: u32 = crate::wire::cookies::LONGEST_LIFE / 86_400;
+
 /// Where the visitor id is kept; `settings.visitor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -16,6 +20,7 @@ pub struct VisitorSettings {
     /// The domain that all get it; the answering host alone without one.
     pub domain: Option<String>,
     /// Days it lives, at most 400 (6265bis, section 5.5).
+    #[cfg_attr(feature = "schema", schemars(range(max = MOST_DAYS)))]
     pub days: u32,
     /// Whether other sites' requests carry it.
     pub same_site: SameSite,

@@ -200,3 +200,54 @@ fn a_hosts_mistakes_are_faults_at_their_place() {
         found(Level::Fault, &[("settings", settings)], expected);
     }
 }
+
+#[test]
+fn numbers_above_the_most_that_counts_are_named_with_what_counts() {
+    for (settings, expected) in [
+        (
+            r#"{"identity":{"tolerance":7200}}"#,
+            "/identity/tolerance: expected 3600 at most, but found 7200: the edge takes 3600",
+        ),
+        (
+            r#"{"identity":{"jwt":{"cookie":"t","algorithms":["RS256"],"leeway":4000}}}"#,
+            "/identity/jwt/leeway: expected 3600 at most",
+        ),
+        (
+            r#"{"identity":{"jwt":{"cookie":"t","algorithms":["RS256"],"max_bytes":9000}}}"#,
+            "/identity/jwt/max_bytes: expected 8000 at most",
+        ),
+        (r#"{"visitor":{"days":401}}"#, "/visitor/days: expected 400 at most"),
+        (r#"{"sticky":{"days":9999}}"#, "/sticky/days: expected 400 at most"),
+        (r#"{"hosts":{"a.example":{"visitor":{"days":500}}}}"#, "/hosts/a.example/visitor/days: expected 400 at most"),
+        (r#"{"session":{"budget_ms":5000}}"#, "/session/budget_ms: expected 2000 at most"),
+        (r#"{"session":{"limits":{"cart":257}}}"#, "/session/limits/cart: expected 256 at most"),
+        (r#"{"session":{"limits":{"name_bytes":5000}}}"#, "/session/limits/name_bytes: expected 4096 at most"),
+        (r#"{"replication":{"tolerance":301}}"#, "/replication/tolerance: expected 300 at most"),
+        (r#"{"replication":{"max_bytes":4194305}}"#, "/replication/max_bytes: expected 4194304 at most"),
+        (r#"{"replication":{"max_items":1001}}"#, "/replication/max_items: expected 1000 at most"),
+    ] {
+        found(Level::Warning, &[("settings", settings)], expected);
+    }
+    let most = r#"{"visitor":{"days":400},"session":{"budget_ms":2000},"replication":{"tolerance":300}}"#;
+    assert!(findings(&[("settings", most)]).is_empty(), "{:#?}", findings(&[("settings", most)]));
+}
+
+#[test]
+fn languages_and_tokens_that_no_request_can_bring_are_faults() {
+    for (settings, expected) in [
+        (r#"{"languages":["de","xx-bad!!"]}"#, "/languages/1: expected a language tag (RFC 5646)"),
+        (r#"{"languages":["en_US"]}"#, "but found 'en_US'"),
+        (
+            r#"{"hosts":{"a.example":{"languages":["german language"]}}}"#,
+            "/hosts/a.example/languages/0: expected a language tag",
+        ),
+        (
+            r#"{"identity":{"jwt":{"algorithms":["RS256"],"issuer":"https://id.example"}}}"#,
+            "/identity/jwt: expected `cookie` or `bearer`, but found neither",
+        ),
+    ] {
+        found(Level::Fault, &[("settings", settings)], expected);
+    }
+    let right = r#"{"languages":["de","pt-BR","zh-Hant-TW","es-419"],"identity":{"jwt":{"bearer":true,"algorithms":["RS256"]}}}"#;
+    assert!(!findings(&[("settings", right)]).iter().any(|(level, _)| *level == Level::Fault));
+}
