@@ -49,7 +49,7 @@ use seen::Seen;
 use units::Units;
 
 /// Bytes that a remembered line takes, with two generations of them.
-const BYTES_A_LINE: u64 = 40;
+const BYTES_A_LINE: u64 = 52;
 /// Bytes that a unit or a conversion takes, with its copy at the end.
 const BYTES_A_UNIT: u64 = 260;
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use super::By;
 use crate::countries::certain_continent_of;
 use crate::diff::side::Which;
-use crate::report::lines::{self, Text};
+use crate::report::lines::Text;
 use crate::report::members::{self, Layout, Raw};
 use crate::report::moment::{self, Micros};
 
@@ -20,10 +21,6 @@ pub struct Logged<'a> {
     pub v: u32,
     #[serde(borrow)]
     pub time: Text<'a>,
-    #[serde(borrow)]
-    pub request_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub pop: Option<Text<'a>>,
     #[serde(borrow)]
     pub revision: Option<Text<'a>>,
     #[serde(borrow)]
@@ -54,9 +51,6 @@ pub struct Logged<'a> {
     #[serde(default)]
     pub preview: bool,
     pub slot: Option<u32>,
-    pub sample: Option<f64>,
-    #[serde(default = "lines::one")]
-    pub pass: u8,
 }
 
 fn first() -> u32 {
@@ -88,12 +82,7 @@ impl Logged<'_> {
 
     /// Whether these rules decided it.
     pub fn is_of(&self, which: &Which) -> bool {
-        match which {
-            // A folder has no name that a line could have: the line is taken at its word.
-            Which::Folder => self.role.is_some() || self.revision.is_some(),
-            Which::Bare => self.role.is_some() && self.revision.is_none(),
-            Which::Revision(name) => text(&self.revision) == Some(name),
-        }
+        is_decided_by(which, text(&self.revision), self.role.is_some())
     }
 
     /// When the request came.
@@ -130,25 +119,123 @@ impl Logged<'_> {
             has_slot: self.slot.is_some(),
         }
     }
+}
 
-    /// All that a line is decided by, but for the time: lines with the same key come out alike.
+/// Whether a line with this revision, and with a role or without, was decided by these rules.
+fn is_decided_by(which: &Which, revision: Option<&str>, has_role: bool) -> bool {
+    match which {
+        // A folder has no name that a line could have: the line is taken at its word.
+        Which::Folder => has_role || revision.is_some(),
+        Which::Bare => has_role && revision.is_none(),
+        Which::Revision(name) => revision == Some(name),
+    }
+}
+
+/// The members that a line is looked at for before it is known whether one like it was decided already: those that it is decided by come
+/// last.
+const MEMBERS: [&str; 21] = [
+    "v",
+    "time",
+    "request_id",
+    "pop",
+    "revision",
+    "role",
+    "arm",
+    "preview",
+    "pass",
+    "sample",
+    "fallback",
+    "slot",
+    "route",
+    "method",
+    "path",
+    "region",
+    "country",
+    "device",
+    "variant",
+    "facts",
+    "backend_path",
+];
+
+/// A line at first sight: of which kind it is, each value as it is written. Most lines are like one that was decided already, and need no
+/// more.
+#[derive(Debug)]
+pub struct Sight<'l> {
+    /// When the request came.
+    pub at: Micros,
+    /// The request's id, as JSON.
+    pub request_id: Option<&'l str>,
+    /// 1, or more for a shield's pass.
+    pub pass: u8,
+    /// What was chosen by hand.
+    pub preview: bool,
+    /// The rate that kept the line.
+    pub sample: Option<f64>,
+    revision: Option<Text<'l>>,
+    has_role: bool,
+    is_later_version: bool,
+    has_fallback: bool,
+    has_slot: bool,
+    pop: &'l str,
+    /// What it is decided by: `route` and what follows it.
+    decided_by: [&'l str; 9],
+}
+
+impl<'l> Sight<'l> {
+    /// Looks at a line's JSON. `layout` is that of the last line. `None`: it is no line of `decisions`, or of a version that isn't known here.
+    /// What it is decided by is looked into when it is decided.
+    pub fn of(json: &'l [u8], layout: &mut Layout) -> Option<Self> {
+        let found = members::spans(json, &MEMBERS, layout).ok()?;
+        let [v, time, request_id, pop, revision, role, arm, preview, pass, sample, fallback, slot, decided_by @ ..] =
+            found;
+        let said = |value: &'l str| Some(value).filter(|value| !value.is_empty() && *value != "null");
+        let is_text_or_none = |value| said(value).is_none_or(|value| value.starts_with('"'));
+        let v = if v.is_empty() { 1 } else { members::whole(v.as_bytes())? };
+        let is_known = (1..=u64::from(SCHEMA)).contains(&v);
+        if !is_known || ![request_id, pop, role, arm, fallback].into_iter().all(is_text_or_none) {
+            return None;
+        }
+        let slot = said(slot).map(|slot| members::whole(slot.as_bytes()));
+        Some(Self {
+            at: moment::read(members::text(time)?.as_str())?,
+            request_id: said(request_id),
+            pass: if pass.is_empty() { 1 } else { pass.parse().ok()? },
+            preview: if preview.is_empty() { false } else { preview.parse().ok()? },
+            sample: said(sample).map(str::parse).transpose().ok()?,
+            revision: said(revision).map(|revision| members::text(revision).ok_or(())).transpose().ok()?,
+            has_role: said(role).or(said(arm)).is_some(),
+            is_later_version: v >= 2,
+            has_fallback: said(fallback).is_some(),
+            has_slot: slot.map(|slot| slot.ok_or(())).transpose().ok()?.is_some(),
+            pop,
+            decided_by,
+        })
+    }
+
+    /// Whether these rules decided it.
+    pub fn is_of(&self, which: &Which) -> bool {
+        is_decided_by(which, text(&self.revision), self.has_role)
+    }
+
+    /// What a line is counted by, where it says so.
+    pub fn value(&self, by: By) -> Option<Text<'l>> {
+        let [route, _, _, _, country, ..] = self.decided_by;
+        members::text(match by {
+            By::Country => country,
+            By::Route => route,
+            By::Pop => self.pop,
+        })
+    }
+
+    /// All that a line is decided by, but for the time, as it is written: lines with the same key come out alike.
     pub fn key(&self, era: u64, key: &mut Vec<u8>) {
         key.clear();
         key.extend_from_slice(&era.to_le_bytes());
-        key.extend_from_slice(&[
-            u8::from(self.v >= 2),
-            u8::from(self.fallback.is_some()),
-            u8::from(self.slot.is_some()),
-        ]);
-        let texts = [&self.route, &self.region, &self.country, &self.device, &self.backend_path];
-        let texts = texts.into_iter().map(text);
-        let raw = [self.variant, self.facts].into_iter().map(|raw| raw.map(|raw| raw.0));
-        let always = [Some(self.method.as_str()), Some(self.path.as_str())];
-        for part in texts.chain(raw).chain(always) {
-            // A length in front: where one part ends is known.
-            let length = part.map_or(u32::MAX, |part| u32::try_from(part.len()).unwrap_or(u32::MAX - 1));
-            key.extend_from_slice(&length.to_le_bytes());
-            key.extend_from_slice(part.unwrap_or_default().as_bytes());
+        key.extend([self.is_later_version, self.has_fallback, self.has_slot].map(u8::from));
+        for value in self.decided_by {
+            key.extend_from_slice(value.as_bytes());
+            // Stands in no value's text.
+            key.push(0);
         }
     }
 }

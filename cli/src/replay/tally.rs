@@ -6,10 +6,10 @@ use edge_personalizer::replay::{Changed, Pair, Part, Verdict};
 use serde_json::Value;
 
 use super::By;
-use super::line::{Logged, text};
+use super::line::{Logged, Sight, text};
 use super::model::{Apart, Change, Counts, Replay, VERSION, WhyNot};
 use crate::diff::side::Which;
-use crate::report::lines::{Log, log_of, unwrapped};
+use crate::report::lines::{Log, Text, log_of, unwrapped};
 use crate::report::members::Layout;
 use crate::report::moment::{Micros, SECOND};
 use crate::report::seen::{Map as Groups, Seen, hash};
@@ -34,6 +34,8 @@ enum Fate {
     Unchanged,
     Changed(usize),
     Undetermined(Vec<String>),
+    /// What they are decided by can't be read.
+    Broken,
 }
 
 /// The moments between which time changes nothing.
@@ -118,45 +120,58 @@ impl<'r> Tally<'r> {
         if log.or_else(|| log_of(json)) != Some(Log::Decisions) {
             return;
         }
-        let read = Logged::read(json, &mut self.layout).ok();
-        let Some((logged, at)) = read.and_then(|logged| logged.at().map(|at| (logged, at))) else {
-            self.apart.broken += 1;
-            return;
-        };
-        // The shield's pass of a request decides nothing.
-        if logged.pass > 1 {
-            return;
+        if let Some(sight) = Sight::of(json, &mut self.layout) {
+            return self.seen(&sight, json);
         }
-        if logged.request_id.as_ref().is_some_and(|id| !self.seen.is_new(hash(&[id.as_str().as_bytes()]))) {
-            self.apart.doubled += 1;
-        } else if !logged.is_of(self.which) {
-            self.apart.other_revision += 1;
-        } else if logged.preview {
-            self.apart.preview += 1;
-        } else {
-            self.count(&logged, at, json);
+        // Another program may have written it anew, with tabs between its members.
+        let anew = serde_json::from_slice::<Value>(json).map(|value| value.to_string()).unwrap_or_default();
+        match Sight::of(anew.as_bytes(), &mut Layout::default()) {
+            Some(sight) => self.seen(&sight, anew.as_bytes()),
+            None => self.apart.broken += 1,
         }
     }
 
-    fn count(&mut self, logged: &Logged<'_>, at: Micros, json: &[u8]) {
+    fn seen(&mut self, line: &Sight<'_>, json: &[u8]) {
+        // The shield's pass of a request decides nothing.
+        if line.pass > 1 {
+            return;
+        }
+        if line.request_id.is_some_and(|id| !self.seen.is_new(hash(&[id.as_bytes()]))) {
+            self.apart.doubled += 1;
+        } else if !line.is_of(self.which) {
+            self.apart.other_revision += 1;
+        } else if line.preview {
+            self.apart.preview += 1;
+        } else {
+            self.count(line, json);
+        }
+    }
+
+    fn count(&mut self, line: &Sight<'_>, json: &[u8]) {
         let mut key = std::mem::take(&mut self.key);
-        logged.key(self.eras.of(at), &mut key);
+        line.key(self.eras.of(line.at), &mut key);
         let known = self.groups.get(key.as_slice()).copied();
         let fate = known.unwrap_or_else(|| {
             if self.groups.len() >= MOST_GROUPS {
                 self.groups.clear();
                 self.fates.clear();
             }
-            let fate = self.decide(logged, at, json);
+            let logged = Logged::read(json, &mut Layout::default());
+            let fate = logged.map_or(Fate::Broken, |logged| self.decide(&logged, line.at, json));
             self.fates.push(fate);
             self.groups.insert(key.as_slice().into(), self.fates.len() - 1);
             self.fates.len() - 1
         });
         let mut counts = Counts { lines: 1, ..Counts::default() };
-        let weight = logged.sample.filter(|sample| *sample > 0.0 && *sample <= 1.0).map_or(1.0, |sample| 1.0 / sample);
+        let weight = line.sample.filter(|sample| *sample > 0.0 && *sample <= 1.0).map_or(1.0, |sample| 1.0 / sample);
         let [changed, determined] = &mut self.weight;
         match self.fates.get(fate) {
             None => {}
+            Some(Fate::Broken) => {
+                self.apart.broken += 1;
+                self.key = key;
+                return;
+            }
             Some(Fate::Unchanged) => {
                 counts.unchanged = 1;
                 *determined += weight;
@@ -193,13 +208,9 @@ impl<'r> Tally<'r> {
         }
         self.all.add(counts);
         for by in self.by {
-            let value = match by {
-                By::Country => text(&logged.country),
-                By::Route => text(&logged.route),
-                By::Pop => text(&logged.pop),
-            };
+            let value = line.value(*by);
             let values = self.by_value.entry(by.name().to_owned()).or_default();
-            let value = value.unwrap_or("none");
+            let value = value.as_ref().map_or("none", Text::as_str);
             match values.get_mut(value) {
                 Some(known) => known.add(counts),
                 None => {

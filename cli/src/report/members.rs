@@ -12,6 +12,8 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Vis
 use serde_json::Error;
 use serde_json::value::RawValue;
 
+use super::lines::Text;
+
 /// The keys of the last line, in their order: those of the next line are most likely the same, so that one comparison finds each.
 #[derive(Debug, Default)]
 pub struct Layout(Vec<Key>);
@@ -70,13 +72,39 @@ impl Key {
 /// It is no object, it is cut off, or a member that is wanted isn't of its type.
 pub fn read<'l, T: Deserialize<'l>>(line: &'l [u8], layout: &mut Layout) -> Result<T, Error> {
     let line = line.trim_ascii();
-    match std::str::from_utf8(line) {
-        // All bytes are looked at, which is several at once.
-        Ok(text) if !line.iter().fold(false, |found, byte| found | byte.is_ascii_control()) => {
-            T::deserialize(Object { text, layout: Some(layout) })
-        }
-        _ => serde_json::from_slice(line),
+    match plain(line) {
+        Some(text) => T::deserialize(Object { text, layout: Some(layout) }),
+        None => serde_json::from_slice(line),
     }
+}
+
+/// Where the values of `fields` stand in a line's object, each as it is written; one that is absent is empty. `layout` is that of the last
+/// line that was read for these fields.
+///
+/// # Errors
+///
+/// It is no object, it is cut off, or it names one of these members twice.
+pub fn spans<'l, const N: usize>(
+    line: &'l [u8],
+    fields: &'static [&'static str; N],
+    layout: &mut Layout,
+) -> Result<[&'l str; N], Error> {
+    let text = plain(line.trim_ascii()).ok_or_else(|| expected("a line without control characters"))?;
+    let mut members = Members::new(text, fields, Some(layout))?;
+    let mut found = [""; N];
+    while let Some(field) = members.next_wanted()? {
+        let value = text.get(members.value.clone()).unwrap_or_default();
+        let place = usize::try_from(field).ok().and_then(|field| found.get_mut(field)).filter(|place| place.is_empty());
+        *place.ok_or_else(|| expected("each member once"))? = value;
+    }
+    members.end()?;
+    Ok(found)
+}
+
+/// The text of a line, where it has no control characters. All bytes are looked at, which is several at once.
+fn plain(line: &[u8]) -> Option<&str> {
+    let has_control = || line.iter().fold(false, |found, byte| found | byte.is_ascii_control());
+    std::str::from_utf8(line).ok().filter(|_| !has_control())
 }
 
 fn expected(what: &str) -> Error {
@@ -124,13 +152,9 @@ impl<'de> Deserializer<'de> for Object<'_, 'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if !self.text.starts_with('{') {
-            return Err(expected("an object"));
-        }
-        let at = past_spaces(self.text.as_bytes(), 1);
-        let mut members = Members { text: self.text, at, fields, value: 0..0, layout: self.layout, place: 0 };
+        let mut members = Members::new(self.text, fields, self.layout)?;
         let read = visitor.visit_map(&mut members)?;
-        if members.rest() == b"}" { Ok(read) } else { Err(expected("the object's end")) }
+        members.end().map(|()| read)
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -159,18 +183,8 @@ impl<'l> MapAccess<'l> for &mut Members<'_, 'l> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'l>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        while self.rest().first() != Some(&b'}') {
-            let field = self.key()?;
-            self.place += 1;
-            let start = self.at;
-            let length = value_end(self.rest()).filter(|length| *length > 0).ok_or_else(|| expected("a value"))?;
-            self.value = start..start + length;
-            self.at = past_spaces(self.text.as_bytes(), start + length);
-            if let Some(field) = field {
-                return seed.deserialize(de::value::U64Deserializer::new(field)).map(Some);
-            }
-        }
-        Ok(None)
+        let field = self.next_wanted()?;
+        field.map(|field| seed.deserialize(de::value::U64Deserializer::new(field))).transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'l>>(&mut self, seed: V) -> Result<V::Value, Error> {
@@ -178,7 +192,36 @@ impl<'l> MapAccess<'l> for &mut Members<'_, 'l> {
     }
 }
 
-impl<'l> Members<'_, 'l> {
+impl<'y, 'l> Members<'y, 'l> {
+    fn new(text: &'l str, fields: &'static [&'static str], layout: Option<&'y mut Layout>) -> Result<Self, Error> {
+        if !text.starts_with('{') {
+            return Err(expected("an object"));
+        }
+        let at = past_spaces(text.as_bytes(), 1);
+        Ok(Self { text, at, fields, value: 0..0, layout, place: 0 })
+    }
+
+    /// Goes on to the next member that is wanted, and says its place among the fields.
+    #[inline]
+    fn next_wanted(&mut self) -> Result<Option<u64>, Error> {
+        while self.rest().first() != Some(&b'}') {
+            let field = self.key()?;
+            self.place += 1;
+            let start = self.at;
+            let length = value_end(self.rest()).filter(|length| *length > 0).ok_or_else(|| expected("a value"))?;
+            self.value = start..start + length;
+            self.at = past_spaces(self.text.as_bytes(), start + length);
+            if field.is_some() {
+                return Ok(field);
+            }
+        }
+        Ok(None)
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        if self.rest() == b"}" { Ok(()) } else { Err(expected("the object's end")) }
+    }
+
     #[inline]
     fn rest(&self) -> &'l [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
@@ -304,6 +347,11 @@ fn has_backslash(text: &[u8]) -> bool {
         || chunks.remainder().contains(&b'\\')
 }
 
+/// The text of a value that is one: as it stands there, unless it holds an escape. `None` for another value.
+pub fn text(value: &str) -> Option<Text<'_>> {
+    Text::deserialize(Wanted(value)).ok()
+}
+
 /// A number without sign and exponent, of digits so few that the quotient is the nearest number.
 fn decimal(text: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -319,7 +367,7 @@ fn decimal(text: &[u8]) -> Option<f64> {
 }
 
 /// A whole number of at most 15 digits.
-fn whole(text: &[u8]) -> Option<u64> {
+pub fn whole(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] => Some(0),
         [b'1'..=b'9', ..] if text.len() <= 15 => {
@@ -452,7 +500,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::lines::Text;
 
     #[derive(Debug, Deserialize)]
     struct Wished<'a> {

@@ -1,7 +1,6 @@
 //! Which lines have been read before: logs arrive at least once, and some twice.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher as _, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::quality::FixedState;
@@ -12,24 +11,6 @@ pub type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::FixedState>
 /// Readers seldom want the same part.
 const PARTS: usize = 64;
 
-/// For keys that are hashes themselves.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Itself(u64);
-
-impl Hasher for Itself {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash(&[bytes]);
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
-
 /// Hashes of lines. The last so many are remembered: a line that comes again later than that counts twice.
 #[derive(Debug)]
 pub struct Seen {
@@ -39,9 +20,57 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Part {
-    now: HashSet<u64, BuildHasherDefault<Itself>>,
-    before: HashSet<u64, BuildHasherDefault<Itself>>,
+    now: Table,
+    before: Table,
     forgot: bool,
+}
+
+/// Hashes, each as near as can be to the place that its low bits name (Knuth, The Art of Computer Programming, volume 3, algorithm 6.4L):
+/// nearly each look at so many of them waits for memory, and here it waits once.
+#[derive(Debug, Default)]
+struct Table {
+    /// A power of two of them; 0 where there is none.
+    slots: Vec<u64>,
+    used: usize,
+}
+
+impl Table {
+    /// The place of a hash, or the empty one where it would be; `None` where there are no places.
+    fn find(&self, line: u64) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = usize::try_from(line & u64::try_from(mask).ok()?).ok()?;
+        loop {
+            let slot = *self.slots.get(at)?;
+            if slot == line || slot == 0 {
+                return Some(at);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn contains(&self, line: u64) -> bool {
+        self.find(line).and_then(|at| self.slots.get(at)).is_some_and(|slot| *slot == line)
+    }
+
+    /// Whether the hash is new.
+    fn insert(&mut self, line: u64) -> bool {
+        // Five eighths full at most: there is always an end to a search, and it is near.
+        if self.used >= self.slots.len() / 8 * 5 {
+            let more = vec![0; (self.slots.len() * 2).max(64)];
+            self.used = 0;
+            for line in std::mem::replace(&mut self.slots, more).into_iter().filter(|line| *line != 0) {
+                self.insert(line);
+            }
+        }
+        match self.find(line).and_then(|at| self.slots.get_mut(at)) {
+            Some(slot) if *slot == 0 => {
+                *slot = line;
+                self.used += 1;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Seen {
@@ -53,15 +82,16 @@ impl Seen {
 
     /// Whether this line is new.
     pub fn is_new(&self, line: u64) -> bool {
-        // The low bits choose the place within a part, the highest ones are its tag.
+        // Nought marks an empty place.
+        let line = line.max(1);
         let part = usize::try_from(line >> 32 & 63).ok().and_then(|part| self.parts.get(part));
         let Some(part) = part else { return true };
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        if part.before.contains(&line) || !part.now.insert(line) {
+        if part.before.contains(line) || !part.now.insert(line) {
             return false;
         }
-        if part.now.len() >= self.most {
-            part.forgot |= !part.before.is_empty();
+        if part.now.used >= self.most {
+            part.forgot |= part.before.used > 0;
             part.before = std::mem::take(&mut part.now);
         }
         true
