@@ -77,6 +77,18 @@ impl HopClaims {
         let (_, value) = lines.next()?;
         lines.next().is_none().then(|| value.as_bytes())
     }
+
+    /// Whether a header (in lower case) came at all.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known.as_str() == name)
+    }
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl std::fmt::Debug for HopClaims {

@@ -52,6 +52,8 @@ codes! {
     FrontNoSecret = "front-no-secret",
     /// The hop in front proved itself, and named no address.
     FrontAddress = "front-address",
+    /// The hop in front proved itself, and named a host that is none.
+    FrontHost = "front-host",
     /// The platform knows no shield of this code.
     ShieldUnknown = "shield-unknown",
     /// There is no key to prove a request to the shield with.

@@ -214,8 +214,8 @@ fn planned(head: &RequestHead, rules: &RuleSet, considered: &Considered) -> Plan
         plan.terms.privacy = Privacy::NoStore;
     }
     if decision.is_personal() {
-        plan.terms.cookies = personal::visitor_cookies(&rules.settings, context);
-        plan.terms.remembered = personal::sticky_cookie(&rules.settings, context, decision);
+        plan.terms.cookies = personal::visitor_cookies(&rules.settings, context, head.host());
+        plan.terms.remembered = personal::sticky_cookie(&rules.settings, context, decision, head.host());
     }
     plan
 }

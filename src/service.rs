@@ -9,7 +9,6 @@ mod reserved;
 mod shadow;
 mod shield;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::admit::{self, Arrival, RequestHead};
@@ -51,31 +50,27 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
         Err(refusal) => return reserved::refuse(platform, &arrival, &refusal),
     };
     if let Some(path) = head.reserved {
+        claim(platform, &arrival, sandbox, &mut head);
         return reserved::answer(platform, &arrival, sandbox, &head, request.body, path);
     }
     let Sandbox { rules: cache, kept, events: taken, .. } = sandbox;
     let unit = |settings: &Settings| {
         let client = Client::of(&head, settings, || kept.keys.front(platform));
-        canary_unit(&head, client.address, settings)
+        canary_unit(&head, &client, settings)
     };
     let (rules, mut notes) = resolve(platform, cache, &arrival, unit);
     // What isn't known is `None`: then no line has a path.
-    let known = match &rules {
-        Rules::Set(served) => Some(Rc::clone(&served.set.settings)),
-        // A store that has just failed isn't waited for again.
-        Rules::Unusable if notes.store_error.is_some() => None,
-        Rules::Off | Rules::Unusable => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
-    };
+    let known = known_settings(platform, cache, &arrival, &rules, &notes);
     // Without usable rules, nothing says how a backend wants to be asked.
     let settings = known.clone().filter(|_| !matches!(rules, Rules::Unusable)).unwrap_or_default();
     let client = Client::of(&head, &settings, || kept.keys.front(platform));
-    head.address = client.address;
-    notes.codes.extend(client.code);
+    notes.codes.extend(client.claim(&mut head));
     let resolved = Resolved { notes, took: arrival.elapsed(platform) };
     if let Some(events) = events::is_for(&settings, &head) {
         return events::answer(platform, &arrival, (kept, taken), head, (&rules, events), resolved, request.body);
     }
-    if let Some((flags, asked)) = ofrep::is_for(&settings, &head) {
+    // A server's key may be in it: whatever else can't be used, no origin gets it.
+    if let Some((flags, asked)) = ofrep::is_for(known.as_deref().unwrap_or(&settings), &head) {
         return ofrep::answer(platform, &arrival, kept, head, (&rules, flags, &asked), resolved, request.body);
     }
     match rules {
@@ -90,6 +85,36 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
 struct Resolved {
     notes: Notes,
     took: std::time::Duration,
+}
+
+/// Makes a request for the edge itself the visitor's own, where a hop in front says whose it is.
+fn claim<P: Platform>(platform: &P, arrival: &Arrival, sandbox: &mut Sandbox, head: &mut RequestHead) {
+    if head.claims.hop.is_empty() {
+        return;
+    }
+    let Sandbox { rules: cache, kept, .. } = sandbox;
+    let (rules, mut notes) = resolve(platform, cache, arrival, |_| None);
+    if let Some(settings) = known_settings(platform, cache, arrival, &rules, &notes) {
+        let client = Client::of(head, &settings, || kept.keys.front(platform));
+        notes.codes.extend(client.claim(head));
+    }
+    reserved::name_faults(platform, arrival, head, &rules, &notes);
+}
+
+/// The settings that hold whatever serves: those of the rules, also where these are switched off or can't be used. `None`: nobody knows.
+fn known_settings<P: Platform>(
+    platform: &P,
+    cache: &mut RuleCache,
+    arrival: &Arrival,
+    rules: &Rules,
+    notes: &Notes,
+) -> Option<Rc<Settings>> {
+    match rules {
+        Rules::Set(served) => Some(Rc::clone(&served.set.settings)),
+        // A store that has just failed isn't waited for again.
+        Rules::Unusable if notes.store_error.is_some() => None,
+        Rules::Off | Rules::Unusable => cache.settings_unserved(&mut FromPlatform(platform), arrival.uptime),
+    }
 }
 
 /// The rules of a request. `unit` gives what tells the visitor from others to a canary, under the settings that everybody else gets.
@@ -123,9 +148,9 @@ impl<P: Platform> RuleStores for FromPlatform<'_, P> {
 
 /// What tells a visitor from others to a canary: the visitor's cookie, or the address where there is none. Neither is stored for it. An id
 /// that is made later lies on the address's side ([`Side`](crate::rules::canary::Side)).
-fn canary_unit(head: &RequestHead, address: Option<IpAddr>, settings: &Settings) -> Option<String> {
-    let visitor = settings.on_host(head.host()).visitor.read(&Cookies::of(&head.headers));
-    visitor.map(|id| id.to_string()).or_else(|| address.map(|address| address.to_string()))
+fn canary_unit(head: &RequestHead, client: &Client, settings: &Settings) -> Option<String> {
+    let visitor = settings.on_host(client.host(head)).visitor.read(&Cookies::of(&head.headers));
+    visitor.map(|id| id.to_string()).or_else(|| client.address.map(|address| address.to_string()))
 }
 
 /// What a request through a shield is proven by, where settings name one.

@@ -212,3 +212,28 @@ fn what_passes_through_keeps_the_origins_own_conditions() {
         assert_eq!(visit(NEW_YORK, target).with("if-modified-since", DATE).send(&host).status, 304);
     }
 }
+
+#[test]
+fn a_player_gets_its_part_below_pages_that_are_rewritten_and_nobody_a_page_past_its_rules() {
+    let host = shop(same_tag);
+    host.set(
+        "routes",
+        &json!({ "routes": [
+            { "id": "own", "path": "/own/*", "html": [{ "select": "h1", "append": "!" }] },
+            { "id": "shared", "path": "/shared/*", "cache": { "ttl": 60 }, "html": [{ "select": "h1", "append": "!" }] } ] }),
+    );
+    for route in ["own", "shared"] {
+        let ask = |path: &str, dest: &str| {
+            let request = visit(PARIS, &format!("/{route}/{path}")).with("range", "bytes=0-3");
+            let answer = request.with("sec-fetch-dest", dest).send(&host);
+            (answer.status.as_u16(), text(&answer))
+        };
+        for path in ["film.mp4", "FILM.MP4", "a/song.mp3"] {
+            assert_eq!(ask(path, "video"), (206, "<h1>".to_owned()), "{route} {path}");
+        }
+        for (path, dest) in [("page", "video"), ("film.mp4", "document"), ("page.mp4/x", "audio")] {
+            let (status, text) = ask(path, dest);
+            assert!(status == 200 && text.ends_with("!</h1>"), "{route} {path} {dest}: {status} {text}");
+        }
+    }
+}

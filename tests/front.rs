@@ -286,3 +286,46 @@ fn the_kill_switch_leaves_how_backends_are_asked() {
         }
     }
 }
+
+#[test]
+fn a_proven_hop_names_the_host_that_the_visitor_asked_for() {
+    let host = site();
+    host.set(
+        "settings",
+        &json!({ "front": {}, "hosts": { "www.shop.de": { "languages": ["de"] } }, "languages": ["en"] }),
+    );
+    host.set("routes", &json!({ "routes": [{ "id": "page", "path": "/page", "host": "www.shop.de", "rewrite": { "path": "/{language}" } }] }));
+    let asked = |request: Visit| {
+        request.send(&host);
+        let asked = host.asked.borrow()[0].headers["x-forwarded-host"].to_str().unwrap().to_owned();
+        let (_, path, codes) = seen(&host);
+        (asked, path, codes)
+    };
+    let own = visit(HOP, "/page").send(&host);
+    assert_eq!(own.status, 200);
+    let peers = seen(&host).1;
+    let named = || proven("/page").with("Edge-Front-Host", "WWW.shop.de:8443");
+    assert_eq!(asked(named()), ("www.shop.de:8443".to_owned(), "/de".to_owned(), owned(&[])));
+    // Without proof, and what is no host, leave the host that came.
+    let (forwarded, path, codes) = asked(visit(HOP, "/page").with("Edge-Front-Host", "www.shop.de"));
+    assert!(forwarded != "www.shop.de" && path == peers && codes == owned(&["front-unproven"]), "{forwarded} {path}");
+    for wrong in ["", "a b", "www.shop.de/x", "https://www.shop.de", "www.shop.de, x.de"] {
+        let (forwarded, path, codes) = asked(proven("/page").with("Edge-Front-Host", wrong));
+        assert!(
+            forwarded != "www.shop.de" && path == peers && codes == owned(&["front-host"]),
+            "{wrong}: {path} {codes:?}"
+        );
+    }
+    let (_, path, codes) = asked(named().with("edge-front-host", "other.example"));
+    assert_eq!((path, codes), (peers, owned(&["front-host"])), "two of a kind prove nothing");
+}
+
+#[test]
+fn a_probe_with_headers_of_a_hop_still_names_what_is_wrong() {
+    let host = site();
+    host.set("routes", &json!({ "routes": [{ "id": "broken" }] }));
+    let health = visit(HOP, "/.edge/health").with("Edge-X", "1").send(&host);
+    assert_eq!(health.status, 200);
+    let named = |code: &str| host.lines_of(Endpoint::Errors).iter().filter(|line| line["code"] == code).count();
+    assert_eq!((named("rule-fault"), named("front-unproven")), (1, 1));
+}

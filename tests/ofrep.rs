@@ -72,11 +72,19 @@ fn it_is_off_unless_settings_say_so() {
     let host = site(Value::Null);
     assert_eq!(text(&ask(known(ALL), json!({})).send(&host)), format!("POST {ALL}"), "the origin's");
     let host = site(json!({}));
-    for target in
-        ["/ofrep/v1/evaluate", "/ofrep/v1/evaluate/flags/", "/ofrep/v1/evaluate/flagsx", "/ofrep/v2/evaluate/flags"]
+    let target = "/ofrep/v2/evaluate/flags";
+    assert_eq!(text(&ask(known(target), json!({})).send(&host)), format!("POST {target}"), "the origin's");
+    // A server's key may be in the request: what the protocol doesn't have is nobody's.
+    for target in ["/ofrep/v1/evaluate", "/ofrep/v1/evaluate/", "/ofrep/v1/evaluate/flagsx", "//ofrep/v1/configuration"]
     {
-        assert_eq!(text(&ask(known(target), json!({})).send(&host)), format!("POST {target}"), "the origin's");
+        let answer = ask(known(target), json!({})).with("x-api-key", "a-key-of-a-server").send(&host);
+        assert_eq!((answer.status.as_u16(), body(&answer)["errorCode"].clone()), (404, json!("GENERAL")), "{target}");
     }
+    // A base URL with a slash at its end.
+    for target in [format!("/{ALL}"), format!("{ALL}/")] {
+        assert!(body(&ask(known(&target), json!({})).send(&host))["flags"].is_array(), "{target}");
+    }
+    assert!(host.asked.borrow().iter().all(|asked| asked.url.contains("/v2/")), "{:?}", host.asked.borrow().len());
 }
 
 #[test]

@@ -267,7 +267,7 @@ fn lists_go_to_the_origin_bounded_and_make_the_answer_the_visitors_own() {
     let host = store(echo);
     put(&host, "user/alice", record(1).to_string());
     let answer = by_user("alice", "/lists?recent=forged&q=1").send(&host);
-    assert_eq!(sent_path(&host), "/lists?q=1&cart=kv%2D3&recent=kv%2D1,kv%2D2");
+    assert_eq!(sent_path(&host), "/lists?q=1&cart=kv-3&recent=kv-1,kv-2");
     let data: Value = serde_json::from_str(&sent(&host, "edge-session-data").unwrap()).unwrap();
     assert_eq!(data, json!({ "affinity": ["shoes", "hats"], "cart": ["kv-3"], "recent_views": ["kv-1", "kv-2"] }));
     assert_eq!(header(&answer, "cache-control"), Some("private, no-store"));

@@ -1,6 +1,6 @@
 //! Fastly's API: one call, tried again while it may succeed later, and words for what it refuses.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::output::note;
 
 /// How long the API is asked again for what may succeed later (429, 5xx, no connection).
 const PATIENCE: Patience = Patience { attempts: 5, pause: Duration::from_millis(500) };
-/// A pause that people should know the reason of.
+/// A wait that people should know the reason of.
 const LONG_PAUSE: Duration = Duration::from_secs(2);
 /// Where the API is.
 pub const BASE: &str = "https://api.fastly.com";
@@ -57,6 +57,7 @@ impl Client {
         let headers = [&own, headers].concat();
         let mut backoff = Backoff::new(self.patience);
         loop {
+            let began = Instant::now();
             let (problem, asked) = match self.http.call(method, path, &headers, body) {
                 Ok(answer) => match answer.status {
                     200..=299 => return Ok(Some(answer.body)),
@@ -69,8 +70,8 @@ impl Client {
             };
             let why = format!("{problem:#}");
             let wait = backoff.after(problem, asked)?;
-            if wait >= LONG_PAUSE {
-                note(&format!("{why}; trying again in {} s", wait.as_secs()));
+            if wait >= LONG_PAUSE || began.elapsed() >= LONG_PAUSE {
+                note(&format!("{why}; trying again in {} s", wait.as_secs().max(1)));
             }
             std::thread::sleep(wait);
         }

@@ -9,6 +9,10 @@ use ureq::http::{Method, Request};
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take to be there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer's head may take: what is asked is small, and somebody waits.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest answer that is read: the longest value of a KV store.
 const MAX_BODY: u64 = 25 * 1024 * 1024;
 
@@ -37,6 +41,8 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(RESPONSE_TIMEOUT))
             .max_idle_connections_per_host(MOST_IDLE)
             .user_agent(concat!("personalizer/", env!("CARGO_PKG_VERSION")))
             .build()

@@ -19,6 +19,9 @@ pub use fold::BANDITS;
 use fold::Folded;
 use payload::{Payload, PayloadOptions};
 
+/// How people write what isn't read here: a dictionary in such a file is one that somebody misses.
+const OTHER_WAYS: [&str; 5] = ["jsonc", "json5", "yaml", "yml", "toml"];
+
 /// One dictionary as it was written.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -61,7 +64,10 @@ impl Folder {
             .with_context(|| format!("{}: expected a folder of rules, but can't read it", folder.display()))?;
         for entry in entries {
             let file = entry?.path();
-            if file.extension().is_none_or(|extension| extension != "json") {
+            let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if extension != "json" {
+                let is_meant = file.file_stem().is_some_and(|name| DICTIONARIES.iter().any(|known| name == *known));
+                strangers.extend((is_meant && OTHER_WAYS.contains(&extension)).then_some(file));
                 continue;
             }
             let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
@@ -73,6 +79,11 @@ impl Folder {
                 .with_context(|| format!("{}: expected a text, but can't read it", file.display()))?;
             dictionaries.insert(name, Source::new(file, text));
         }
+        // What is written another way beside its JSON is where that came from.
+        strangers.retain(|file: &PathBuf| {
+            let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            !dictionaries.contains_key(name)
+        });
         let payload = payload.read(folder)?;
         if dictionaries.is_empty() && payload.is_none() {
             let names = DICTIONARIES.map(|name| format!("{name}.json")).join(", ");
@@ -238,5 +249,24 @@ fn strip_comments(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(strip_comments),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dictionary_that_is_written_another_way_is_a_stranger_unless_its_json_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| fs::write(folder.path().join(name), "{}").unwrap();
+        for name in
+            ["settings.json", "settings.yaml", "routes.jsonc", "features.json.orig", "notes.yaml", "rotues.json"]
+        {
+            write(name);
+        }
+        let read = Folder::read(folder.path(), &PayloadOptions::default()).unwrap();
+        let strangers: Vec<_> = read.strangers.iter().map(|file| file.file_name().unwrap().to_owned()).collect();
+        assert_eq!(strangers, ["rotues.json", "routes.jsonc"]);
     }
 }

@@ -116,8 +116,15 @@ fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> 
 
 /// The column's index.
 fn column(name: &str, head: Option<&csv::StringRecord>) -> anyhow::Result<usize> {
-    if let Some(found) = head.and_then(|head| head.iter().position(|found| found.trim() == name)) {
-        return Ok(found);
+    let mut named = head.into_iter().flatten().enumerate().filter(|(_, found)| found.trim() == name).map(|(at, _)| at);
+    match (named.next(), named.next()) {
+        (Some(found), None) => return Ok(found),
+        (Some(first), Some(second)) => bail!(
+            "--column: expected one column '{name}', but found two: name it by its number ({} or {}), and take the other one out, or its ids stay",
+            first + 1,
+            second + 1
+        ),
+        (None, _) => {}
     }
     match (name.parse::<usize>(), head) {
         (Ok(number), None) if number > 0 => Ok(number - 1),

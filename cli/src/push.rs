@@ -89,6 +89,9 @@ struct Pushed {
     entries: usize,
     bytes: usize,
     activated: bool,
+    /// What served before, where it was activated.
+    #[serde(skip)]
+    previous: Option<String>,
 }
 
 /// Checks, writes, reads back, activates.
@@ -136,7 +139,8 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     if let Address::Pack(path) = &options.to {
         let bytes = write_pack(&values)?;
         fs::write(path, &bytes).with_context(|| format!("{}: can't write it", path.display()))?;
-        let pushed = Pushed { revision, store: "pack", entries: 1, bytes: bytes.len(), activated: false };
+        let pushed =
+            Pushed { revision, store: "pack", entries: 1, bytes: bytes.len(), activated: false, previous: None };
         return report_push(options, &pushed, &path.display().to_string());
     }
 
@@ -146,7 +150,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     if !taken.is_empty() && !taken.contains_key(MANIFEST) {
         bail!(
             "{revision}: expected a new revision's name, but found one that an earlier push did not finish, or that was written by hand. Choose another \
-             name, or remove it by `personalizer prune`"
+             name (`personalizer prune --keep 0` removes it, with all that no pointer names)"
         );
     }
     if !taken.is_empty() {
@@ -176,16 +180,18 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     // Last: without it the edge takes the revision for one that has not arrived.
     target.put(&[(format!("{revision}/{MANIFEST}"), serde_json::to_string(&manifest)?)])?;
     Store::read(&mut *target)?.whole(&revision).context("reading the revision back")?;
+    let mut previous = None;
     if options.activate || options.staging {
         let entry = if options.staging { "active_staging" } else { "active" };
         let cause =
             Cause { did: format!("push --revision {revision} --activate"), why: options.reason.clone(), at: None };
-        repoint(&mut *target, entry, &cause, |_, before| {
+        let (_, after) = repoint(&mut *target, entry, &cause, |_, before| {
             let mut after = before.clone();
             after.previous = after.revision.replace(revision.clone());
             after.canary = None;
             Ok(after)
         })?;
+        previous = after.previous;
     }
     let pushed = Pushed {
         revision,
@@ -193,6 +199,7 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         entries: count,
         bytes,
         activated: options.activate || options.staging,
+        previous,
     };
     report_push(options, &pushed, "the store")
 }
@@ -229,7 +236,11 @@ fn push_pack(target: &mut dyn Target, revision: &str, bytes: &[u8]) -> anyhow::R
 fn report_push(options: &Options, pushed: &Pushed, place: &str) -> anyhow::Result<Outcome> {
     output::write(options.format, pushed, || {
         let next = if pushed.activated {
-            "It serves everybody now; `personalizer rollback` goes back.".to_owned()
+            match &pushed.previous {
+                Some(previous) => format!("It serves everybody now; `personalizer rollback` goes back to {previous}."),
+                None => "It serves everybody now, and is the first to do so: `personalizer disable` would stop it."
+                    .to_owned(),
+            }
         } else if pushed.store == "pack" {
             "Name the file as a value of the KV store 'rules', and the revision in the pointer with \"store\": \"kv\"."
                 .to_owned()

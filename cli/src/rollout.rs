@@ -90,6 +90,8 @@ pub struct Overtaken {
     /// What is known of who did.
     who: Option<Record>,
     found: String,
+    /// Whether our own was there in between.
+    is_written: bool,
 }
 
 impl Overtaken {
@@ -97,7 +99,7 @@ impl Overtaken {
     pub fn new(entries: &BTreeMap<String, String>, entry: &str, known: Option<&Record>) -> Self {
         let who = history::newest(entries, entry).filter(|record| known.is_none_or(|known| known.n != record.n));
         let found = entries.get(entry).cloned().unwrap_or_else(|| "nothing".to_owned());
-        Self { entry: entry.to_owned(), who, found }
+        Self { entry: entry.to_owned(), who, found, is_written: false }
     }
 }
 
@@ -106,9 +108,11 @@ impl fmt::Display for Overtaken {
         let who = self.who.as_ref().map_or_else(|| "somebody changed it".to_owned(), Record::told);
         write!(
             to,
-            "{}: expected the pointer as this command had read it, but meanwhile {who}. It is {} now, and nothing was written: look at \
+            "{}: expected the pointer as this command had read it, but meanwhile {who}. It is {} now, and {}: look at \
              `personalizer status --history`, then decide anew",
-            self.entry, self.found
+            self.entry,
+            self.found,
+            if self.is_written { "what was written is gone" } else { "nothing was written" }
         )
     }
 }
@@ -135,8 +139,14 @@ pub fn point(target: &mut dyn Target, entry: &str, store: &Store, text: &str) ->
     if let Some(overtaken) = overtaken {
         return Err(overtaken.into());
     }
-    match target.entries()?.get(entry) {
+    let now = target.entries()?;
+    match now.get(entry) {
         Some(found) if found == text => Ok(()),
+        // Neither ours nor what was there before: somebody wrote over it at once.
+        Some(found) if Some(found) != expected => {
+            let known = History::read(&store.entries, entry);
+            Err(Overtaken { is_written: true, ..Overtaken::new(&now, entry, known.last()) }.into())
+        }
         found => bail!("{entry}: expected {text} after writing it, but found {}", found.map_or("nothing", |text| text)),
     }
 }

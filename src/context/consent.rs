@@ -25,10 +25,6 @@ const OPT_IN: &[&str] = &[
     "GB", "GG", "GI", "IM", "JE", "CH",
 ];
 
-/// Codes that geolocation data uses where the country isn't known: anonymous proxies, satellite providers, "Europe",
-/// "Asia/Pacific", "other" (MaxMind's codes), and the user-assigned ones of ISO 3166-1.
-const NO_COUNTRY: &[&str] = &["A1", "A2", "AP", "EU", "O1", "XX", "ZZ"];
-
 /// What a visitor said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Consent {
@@ -93,9 +89,7 @@ impl ConsentRules {
         if self.everywhere {
             return Jurisdiction::Unknown;
         }
-        let Some(country) = country.filter(|code| {
-            code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && !NO_COUNTRY.contains(code)
-        }) else {
+        let Some(country) = country.filter(|code| crate::rules::settings::consent::is_country(code)) else {
             return Jurisdiction::Unknown;
         };
         let opt_in = match &self.countries {

@@ -130,14 +130,14 @@ impl StickySettings {
 
     /// The `Set-Cookie` value for these documents; `None` where they are too large: the cookie then stays as it was.
     #[must_use]
-    pub fn set_cookie(&self, documents: &StickyBuckets) -> Option<HeaderValue> {
-        self.render(&encode(documents.documents(), self.max_bytes)?, self.days.saturating_mul(86_400))
+    pub fn set_cookie(&self, documents: &StickyBuckets, host: &str) -> Option<HeaderValue> {
+        self.render(&encode(documents.documents(), self.max_bytes)?, self.days.saturating_mul(86_400), host)
     }
 
     /// The `Set-Cookie` value that makes a client forget all documents.
     #[must_use]
-    pub fn remove_cookie(&self) -> Option<HeaderValue> {
-        self.render("", 0)
+    pub fn remove_cookie(&self, host: &str) -> Option<HeaderValue> {
+        self.render("", 0, host)
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         assert!(!remember(&mut documents, &[document("id", "ü||1", &[("menu__0", "control")])]), "nothing new");
         assert!(remember(&mut documents, &[document("visitorId", "abc", &[("menu__0", "2")])]));
         let settings = StickySettings::default();
-        let set = settings.set_cookie(&documents).unwrap();
+        let set = settings.set_cookie(&documents, "shop.example").unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, set.to_str().unwrap().split(';').next().unwrap().parse().unwrap());
         let read = settings.read(&Cookies::of(&headers));

@@ -16,16 +16,16 @@ impl VisitorSettings {
         of(&self.cookie).or_else(|| of(self.adopt.as_deref()?)).filter(|_| !self.unusable)
     }
 
-    /// The `Set-Cookie` value that makes a client keep `id`; `None` where the settings make no valid cookie.
+    /// The `Set-Cookie` value that makes a client keep `id` on `host`; `None` where the settings make no valid cookie.
     #[must_use]
-    pub fn set_cookie(&self, id: VisitorId) -> Option<HeaderValue> {
-        self.render(&id.to_string(), self.days.saturating_mul(86_400))
+    pub fn set_cookie(&self, id: VisitorId, host: &str) -> Option<HeaderValue> {
+        self.render(&id.to_string(), self.days.saturating_mul(86_400), host)
     }
 
     /// The `Set-Cookie` value that makes a client forget its id, for a visitor who withdrew consent.
     #[must_use]
-    pub fn remove_cookie(&self) -> Option<HeaderValue> {
-        self.render("", 0)
+    pub fn remove_cookie(&self, host: &str) -> Option<HeaderValue> {
+        self.render("", 0, host)
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
     fn an_id_survives_the_round_trip_through_a_browser() {
         let settings = VisitorSettings::default();
         let id = VisitorId::from_random(0xabc);
-        let set = settings.set_cookie(id).unwrap();
+        let set = settings.set_cookie(id, "shop.example").unwrap();
         assert_eq!(
             set,
             "ep_vid=00000000000000000000000000000abc; Path=/; Max-Age=15552000; Secure; HttpOnly; SameSite=Lax"
@@ -83,12 +83,12 @@ mod tests {
         let settings: VisitorSettings =
             serde_json::from_str(r#"{"cookie":"__Host-v","days":9999,"same_site":"Strict"}"#).unwrap();
         assert!(settings.is_usable());
-        let set = settings.set_cookie(VisitorId::from_random(1)).unwrap();
+        let set = settings.set_cookie(VisitorId::from_random(1), "a.shop.example").unwrap();
         assert!(set.to_str().unwrap().contains("Max-Age=34560000"));
         let wrong = VisitorSettings { cookie: "a b".to_owned(), ..VisitorSettings::default() };
         assert!(!wrong.is_usable());
-        assert!(wrong.set_cookie(VisitorId::from_random(1)).is_none());
-        assert!(settings.remove_cookie().unwrap().to_str().unwrap().contains("Max-Age=0"));
+        assert!(wrong.set_cookie(VisitorId::from_random(1), "shop.example").is_none());
+        assert!(settings.remove_cookie("shop.example").unwrap().to_str().unwrap().contains("Max-Age=0"));
     }
 
     #[test]

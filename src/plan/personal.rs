@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value as Json};
 
 use crate::admit::X_USER_ID;
@@ -15,6 +15,7 @@ use crate::growthbook::StickyBuckets;
 use crate::rules::settings::Settings;
 use crate::rules::stored::SessionPart;
 use crate::session::State;
+use crate::wire::query::RESERVED;
 
 /// Most members of a list that are sent: "recently viewed" shows fewer.
 const MAX_SENT: usize = 20;
@@ -54,7 +55,7 @@ fn list(context: &Context, part: SessionPart) -> Vec<String> {
 /// A list of the session as a query parameter's value: members encoded, commas between them. `None` for an empty one.
 pub(super) fn query_value(context: &Context, part: SessionPart) -> Option<String> {
     let members: Vec<String> =
-        list(context, part).iter().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()).collect();
+        list(context, part).iter().map(|name| utf8_percent_encode(name, RESERVED).to_string()).collect();
     (!members.is_empty()).then(|| members.join(","))
 }
 
@@ -96,25 +97,25 @@ fn ascii(json: &str) -> String {
     text
 }
 
-/// The `Set-Cookie` lines about the visitor's id: it is new, or the visitor wants none.
-pub fn visitor_cookies(settings: &Settings, context: &Context) -> Vec<HeaderValue> {
+/// The `Set-Cookie` lines about the visitor's id, on this host: it is new, or the visitor wants none.
+pub fn visitor_cookies(settings: &Settings, context: &Context, host: &str) -> Vec<HeaderValue> {
     let person = &context.person;
     let mut cookies = Vec::new();
     if person.visitor_is_new && person.permissions.store {
-        cookies.extend(person.visitor.and_then(|visitor| settings.visitor.set_cookie(visitor)));
+        cookies.extend(person.visitor.and_then(|visitor| settings.visitor.set_cookie(visitor, host)));
     }
     cookies.extend(person.forget.iter().filter_map(|cookie| match cookie {
-        OwnCookie::Visitor => settings.visitor.remove_cookie(),
-        OwnCookie::Adopted => settings.visitor.remove_adopted(),
-        OwnCookie::Sticky => settings.sticky.clone().unwrap_or_default().remove_cookie(),
+        OwnCookie::Visitor => settings.visitor.remove_cookie(host),
+        OwnCookie::Adopted => settings.visitor.remove_adopted(host),
+        OwnCookie::Sticky => settings.sticky.clone().unwrap_or_default().remove_cookie(host),
     }));
     cookies
 }
 
 /// The `Set-Cookie` line of remembered variations, where there is a new one. What the cookie remembers of somebody else who used this
 /// browser goes with it.
-pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision) -> Option<HeaderValue> {
+pub fn sticky_cookie(settings: &Settings, context: &Context, decision: &Decision, host: &str) -> Option<HeaderValue> {
     let settings = settings.sticky.as_ref().filter(|_| !decision.sticky.is_empty())?;
     let mut remembered = StickyBuckets::belonging_to(context, context.sticky.iter().cloned());
-    sticky::remember(&mut remembered, &decision.sticky).then(|| settings.set_cookie(&remembered)).flatten()
+    sticky::remember(&mut remembered, &decision.sticky).then(|| settings.set_cookie(&remembered, host)).flatten()
 }

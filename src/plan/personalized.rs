@@ -1,6 +1,6 @@
 //! The request of a personalized route: path, query, headers, and what its answer says of itself.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::exchange::{self, Exchange, Sharing, Target};
 use super::fallback::FallbackPlan;
@@ -18,10 +18,17 @@ use crate::rules::stored::{Downstream, QueryPolicy};
 use crate::rules::template::{Place, Template};
 use crate::transform::body::PlannedBody;
 use crate::transform::headers::is_read;
-use crate::transform::media::accept_ch;
+use crate::transform::media::{Adapt, accept_ch};
 use crate::transform::reads::Reads;
 use crate::wire::headers::remove_spellings;
 use crate::wire::query;
+
+/// What a browser wants an answer for (Fetch Metadata Request Headers, section 2.1).
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// How paths of videos and sounds end.
+const MEDIA: [&str; 14] =
+    [".mp4", ".m4v", ".mov", ".webm", ".ogv", ".ogg", ".mp3", ".m4a", ".aac", ".oga", ".opus", ".wav", ".flac", ".ts"];
 
 /// A request that a route personalizes.
 pub(super) struct PersonalizedRequest<'a> {
@@ -50,11 +57,13 @@ impl PersonalizedRequest<'_> {
         // What identifies a visitor is never shared, whatever the route says; nor is what a body may come with.
         let identifies = self.is_one_visitors();
         let shared = personalize.cache.as_ref().filter(|_| !identifies && is_read(&head.method));
-        let in_parts = !route.rewrites_bodies();
+        let is_media = self.is_part_of_media();
+        let in_parts = is_media || !route.rewrites_bodies();
         let sharing = Sharing { head, rules, context, route, cache: shared, in_parts };
         let mut headers = self.headers(sharing.headers(), &mut codes);
         let asked = [personalize.backend.as_str(), &path, query.as_deref().unwrap_or_default()];
-        let PlannedBody { plan: body, shown } = facts::body(rules, route, values, &variant, asked);
+        let PlannedBody { plan, shown } = facts::body(rules, route, values, &variant, asked);
+        let body = plan.filter(|_| !is_media);
         if let Some(body) = &body {
             body.prepare(&head.method, &mut headers);
         }
@@ -80,6 +89,17 @@ impl PersonalizedRequest<'_> {
             hints: route.adapt.as_ref().map(accept_ch).unwrap_or_default(),
         };
         Plan { codes, ..Plan::new(Some(route), Action::Fetch(Box::new(plan)), privacy) }
+    }
+
+    /// Whether a player asks for a part of a video or a sound (Fetch Metadata, `Sec-Fetch-Dest`): nothing in it is rewritten, unless it is a
+    /// playlist. Anybody can say so: it counts for what is called as they are, which no page is.
+    fn is_part_of_media(&self) -> bool {
+        let headers = &self.head.headers;
+        let adapt = self.candidate.route.adapt.as_ref();
+        matches!(headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes), Some(b"video" | b"audio"))
+            && headers.contains_key(header::RANGE)
+            && MEDIA.iter().any(|ending| self.head.normal_path.to_ascii_lowercase().ends_with(ending))
+            && !adapt.is_some_and(Adapt::rewrites_playlists)
     }
 
     /// Where a URL experiment leads within this host: its key, and the path and query to ask for.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::session::patch::Patch;
-use crate::session::record::{millis, time_ms};
+use crate::session::record::{millis, time_ms, updated_ms};
 use crate::session::stamp::{Action, Update};
 use crate::session::subject::UserId;
 use crate::session::subject::VisitorId;
@@ -96,8 +96,9 @@ fn item(text: &str, limits: &RecordLimits, latest: i64) -> Item {
         .get("updated_at")
         .or_else(|| record?.get("updated_at"))
         .ok_or("updated_at: expected a time, but found none")?;
-    let ms = time_ms(time).ok_or_else(|| {
-        "updated_at: expected milliseconds since 1970 or an RFC 3339 time, but found something else".to_owned()
+    let ms = updated_ms(time).ok_or_else(|| match time_ms(time) {
+        Some(_) => "updated_at: expected milliseconds since 1970, but found what looks like seconds".to_owned(),
+        None => "updated_at: expected milliseconds since 1970 or an RFC 3339 time, but found something else".to_owned(),
     })?;
     if ms > latest {
         return Err("updated_at: expected a time that has come, but found one more than five minutes ahead".to_owned());

@@ -213,6 +213,10 @@ fn items_that_cannot_be_used_say_why_and_the_others_are_stored() {
         (r#"{"op":"put","visitor":"ABC","updated_at":1,"record":{}}"#, "visitor:"),
         (r#"{"op":"drop","user":"a","updated_at":1}"#, "op:"),
         (r#"{"op":"put","user":"a","record":{}}"#, "updated_at: expected a time"),
+        (
+            r#"{"op":"put","user":"a","updated_at":1795859419,"record":{}}"#,
+            "updated_at: expected milliseconds since 1970, but found what looks like seconds",
+        ),
         (r#"{"op":"put","user":"a","updated_at":-1,"record":{}}"#, "updated_at"),
         (r#"{"op":"put","user":"a","updated_at":"soon","record":{}}"#, "updated_at"),
         (r#"{"op":"put","user":"a","updated_at":1800000300001,"record":{}}"#, "five minutes ahead"),

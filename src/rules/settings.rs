@@ -220,7 +220,7 @@ impl Settings {
                 "expected a name and a domain that make a cookie, but found `{}`; no visitor's id is kept or used",
                 self.visitor.cookie
             );
-            faults.push(Fault::new("settings", "/visitor/cookie", message));
+            faults.push(Fault::new("settings", "/visitor", message));
             self.visitor.unusable = true;
         }
         if let Some(sticky) = self.sticky.take_if(|sticky| !sticky.is_usable()) {
@@ -228,7 +228,7 @@ impl Settings {
                 "expected a name and a domain that make a cookie, but found `{}`; no variation is remembered",
                 sticky.cookie
             );
-            faults.push(Fault::new("settings", "/sticky/cookie", message));
+            faults.push(Fault::new("settings", "/sticky", message));
         }
         EventSettings::within_bounds(&mut self.events, faults);
         OfrepSettings::within_bounds(&mut self.ofrep, &self.attributes, faults);
@@ -429,12 +429,19 @@ mod tests {
             read(r#"{"consent":{"cookie":{"name":"c","value":"y","valeu":1},"land":[],"$comment":"x"}}"#);
         assert_eq!(named, ["/consent/cookie/valeu", "/consent/land"]);
         assert!(settings.consent.cookie.is_some());
+        // What a key that nobody reads was meant to protect, nobody can tell.
+        let unreadable = |consent: &str| read(&format!(r#"{{"consent":{consent}}}"#)).0.consent.unreadable;
+        for consent in [r#"{"contries":["*"]}"#, r#"{"tfc":{}}"#, r#"{"cokie":{"name":"c","value":"y"}}"#] {
+            assert!(unreadable(consent).signals && unreadable(consent).countries, "{consent}");
+        }
+        let within = unreadable(r#"{"tcf":{"purpose":[1]}}"#);
+        assert!(within.signals && !within.countries);
     }
 
     #[test]
     fn a_cookie_that_no_browser_takes_is_named() {
         let (settings, named) = read(r#"{"visitor":{"cookie":"a b"},"sticky":{"domain":"x;y"}}"#);
-        assert_eq!(named, ["/visitor/cookie", "/sticky/cookie"]);
+        assert_eq!(named, ["/visitor", "/sticky"]);
         assert!(settings.visitor.unusable && settings.sticky.is_none());
         assert!(read(r#"{"sticky":{}}"#).0.sticky.is_some() && read("{}").0.sticky.is_none());
     }

@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 
 use super::settings::attributes::OwnAttributes;
 use crate::attributes::FactSet;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::wire::path::has_dot_segment;
+use crate::wire::query::RESERVED;
 
-/// All but RFC 3986's unreserved characters: nothing that a value holds can add a segment or a parameter.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What could end a header line, or add a member to a list or a parameter to a member (RFC 9110 section 5.6).
 const HEADER_UNSAFE: &AsciiSet = &CONTROLS.add(b',').add(b';').add(b'"').add(b'\\').add(b'%');
 

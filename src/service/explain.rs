@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::{Sandbox, inspect};
 use crate::admit::{Arrival, RequestHead, microseconds};
-use crate::context::front::Client;
 use crate::context::inspect::InspectClaims;
 use crate::explain::{Explanation, explain};
 use crate::plan::key::digest;
@@ -55,9 +54,8 @@ pub(super) fn answer<P: Platform>(
             None => return error(StatusCode::NOT_FOUND, "not found"),
         },
     };
-    let own_address = if described::is_me(head) { own_address(platform, arrival, sandbox, head) } else { None };
     let Sandbox { rules: cache, kept, .. } = sandbox;
-    let asked = described::read(platform, arrival, head, own_address, kept);
+    let asked = described::read(platform, arrival, head, kept);
     let asked = asked.and_then(|asked| inspector.as_ref().map_or(Ok(()), |may| within(may, &asked)).map(|()| asked));
     let Asked { described, address, revision } = match asked {
         Ok(asked) => asked,
@@ -135,21 +133,6 @@ struct CanarySide {
     is_within: bool,
     /// What tells the visitor from others: `visitor` (the cookie), `address`; `null` where nothing does.
     unit: Option<&'static str>,
-}
-
-/// The address of whoever asks. A hop in front says it where settings know one.
-fn own_address<P: Platform>(
-    platform: &P,
-    arrival: &Arrival,
-    sandbox: &mut Sandbox,
-    head: &RequestHead,
-) -> Option<std::net::IpAddr> {
-    let Sandbox { rules: cache, kept, .. } = sandbox;
-    let (rules, _) = super::resolve(platform, cache, arrival, |_| None);
-    match rules {
-        Rules::Set(served) => Client::of(head, &served.set.settings, || kept.keys.front(platform)).address,
-        Rules::Off | Rules::Unusable => head.address,
-    }
 }
 
 /// Whether what is asked for is within what an inspector may see.

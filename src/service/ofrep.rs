@@ -25,8 +25,10 @@ use crate::rules::{RuleSet, Rules};
 use crate::session::WriteBack;
 use crate::wire::headers::bearer_token;
 
-/// The path of all flags; one flag's key follows it.
-const PATH: &str = "/ofrep/v1/evaluate/flags";
+/// Everything below is the protocol's: a request there may hold a server's key, and none of it goes to an origin.
+const ROOT: &str = "/ofrep/v1/";
+/// The path of all flags below it; one flag's key follows.
+const FLAGS: &str = "evaluate/flags";
 /// The header of a key, beside `Authorization: Bearer`.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Bytes of the longest body.
@@ -41,17 +43,20 @@ pub(super) enum Asked {
     All,
     /// The flag of this key.
     One(String),
+    /// Something that the protocol doesn't have.
+    Nothing,
 }
 
 /// Whether a request is one of the protocol's, on a site that speaks it.
 pub(super) fn is_for<'s>(settings: &'s Settings, head: &RequestHead) -> Option<(&'s OfrepSettings, Asked)> {
     let ofrep = settings.ofrep.as_ref()?;
-    let asked = match head.path.strip_prefix(PATH)? {
-        "" => Asked::All,
-        rest => {
-            let key = rest.strip_prefix('/').filter(|key| !key.is_empty())?;
-            Asked::One(percent_decode_str(key).decode_utf8_lossy().into_owned())
-        }
+    // A provider's base URL may have a slash at its end.
+    let path = head.path.strip_prefix('/').filter(|path| path.starts_with('/')).unwrap_or(&head.path);
+    let rest = path.strip_prefix(ROOT)?.strip_prefix(FLAGS);
+    let asked = match rest.map(|rest| rest.strip_prefix('/').unwrap_or(rest)) {
+        Some("") => Asked::All,
+        Some(key) if rest != Some(key) => Asked::One(percent_decode_str(key).decode_utf8_lossy().into_owned()),
+        _ => Asked::Nothing,
     };
     Some((ofrep, asked))
 }
@@ -165,6 +170,12 @@ impl<P: Platform> Asking<'_, P> {
         after: &mut After,
         body: P::Body,
     ) -> Result<Answer, Answer> {
+        if *self.asked == Asked::Nothing {
+            return Err(Answer::refusal(
+                StatusCode::NOT_FOUND,
+                "expected /ofrep/v1/evaluate/flags, but found another path",
+            ));
+        }
         if head.method != Method::POST {
             let refusal = Answer::refusal(StatusCode::METHOD_NOT_ALLOWED, "expected POST, but found another method");
             return Err(refusal.with(header::ALLOW, HeaderValue::from_static("POST")));
@@ -269,7 +280,7 @@ impl<P: Platform> Asking<'_, P> {
         let mut answer = self.flags(head, rules, &flags)?;
         // A refusal is answered by a page, which also removes what was stored.
         if context.person.visitor_is_new {
-            for cookie in personal::visitor_cookies(&rules.settings, &context) {
+            for cookie in personal::visitor_cookies(&rules.settings, &context, head.host()) {
                 answer.headers.append(header::SET_COOKIE, cookie);
             }
         }
@@ -281,7 +292,7 @@ impl<P: Platform> Asking<'_, P> {
     fn keys(&self, rules: &RuleSet, shows: impl Fn(&str) -> bool) -> Result<Vec<String>, Answer> {
         let features = &rules.definitions.features;
         match self.asked {
-            Asked::All => {
+            Asked::All | Asked::Nothing => {
                 let mut keys: Vec<String> = features.keys().filter(|key| shows(key)).map(str::to_owned).collect();
                 keys.sort_unstable();
                 Ok(keys)

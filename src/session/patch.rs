@@ -45,6 +45,8 @@ pub struct Issue {
     pub path: String,
     /// What was expected.
     pub expected: String,
+    /// Whether there is only more of it than counts.
+    pub is_limit: bool,
 }
 
 impl std::fmt::Display for Issue {
@@ -121,7 +123,14 @@ struct Reader<'i> {
 impl Reader<'_> {
     fn issue(&mut self, path: impl FnOnce() -> String, expected: impl FnOnce() -> String) {
         if self.issues.len() < MOST_ISSUES {
-            self.issues.push(Issue { path: path(), expected: expected() });
+            self.issues.push(Issue { path: path(), expected: expected(), is_limit: false });
+        }
+    }
+
+    fn beyond(&mut self, field: &str, limit: usize, what: &str, found: usize) {
+        if self.issues.len() < MOST_ISSUES {
+            let expected = format!("at most {limit} {what}, but found {found}");
+            self.issues.push(Issue { path: field.to_owned(), expected, is_limit: true });
         }
     }
 
@@ -149,7 +158,7 @@ impl Reader<'_> {
             }
         };
         if items.len() > limit {
-            self.issue(|| field.to_owned(), || format!("at most {limit} items, but found {}", items.len()));
+            self.beyond(field, limit, "items", items.len());
         }
         let mut list = Vec::with_capacity(items.len().min(limit));
         for (index, item) in items.iter().take(limit).enumerate() {
@@ -158,7 +167,8 @@ impl Reader<'_> {
                 Err(expected) => self.issue(|| format!("{field}[{index}]"), || expected),
             }
         }
-        Change::Set(list)
+        // An empty list would say that there is nothing in it.
+        if list.is_empty() && !items.is_empty() && limit > 0 { Change::Keep } else { Change::Set(list) }
     }
 
     fn map<T>(
@@ -178,7 +188,7 @@ impl Reader<'_> {
             }
         };
         if members.len() > limit {
-            self.issue(|| field.to_owned(), || format!("at most {limit} entries, but found {}", members.len()));
+            self.beyond(field, limit, "entries", members.len());
         }
         let mut map = BTreeMap::new();
         for (name, value) in members.iter().take(limit) {
@@ -192,7 +202,7 @@ impl Reader<'_> {
                 (_, Err(expected)) => self.issue(|| format!("{field}.{name}"), || expected),
             }
         }
-        Change::Set(map)
+        if map.is_empty() && !members.is_empty() && limit > 0 { Change::Keep } else { Change::Set(map) }
     }
 
     fn named(&self, text: &str) -> Result<(), String> {
@@ -236,6 +246,7 @@ impl Reader<'_> {
             None => 1,
             Some(quantity) => quantity
                 .as_u64()
+                .or_else(|| quantity.as_f64().and_then(whole))
                 .and_then(|quantity| u32::try_from(quantity).ok())
                 .filter(|quantity| *quantity > 0)
                 .ok_or_else(|| format!("a `quantity` of 1 or more, but found {quantity}"))?,
@@ -260,6 +271,11 @@ impl Reader<'_> {
         let (bytes, most) = (value.to_string().len(), self.limits.value_bytes);
         if bytes <= most { Ok(value.clone()) } else { Err(format!("at most {most} bytes of JSON, but found {bytes}")) }
     }
+}
+
+/// A whole number that was written as `2.0`, as programs do that know one kind of number.
+fn whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number)).then_some(number as u64)
 }
 
 fn kind(value: &Value) -> &'static str {

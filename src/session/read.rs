@@ -57,7 +57,7 @@ pub enum SessionFault {
     Throttled,
     /// The KV store failed.
     Store,
-    /// What is stored is no record.
+    /// What is stored is no record, or a part of it can't be used.
     Broken,
     /// The budget was spent before the central backend could be asked.
     Budget,
@@ -75,7 +75,7 @@ pub enum SessionFault {
     TooLarge,
     /// Its answer broke off.
     BrokenOff,
-    /// Its answer was no record.
+    /// Its answer was no record, or a part of it can't be used.
     Malformed,
 }
 
@@ -215,7 +215,7 @@ pub fn finish<P: Platform>(
                 .map(|value| Known::read(value, &settings.limits))
                 .map_err(|error| outcome.faults.push(SessionFault::of_store(error)))
                 .ok();
-            if known.as_ref().is_some_and(|known| known.broken) {
+            if known.as_ref().is_some_and(|known| known.broken || known.flawed) {
                 outcome.faults.push(SessionFault::Broken);
             }
             let fresh = known.as_ref().is_some_and(|known| is_fresh(known, now, settings));

@@ -149,6 +149,15 @@ pub fn time_ms(value: &Value) -> Option<i64> {
     (0..=LAST_MS).contains(&ms).then_some(ms)
 }
 
+/// What a program means that gives seconds since 1970: from March 1973 on. In milliseconds these are times before 2001.
+const SECONDS: std::ops::Range<i64> = 100_000_000..978_307_200_000;
+
+/// When a record was last changed: as [`time_ms`], but for a number that is in seconds. Such a record would be older than any other.
+#[must_use]
+pub fn updated_ms(value: &Value) -> Option<i64> {
+    time_ms(value).filter(|ms| !(value.is_number() && SECONDS.contains(ms)))
+}
+
 /// Milliseconds since 1970; 0 before.
 #[must_use]
 pub fn millis(time: OffsetDateTime) -> i64 {

@@ -11,7 +11,7 @@ const MOST_ATTEMPTS: usize = 4;
 const SHORTEST_TTL: u32 = 60;
 
 /// A record as it was read, with what a conditional write must match.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     /// The record; the empty one where there was none, or a broken one.
     pub stored: Stored,
@@ -19,19 +19,23 @@ pub struct Known {
     pub generation: Option<u64>,
     /// Whether something was there that is no record.
     pub broken: bool,
+    /// Whether a part of it can't be used, and is left out.
+    pub flawed: bool,
 }
 
 impl Known {
     /// From what the store gave.
     #[must_use]
     pub fn read(value: Option<KvValue>, limits: &RecordLimits) -> Self {
-        let Some(value) = value else {
-            return Self { stored: Stored::default(), generation: None, broken: false };
-        };
+        let Some(value) = value else { return Self::default() };
         let generation = Some(value.generation);
-        match Stored::parse(&value.bytes, limits) {
-            Ok(stored) => Self { stored, generation, broken: false },
-            Err(_) => Self { stored: Stored::default(), generation, broken: true },
+        let mut issues = Vec::new();
+        match Stored::parse_naming(&value.bytes, limits, &mut issues) {
+            Ok(stored) => {
+                let flawed = issues.iter().any(|issue| !issue.is_limit);
+                Self { stored, generation, broken: false, flawed }
+            }
+            Err(_) => Self { generation, broken: true, ..Self::default() },
         }
     }
 }

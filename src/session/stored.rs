@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 use self::registers::{Entries, Register};
 use super::patch::{Change, Issue, Patch};
-use super::record::{CartItem, Record, View, cart_json, time_ms, view_json};
+use super::record::{CartItem, Record, View, cart_json, time_ms, updated_ms, view_json};
 use super::stamp::{Action, Stamp, Update};
 use crate::rules::settings::session::RecordLimits;
 
@@ -59,11 +59,20 @@ impl Stored {
     ///
     /// The bytes are no record at all.
     pub fn parse(bytes: &[u8], limits: &RecordLimits) -> Result<Self, Broken> {
+        Self::parse_naming(bytes, limits, &mut Vec::new())
+    }
+
+    /// The same; what can't be used is named in `issues`.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no record at all.
+    pub fn parse_naming(bytes: &[u8], limits: &RecordLimits, issues: &mut Vec<Issue>) -> Result<Self, Broken> {
         if bytes.len() > limits.stored_bytes() {
             return Err(Broken::TooLarge);
         }
         let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| Broken::NotJson)?;
-        let updated_at = object.get("updated_at").and_then(time_ms);
+        let updated_at = object.get("updated_at").and_then(updated_ms);
         let sync = object.get("sync").and_then(Value::as_object);
         let base = sync
             .and_then(|sync| Stamp::parse(sync.get("base")?.as_str()?))
@@ -74,8 +83,7 @@ impl Stored {
             let own = fields.and_then(|fields| Stamp::parse(fields.get(name)?.as_str()?));
             own.unwrap_or(base).max(base)
         };
-        let mut issues: Vec<Issue> = Vec::new();
-        let patch = Patch::read(&object, limits, &mut issues);
+        let patch = Patch::read(&object, limits, issues);
         let mut stored = Self {
             base,
             recent_views: Register { stamp: stamp("recent_views"), value: value(patch.recent_views) },

@@ -163,6 +163,11 @@ impl Adapt {
         parameters
     }
 
+    /// Whether playlists are rewritten.
+    pub fn rewrites_playlists(&self) -> bool {
+        self.hls.is_some()
+    }
+
     /// What of an HLS master playlist the visitor can play; `None` where playlists aren't to be touched.
     pub fn hls_limits(&self, device: DeviceClass, network: NetworkClass) -> Option<HlsLimits> {
         self.hls.as_ref().map(|hls| hls.limits(device, network))

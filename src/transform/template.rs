@@ -25,7 +25,7 @@ mod json_state;
 mod place;
 mod reads;
 
-pub use reads::Variable;
+pub use reads::{Variable, Word};
 
 /// Steps and output of one rendering, in minijinja's units (an instruction, or some 64 bytes). A page's slots need
 /// hundreds; a tenth of a millisecond of CPU is what this allows.
@@ -181,7 +181,7 @@ impl Templates {
         if fixed {
             return Ok(Template { name, fixed: Some(source.to_owned()), kind: kind.clone(), reads: Rc::default() });
         }
-        let (reads, _) = reads::of(source).map_err(|error| describe(&error))?;
+        let reads = reads::of(source).map_err(|error| describe(&error))?.reads;
         self.environment.get_or_init(|| Self::environment(&self.absent));
         if let Some(environment) = self.environment.get_mut() {
             environment.add_template_owned(name.clone(), annotated).map_err(|error| describe(&error))?;
@@ -191,11 +191,32 @@ impl Templates {
 
     /// Each mention of a fact in content, in order: for the checker. Nothing where the content can't be used.
     pub fn variables(&self, content: &Content) -> Vec<Variable> {
+        self.found(content).variables
+    }
+
+    /// The filters, tests and functions that content names and that don't exist here, with their lines, and all of that kind: for the checker.
+    /// The engine looks for them when it comes to them, which may be seldom.
+    pub fn unknown_words(&self, content: &Content) -> Vec<(Word, usize)> {
+        let environment = Self::environment(&self.absent);
+        let mut state = environment.empty_state();
+        let mut is_unknown = |word: &Word| match word {
+            Word::Filter(name) => {
+                state.apply_filter(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownFilter)
+            }
+            Word::Test(name) => {
+                state.perform_test(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownTest)
+            }
+            Word::Function(name) => !environment.globals().any(|(known, _)| known == name),
+        };
+        self.found(content).words.into_iter().filter(|(word, _)| is_unknown(word)).collect()
+    }
+
+    fn found(&self, content: &Content) -> reads::Found {
         let source = match content {
             Content::Inline(source) => Some(source),
             Content::Named { template } => self.sources.get(template),
         };
-        source.and_then(|source| reads::of(source).ok()).map(|(_, variables)| variables).unwrap_or_default()
+        source.and_then(|source| reads::of(source).ok()).unwrap_or_default()
     }
 
     /// Renders a template. Absent values are empty.

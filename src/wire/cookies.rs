@@ -129,6 +129,13 @@ pub struct SetCookie<'a> {
 }
 
 impl SetCookie<'_> {
+    /// The cookie on `host`: its own alone where the domain is another one's, for no browser takes it then (RFC 6265, section 5.3, step 6), and
+    /// an id that no browser keeps would be another one at every request.
+    #[must_use]
+    pub fn on(self, host: &str) -> Self {
+        Self { domain: self.domain.filter(|domain| covers(domain, host)), ..self }
+    }
+
     /// The `Set-Cookie` header's value; `None` where a browser would refuse the cookie or a part of it could break
     /// out of its place.
     #[must_use]
@@ -152,6 +159,17 @@ impl SetCookie<'_> {
         let _ = write!(text, "; Secure; HttpOnly; SameSite={}", self.same_site.as_str());
         HeaderValue::try_from(text).ok()
     }
+}
+
+/// Whether `host` lies within `domain` (RFC 6265, section 5.1.3).
+#[must_use]
+pub fn covers(domain: &str, host: &str) -> bool {
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return host == domain;
+    }
+    let before = host.len().checked_sub(domain.len());
+    let ends = |at| host.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(domain));
+    before.is_some_and(|at| ends(at) && (at == 0 || host.as_bytes().get(at - 1) == Some(&b'.')))
 }
 
 fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
@@ -254,6 +272,18 @@ mod tests {
         );
         let session = SetCookie { domain: None, max_age: None, same_site: SameSite::Lax, ..cookie };
         assert_eq!(session.render().unwrap(), "ep_vid=00ff; Path=/; Secure; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn a_domain_of_somebody_else_is_left_out() {
+        let cookie =
+            SetCookie { name: "n", value: "v", domain: Some("shop.example"), max_age: None, same_site: SameSite::Lax };
+        for host in ["shop.example", "SHOP.example", "www.shop.example", "a.b.shop.example"] {
+            assert_eq!(cookie.on(host).domain, Some("shop.example"), "{host}");
+        }
+        for host in ["", "example", "shop.example.com", "myshop.example", "shop.de", "127.0.0.1"] {
+            assert_eq!(cookie.on(host).domain, None, "{host}");
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// All but the unreserved characters (RFC 3986, section 2.3): whoever looks a name up as it stands finds it.
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The query after the removals (`utm_*` removes all that start so) and the settings (name and encoded value; what stood
 /// under that name goes). `None` where nothing is left.
@@ -19,7 +22,7 @@ pub fn edit(query: Option<&str>, remove: &[String], set: &[(String, String)]) ->
         !pair.is_empty() && !removed && !set.iter().any(|(known, _)| name == *known)
     });
     let added = set.iter().map(|(name, value)| {
-        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+        let name = utf8_percent_encode(name, RESERVED);
         format!("{name}={value}")
     });
     let kept_and_added: Vec<Cow<'_, str>> = kept.map(Cow::Borrowed).chain(added.map(Cow::Owned)).collect();
@@ -50,6 +53,15 @@ fn decoded_name(pair: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_written_as_people_look_it_up() {
+        let set = |name: &str| edit(None, &[], &[(name.to_owned(), "1".to_owned())]);
+        for name in ["max_bitrate", "sort.by", "x-y", "a~b", "plain"] {
+            assert_eq!(set(name).as_deref(), Some(format!("{name}=1").as_str()));
+        }
+        assert_eq!(set("a b&c=d").as_deref(), Some("a%20b%26c%3Dd=1"));
+    }
 
     fn edited(query: &str, remove: &[&str], set: &[(&str, &str)]) -> Option<String> {
         let remove: Vec<String> = remove.iter().map(|name| (*name).to_owned()).collect();

@@ -24,7 +24,7 @@ impl Checked<'_> {
         let ours = |fault: &&Fault| {
             let is_country = fault.pointer.starts_with("/consent/countries")
                 || fault.pointer == "/consent" && fault.message.starts_with("consent.countries");
-            let is_cookie = matches!(fault.pointer.as_str(), "/visitor/cookie" | "/sticky/cookie")
+            let is_cookie = matches!(fault.pointer.as_str(), "/visitor" | "/sticky")
                 && fault.message.starts_with("expected a name and a domain");
             // What the schema and the checks of settings say better.
             let is_better_said =

@@ -84,14 +84,22 @@ impl Checked<'_> {
                     if may_be_declared || is_said {
                         continue;
                     }
-                    let hint = nearest(name, known.iter().copied())
-                        .map(|name| format!(": is it '{name}'?"))
-                        .unwrap_or_default();
+                    let near = nearest(name, known.iter().copied());
+                    // A server says whatever it wants of whom it asks for.
+                    if ofrep.is_some() && near.is_none() {
+                        continue;
+                    }
+                    let hint = near.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
                     let message = format!("expected an attribute, but found '{name}', which no visitor has{hint}");
                     self.warn(dictionary, pointer, message);
                 } else if dictionary == "regions" && name == "region" {
                     let message = "expected another attribute, but found 'region', which is what this looks for: it is always absent here";
                     self.warn(dictionary, pointer, message);
+                } else if let Some(word) = operator_without_sign(operand) {
+                    let message = format!(
+                        "expected an operator such as ${word}, but found '{word}': this compares with the object as it stands"
+                    );
+                    self.warn(dictionary, format!("{pointer}/{}", escape(word)), message);
                 } else {
                     let mut values = Vec::new();
                     compared(operand, &mut values);
@@ -105,6 +113,8 @@ impl Checked<'_> {
                                 )
                             }),
                             "language" if may_be_declared => None,
+                            // A server spells the city of whom it asks for as it likes.
+                            "city" if dictionary == "features" && rules.settings.ofrep.is_some() => None,
                             name if is_truth(rules, name) => (!value.is_boolean()).then(|| "true or false".to_owned()),
                             _ => closed_value(rules, name, &text),
                         };
@@ -197,6 +207,32 @@ fn collect<'c>(condition: &'c Value, pointer: &str, tested: &mut Vec<Tested<'c>>
     }
 }
 
+/// The operator that an operand has without its `$`.
+fn operator_without_sign(operand: &Value) -> Option<&str> {
+    const OPERATORS: [&str; 17] = [
+        "eq",
+        "ne",
+        "in",
+        "nin",
+        "ini",
+        "nini",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "regex",
+        "exists",
+        "size",
+        "not",
+        "elemMatch",
+        "all",
+        "inGroup",
+    ];
+    let operators = operand.as_object()?;
+    let here = operators.keys().map(String::as_str).find(|key| OPERATORS.contains(key));
+    here.or_else(|| operator_without_sign(operators.get("$not")?))
+}
+
 /// The scalars that an attribute is compared with.
 fn compared<'c>(operand: &'c Value, found: &mut Vec<&'c Value>) {
     match operand {
@@ -245,6 +281,9 @@ pub(super) fn closed_value(rules: &RuleSet, name: &str, value: &str) -> Option<S
     let languages: Vec<&str> = rules.settings.all_languages().collect();
     match name {
         "country" => (!countries::is_country(value)).then(|| "two capital letters (ISO 3166-1)".to_owned()),
+        "subdivision" => (!is_subdivision(value))
+            .then(|| "1 to 3 capital letters or digits (ISO 3166-2, without the country)".to_owned()),
+        "city" => value.chars().any(char::is_uppercase).then(|| "small letters, as Fastly writes cities".to_owned()),
         "language" if languages.is_empty() => Some("a language of settings.languages, which names none".to_owned()),
         "language" => (!languages.contains(&value))
             .then(|| format!("a language of settings.languages ({})", languages.join(", "))),
@@ -252,12 +291,20 @@ pub(super) fn closed_value(rules: &RuleSet, name: &str, value: &str) -> Option<S
     }
 }
 
+fn is_subdivision(text: &str) -> bool {
+    let is_one = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    (1..=3).contains(&text.len()) && text.bytes().all(is_one)
+}
+
 /// The value that was probably meant.
 fn meant(rules: &RuleSet, name: &str, value: &str) -> String {
     let known = closed(rules, name);
     let meant = match name {
-        "country" => countries::meant(value),
-        _ => nearest(value, known.iter().map(String::as_str)),
+        "country" => countries::meant(value).map(str::to_owned),
+        // `DE-BY` as ISO 3166-2 has it.
+        "subdivision" => value.rsplit('-').next().map(str::to_ascii_uppercase).filter(|code| is_subdivision(code)),
+        "city" => Some(value.to_lowercase()),
+        _ => nearest(value, known.iter().map(String::as_str)).map(str::to_owned),
     };
     meant.map(|meant| format!(": is it '{meant}'?")).unwrap_or_default()
 }

@@ -18,6 +18,50 @@ struct Placeholder<'t> {
     default: Option<&'t str>,
 }
 
+/// The texts of a route that people write placeholders into.
+fn written(route: &Value) -> Vec<(String, &str)> {
+    const ALONE: [&str; 4] = ["/path", "/rewrite/path", "/fallback/path", "/redirect/location"];
+    const BY_NAME: [&str; 2] = ["/rewrite/set_query", "/request_headers/set"];
+    let alone = ALONE.into_iter().filter_map(|at| Some((at.to_owned(), route.pointer(at)?.as_str()?)));
+    let by_name = BY_NAME.into_iter().flat_map(|at| {
+        let members = route.pointer(at).and_then(Value::as_object).into_iter().flatten();
+        members.filter_map(move |(name, text)| Some((format!("{at}/{}", escape(name)), text.as_str()?)))
+    });
+    alone.chain(by_name).collect()
+}
+
+/// What a text says in the language of another tool, or where none is spoken.
+fn other_language(at: &str, text: &str) -> Option<String> {
+    if at == "/path" {
+        let segment = text.split('/').find_map(|segment| segment.strip_prefix(':')).filter(|name| !name.is_empty())?;
+        return Some(format!(
+            "expected a placeholder such as '{{{segment}}}', but found ':{segment}', which is taken as it stands"
+        ));
+    }
+    if at == "/fallback/path" {
+        return text.contains('{').then(|| {
+            format!("expected a path without placeholders, but found '{text}', which is asked for as it stands")
+        });
+    }
+    let doubled = text.find("{{").and_then(|start| Some((start + 2, start + text.get(start..)?.find("}}")?)));
+    let dollar = text.find("${").and_then(|start| Some((start + 2, start + text.get(start..)?.find('}')?)));
+    let (start, end) = doubled.or(dollar)?;
+    let name = text.get(start..end)?.trim();
+    // Whoever writes JSON means braces.
+    let is_name = |char: char| char.is_ascii_alphanumeric() || "._|-".contains(char);
+    if !name.starts_with(|char: char| char.is_ascii_lowercase()) || !name.chars().all(is_name) {
+        return None;
+    }
+    Some(match doubled {
+        Some(_) => format!(
+            "expected '{{{name}}}', but found two braces around it in '{text}': they stand for braces, and nothing is filled in"
+        ),
+        None => {
+            format!("expected '{{{name}}}', but found a dollar sign in front of it in '{text}': the sign is sent, too")
+        }
+    })
+}
+
 impl Checked<'_> {
     /// Names redirects to wherever a placeholder says, and answers that a missing value leaves empty.
     pub(super) fn placeholders(&mut self) {
@@ -33,6 +77,11 @@ impl Checked<'_> {
                     first.name
                 );
                 self.fault("routes", format!("/routes/{index}/redirect/location"), message);
+            }
+            for (below, text) in written(route) {
+                if let Some(message) = other_language(&below, text) {
+                    self.warn("routes", format!("/routes/{index}{below}"), message);
+                }
             }
             if action != "respond" {
                 continue;
@@ -100,6 +149,29 @@ mod tests {
         let found = placeholders("{{a}} {country|none}/{ path.x }");
         let names: Vec<_> = found.iter().map(|one| (one.name, one.default)).collect();
         assert_eq!(names, [("country", Some("none")), ("path.x", None)]);
+    }
+
+    #[test]
+    fn what_another_tool_would_fill_in_is_told() {
+        for (at, text) in [
+            ("/path", "/live/:id"),
+            ("/fallback/path", "/api/{country}"),
+            ("/rewrite/path", "/front/{{region.slug}}"),
+            ("/rewrite/path", "/front/${country}"),
+            ("/rewrite/set_query/x", "{{ country|none }}"),
+        ] {
+            assert!(other_language(at, text).is_some(), "{text}");
+        }
+        for (at, text) in [
+            ("/path", "/live/{id}"),
+            ("/path", "/a:b/"),
+            ("/fallback/path", "/api/none"),
+            ("/rewrite/path", "/{region.slug}/{country|none}"),
+            ("/rewrite/set_query/x", r#"{{"a":1}}"#),
+            ("/rewrite/path", "/$world/{{}}"),
+        ] {
+            assert_eq!(other_language(at, text), None, "{text}");
+        }
     }
 
     #[test]

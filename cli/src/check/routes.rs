@@ -10,7 +10,10 @@ use edge_personalizer::rules::template::Placeholder;
 use time::OffsetDateTime;
 
 use super::Checked;
+use super::compile::nearest;
 
+/// The methods that the edge lets through and clients send.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// Rules that `Vary` may have an object (Fastly's limit).
 const MAX_VARY: usize = 8;
 
@@ -35,6 +38,19 @@ impl Checked<'_> {
             if route.methods.is_empty() {
                 let message = "expected at least one method, but found none: this route never matches";
                 self.warn("routes", format!("{pointer}/methods"), message);
+            }
+            for (number, method) in
+                route.methods.iter().enumerate().filter(|(_, method)| !METHODS.contains(&method.as_str()))
+            {
+                let capitals = method.as_str().to_ascii_uppercase();
+                let near = nearest(&capitals, METHODS);
+                // Some have methods of their own, as WebDAV does.
+                if capitals == method.as_str() && near.is_none() {
+                    continue;
+                }
+                let hint = near.map(|name| format!(": is it '{name}'?")).unwrap_or_default();
+                let message = format!("expected a method in capitals, but found '{method}', which nobody sends{hint}");
+                self.warn("routes", format!("{pointer}/methods/{number}"), message);
             }
             let covering = routes.iter().enumerate().find(|(other, (earlier, _))| {
                 *other != index && goes_before(earlier, *other, route, index) && takes_all(earlier, route)

@@ -1,8 +1,11 @@
 //! Settings that can't be used as they are, and settings that are for development.
 
+use edge_personalizer::rules::settings::hosts::merge;
 use edge_personalizer::rules::settings::sticky::StickySettings;
+use edge_personalizer::rules::settings::visitor::VisitorSettings;
 use edge_personalizer::rules::settings::{PreviewMode, RegionOverride, Settings};
-use edge_personalizer::wire::cookies::{SetCookie, is_token};
+use edge_personalizer::wire::authority;
+use edge_personalizer::wire::cookies::{SetCookie, covers, is_token};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -16,10 +19,14 @@ impl Checked<'_> {
         // As written: the edge goes on without a cookie that can't be used.
         let sticky: StickySettings =
             json.get("sticky").and_then(|sticky| StickySettings::deserialize(sticky).ok()).unwrap_or_default();
-        self.countries(json);
-        self.read_cookies(json);
-        self.languages(json);
-        self.tokens(json);
+        for (at, of) in scopes(json) {
+            self.countries(&at, &of);
+            self.read_cookies(&at, &of);
+            self.languages(&at, &of);
+            self.tokens(&at, &of);
+        }
+        self.cookie_domains(json);
+        self.session_api(json);
         let settings = std::rc::Rc::clone(&self.rules.settings);
         for (pointer, message) in open_settings(&settings) {
             self.warn("settings", pointer, message);
@@ -56,7 +63,7 @@ impl Checked<'_> {
     }
 
     /// Cookies that are read, whose names are none; and cookies that the edge writes over another one's.
-    fn read_cookies(&mut self, json: &Value) {
+    fn read_cookies(&mut self, at: &str, json: &Value) {
         const READ: [&str; 5] = [
             "/identity/jwt/cookie",
             "/consent/cookie/name",
@@ -69,10 +76,10 @@ impl Checked<'_> {
         // The edge names those of consent itself.
         for (pointer, cookie) in read.iter().filter(|(at, cookie)| !at.starts_with("/consent") && !is_token(cookie)) {
             let message = format!("expected a cookie's name without spaces, ';' and '=', but found '{cookie}'");
-            self.fault("settings", *pointer, message);
+            self.own_fault(at, pointer, message);
         }
         let default = |pointer, cookie: &str| named(pointer).unwrap_or((pointer, cookie.to_owned()));
-        let visitor = default("/visitor/cookie", &self.rules.settings.visitor.cookie);
+        let visitor = default("/visitor/cookie", &VisitorSettings::default().cookie);
         let sticky = json.get("sticky").filter(|sticky| !sticky.is_null());
         let sticky = sticky.map(|_| default("/sticky/cookie", StickySettings::COOKIE));
         let others = read.iter().filter(|(pointer, _)| *pointer != "/visitor/adopt");
@@ -80,21 +87,21 @@ impl Checked<'_> {
         for own in [Some(&visitor), sticky.as_ref()].into_iter().flatten() {
             if let Some((other, _)) = taken.iter().find(|(_, name)| *name == own.1) {
                 let message = format!("expected a cookie of its own, but found '{}', which {other} names", own.1);
-                self.fault("settings", own.0, message);
+                self.own_fault(at, own.0, message);
             }
             taken.push(own);
         }
     }
 
     /// `consent.countries`, whose mistakes would let the edge track where it must not.
-    fn countries(&mut self, json: &Value) {
+    fn countries(&mut self, at: &str, json: &Value) {
         let Some(countries) = json.pointer("/consent/countries").filter(|countries| !countries.is_null()) else {
             return;
         };
         let Some(list) = countries.as_array() else {
             let code = countries.as_str().and_then(countries::meant).unwrap_or("DE");
             let message = format!("expected a list of countries, such as [\"{code}\"], but found {countries}");
-            return self.fault("settings", "/consent/countries", message);
+            return self.own_fault(at, "/consent/countries", message);
         };
         for (index, country) in list.iter().enumerate() {
             let text = country.as_str();
@@ -104,34 +111,83 @@ impl Checked<'_> {
             let hint =
                 text.and_then(countries::meant).map(|code| format!(": did you mean \"{code}\"?")).unwrap_or_default();
             let message = format!("expected two capital letters (ISO 3166-1) or \"*\", but found {country}{hint}");
-            self.fault("settings", format!("/consent/countries/{index}"), message);
+            self.own_fault(at, &format!("/consent/countries/{index}"), message);
         }
     }
 
     /// Languages that are none: no `Accept-Language` ever names one.
-    fn languages(&mut self, json: &Value) {
-        let on_hosts = json.get("hosts").and_then(Value::as_object).into_iter().flatten();
-        let on_hosts = on_hosts.map(|(host, of)| (format!("/hosts/{}/languages", super::escape(host)), of));
-        for (pointer, of) in std::iter::once(("/languages".to_owned(), json)).chain(on_hosts) {
-            let list = of.get("languages").and_then(Value::as_array).into_iter().flatten();
-            for (index, language) in list.enumerate().filter_map(|(index, item)| Some((index, item.as_str()?))) {
-                if !is_language(language) {
-                    let message =
-                        format!("expected a language tag (RFC 5646) such as 'de' or 'pt-BR', but found '{language}'");
-                    self.fault("settings", format!("{pointer}/{index}"), message);
-                }
+    fn languages(&mut self, at: &str, json: &Value) {
+        let list = json.get("languages").and_then(Value::as_array).into_iter().flatten();
+        for (index, language) in list.enumerate().filter_map(|(index, item)| Some((index, item.as_str()?))) {
+            if !is_language(language) {
+                let message =
+                    format!("expected a language tag (RFC 5646) such as 'de' or 'pt-BR', but found '{language}'");
+                self.own_fault(at, &format!("/languages/{index}"), message);
             }
         }
     }
 
-    /// Tokens that nothing can bring.
-    fn tokens(&mut self, json: &Value) {
+    /// Tokens that nothing can bring, or prove.
+    fn tokens(&mut self, at: &str, json: &Value) {
         let Some(jwt) = json.pointer("/identity/jwt").filter(|jwt| jwt.is_object()) else { return };
         let is_brought =
             jwt.get("cookie").is_some_and(|cookie| !cookie.is_null()) || jwt.get("bearer") == Some(&Value::Bool(true));
         if !is_brought {
             let message = "expected `cookie` or `bearer`, but found neither: no request brings a token that counts";
-            self.fault("settings", "/identity/jwt", message);
+            self.own_fault(at, "/identity/jwt", message.to_owned());
+        }
+        if jwt.get("algorithms").is_none_or(|list| list.as_array().is_some_and(Vec::is_empty)) {
+            let message = "expected `algorithms` such as [\"RS256\"], but found none: no token counts, and everybody is anonymous";
+            self.own_fault(at, "/identity/jwt", message.to_owned());
+        }
+    }
+
+    /// Domains that another host's cookies are for.
+    fn cookie_domains(&mut self, json: &Value) {
+        for (name, own) in json.get("hosts").and_then(Value::as_object).into_iter().flatten() {
+            let host = name.trim_start_matches("*.").trim_end_matches('.');
+            for cookie in ["visitor", "sticky"] {
+                let domain = own.pointer(&format!("/{cookie}/domain")).and_then(Value::as_str);
+                // A domain that is none is named already; below a wildcard may be some that it is for.
+                let is_for = |domain: &str| covers(domain, host) || (name.starts_with("*.") && covers(host, domain));
+                let other = domain.filter(|domain| !domain.is_empty() && !domain.starts_with('.') && !is_for(domain));
+                if let Some(domain) = other {
+                    let message = format!(
+                        "expected a domain that '{host}' lies in, but found '{domain}': the cookie is for the answering host alone"
+                    );
+                    self.warn("settings", format!("/hosts/{}/{cookie}/domain", super::escape(name)), message);
+                }
+            }
+        }
+    }
+
+    /// How the session API is asked.
+    fn session_api(&mut self, json: &Value) {
+        let text = |pointer| json.pointer(pointer).and_then(Value::as_str);
+        if let Some(path) = text("/session/path") {
+            if !path.starts_with('/') {
+                let message =
+                    format!("expected a path that begins with '/', but found '{path}': the session API is never asked");
+                self.fault("settings", "/session/path", message);
+            } else if !path.contains("{id}") {
+                let message = format!(
+                    "expected '{{id}}' in it, as in '/sessions/{{kind}}/{{id}}', but found '{path}': all visitors would have one session"
+                );
+                self.fault("settings", "/session/path", message);
+            }
+        }
+        let is_host = |host: &str| authority::split(host).is_some();
+        if let Some(host) = text("/session/host").filter(|host| !is_host(host)) {
+            let message = format!("expected a host such as 'sessions.example.com', but found '{host}'");
+            self.fault("settings", "/session/host", message);
+        }
+    }
+
+    /// A fault of the site, or of a host; what a host has from the site is named once.
+    fn own_fault(&mut self, at: &str, pointer: &str, message: String) {
+        let is_the_sites = self.findings.iter().any(|found| found.pointer == pointer && found.message == message);
+        if at.is_empty() || !is_the_sites {
+            self.fault("settings", format!("{at}{pointer}"), message);
         }
     }
 
@@ -155,6 +211,17 @@ impl Checked<'_> {
             }
         }
     }
+}
+
+/// The site's settings, and what each host has: where it stands, and its members over the site's (RFC 7396), as the edge merges them.
+fn scopes(json: &Value) -> Vec<(String, Value)> {
+    let hosts = json.get("hosts").and_then(Value::as_object).into_iter().flatten().filter(|(_, own)| own.is_object());
+    let on_hosts = hosts.map(|(host, own)| {
+        let mut of = json.clone();
+        merge(&mut of, own);
+        (format!("/hosts/{}", super::escape(host)), of)
+    });
+    std::iter::once((String::new(), json.clone())).chain(on_hosts).collect()
 }
 
 /// Whether a text has the form of a language tag: its language, and subtags of 1 to 8 letters and digits (RFC 5646, section 2.1).
@@ -218,7 +285,10 @@ fn misfits(root: &Value, node: &Value, json: &Value, pointer: &str, found: &mut 
             }
         }
         Value::Number(number) => {
-            let most = shapes.iter().find_map(|shape| shape.get("maximum")?.as_u64());
+            // The most of a type is nothing that the edge would take instead.
+            let is_own =
+                |shape: &&&Value| !matches!(shape.get("format").and_then(Value::as_str), Some("uint8" | "uint16"));
+            let most = shapes.iter().filter(is_own).find_map(|shape| shape.get("maximum")?.as_u64());
             if let (Some(most), Some(is)) = (most, number.as_u64())
                 && is > most
             {

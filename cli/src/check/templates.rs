@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use edge_personalizer::plan::facts::{TEMPLATE_VALUES, TemplateValue};
 use edge_personalizer::rules::RuleSet;
-use edge_personalizer::transform::template::{Content, Variable};
+use edge_personalizer::transform::template::{Content, Variable, Word};
 use serde_json::Value;
 
 use super::Checked;
@@ -42,6 +42,17 @@ impl Checked<'_> {
             }
         }
         for (dictionary, pointer, content) in sources {
+            for (word, line) in self.rules.templates.borrow().unknown_words(&content) {
+                let (kind, name) = match &word {
+                    Word::Filter(name) => ("filter", name),
+                    Word::Test(name) => ("test", name),
+                    Word::Function(name) => ("function", name),
+                };
+                let message = format!(
+                    "expected a {kind} that templates have, but found '{name}' (line {line}): the edge skips it"
+                );
+                self.fault(dictionary, pointer.clone(), message);
+            }
             let variables = self.rules.templates.borrow().variables(&content);
             let spans_lines = variables.iter().any(|variable| variable.line > 1);
             let mut said = Vec::new();

@@ -189,13 +189,13 @@ impl<'l> Sight<'l> {
         let [v, time, request_id, pop, revision, role, arm, preview, pass, sample, fallback, slot, decided_by @ ..] =
             found;
         let said = |value: &'l str| Some(value).filter(|value| !value.is_empty() && *value != "null");
-        let is_text_or_none = |value| said(value).is_none_or(|value| value.starts_with('"'));
+        let is_text_or_none = |value| said(value).is_none_or(|value| members::text(value).is_some());
         let v = if v.is_empty() { 1 } else { members::whole(v.as_bytes())? };
         let is_known = (1..=u64::from(SCHEMA)).contains(&v);
         if !is_known || ![request_id, pop, role, arm, fallback].into_iter().all(is_text_or_none) {
             return None;
         }
-        let slot = said(slot).map(|slot| members::whole(slot.as_bytes()));
+        let slot = said(slot).map(|slot| members::whole(slot.as_bytes()).and_then(|slot| u32::try_from(slot).ok()));
         Some(Self {
             at: moment::read(members::text(time)?.as_str())?,
             request_id: said(request_id),
@@ -236,6 +236,90 @@ impl<'l> Sight<'l> {
             key.extend_from_slice(value.as_bytes());
             // Stands in no value's text.
             key.push(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_seen_where_it_can_be_read_and_as_it_is_read() {
+        let line = |more: &str| {
+            format!(r#"{{"v":2,"time":"2026-11-24T04:00:00Z","method":"GET","path":"/a","role":"active"{more}}}"#)
+        };
+        let mut layout = Layout::default();
+        for more in [
+            "",
+            r#","revision":"r\u0031","slot":7,"sample":0.25,"preview":true,"pass":2"#,
+            r#","revision":null,"slot":null,"sample":null,"fallback":null,"request_id":null,"pop":null"#,
+            r#","fallback":"status-503","arm":"canary""#,
+            r#", "revision" : "r1" , "more":{"revision":"no"}"#,
+            r#","slot":-1"#,
+            r#","slot":"7""#,
+            r#","slot":4294967296"#,
+            r#","role":"\ud800""#,
+            ",\"facts\":{\"q\":\"a\u{7f}\"}",
+            r#","sample":"1""#,
+            r#","preview":null"#,
+            r#","preview":1"#,
+            r#","pass":null"#,
+            r#","pass":300"#,
+            r#","revision":7"#,
+            r#","fallback":5"#,
+            r#","request_id":[]"#,
+            r#","pop":{}"#,
+            r#","arm":true"#,
+            r#","v":2"#,
+            r#","role":"canary""#,
+            r#","sample":0.5"#,
+            r#","time":"late""#,
+        ] {
+            let line = line(more);
+            let read = Logged::read(line.as_bytes(), &mut Layout::default()).ok();
+            let read =
+                read.and_then(|read| Some((read.at()?, read.preview, read.is_of(&Which::Revision("r1".into())))));
+            let seen = Sight::of(line.as_bytes(), &mut layout);
+            let seen = seen.map(|seen| (seen.at, seen.preview, seen.is_of(&Which::Revision("r1".into()))));
+            // What nobody reads but the first sight is of its type there.
+            let at_first_sight = [r#""sample":"1""#, r#""pass""#, r#""request_id":[]"#, r#""pop":{}"#];
+            if at_first_sight.iter().any(|of| more.contains(of)) && !more.contains("\"pass\":2") {
+                assert_eq!(seen, None, "{line}");
+            } else {
+                assert_eq!(seen, read, "{line}");
+            }
+        }
+        for cut in ["", "{", r#"{"v":2,"time":"2026-11-24T04:00:00Z","path":"/a","#, "null"] {
+            assert!(Sight::of(cut.as_bytes(), &mut layout).is_none(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_a_line_is_decided_by_tells_it_from_others() {
+        let base =
+            r#"{"time":"2026-11-24T04:00:00Z","method":"GET","path":"/a","route":"r","variant":{"a":"1"},"facts":{}}"#;
+        let key = |line: &str, era: u64| {
+            let mut key = Vec::new();
+            Sight::of(line.as_bytes(), &mut Layout::default()).unwrap().key(era, &mut key);
+            key
+        };
+        let same = base.replace("04:00:00Z", "05:00:00Z").replacen('{', "{\"pop\":\"FRA\",", 1);
+        assert_eq!(key(&same, 1), key(base, 1));
+        assert_ne!(key(base, 2), key(base, 1), "another era");
+        for (from, to) in [
+            ("/a", "/b"),
+            ("GET", "POST"),
+            (r#""route":"r""#, r#""route":null"#),
+            (r#""a":"1""#, r#""a":"2""#),
+            (r#""facts":{}"#, r#""facts":{"x":1}"#),
+            (r#""route":"r""#, r#""route":"r","fallback":"body""#),
+            (r#""route":"r""#, r#""route":"r","slot":1"#),
+            (r#""route":"r""#, r#""route":"r","v":2"#),
+            (r#""route":"r""#, r#""region":"r""#),
+        ] {
+            let other = base.replace(from, to);
+            assert_ne!(key(&other, 1), key(base, 1), "{other}");
         }
     }
 }

@@ -123,7 +123,7 @@ impl<'r> Tally<'r> {
         if let Some(sight) = Sight::of(json, &mut self.layout) {
             return self.seen(&sight, json);
         }
-        // Another program may have written it anew, with tabs between its members.
+        // Another program may have written it anew: with tabs between its members, or with one of them twice, of which the last counts.
         let anew = serde_json::from_slice::<Value>(json).map(|value| value.to_string()).unwrap_or_default();
         match Sight::of(anew.as_bytes(), &mut Layout::default()) {
             Some(sight) => self.seen(&sight, anew.as_bytes()),

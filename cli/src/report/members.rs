@@ -101,9 +101,10 @@ pub fn spans<'l, const N: usize>(
     Ok(found)
 }
 
-/// The text of a line, where it has no control characters. All bytes are looked at, which is several at once.
+/// The text of a line, where it has no control characters of those that JSON doesn't allow in a text (RFC 8259, section 7). All bytes are
+/// looked at, which is several at once.
 fn plain(line: &[u8]) -> Option<&str> {
-    let has_control = || line.iter().fold(false, |found, byte| found | byte.is_ascii_control());
+    let has_control = || line.iter().fold(false, |found, byte| found | (*byte < b' '));
     std::str::from_utf8(line).ok().filter(|_| !has_control())
 }
 

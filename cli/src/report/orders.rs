@@ -73,7 +73,7 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
             }
         }
         let cell = |column: Option<usize>| column.and_then(|column| row.get(column)).filter(|text| !text.is_empty());
-        let amount = cell(value).map(str::parse::<f64>);
+        let amount = cell(value).map(|text| text.parse::<f64>().ok().filter(|value| value.is_finite()));
         let Some(unit) = cell(Some(unit)) else {
             orders.is_broken(number, "has no unit_id");
             continue;
@@ -83,7 +83,7 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
             orders.is_broken(number, &format!("has no time as 2026-11-27T08:00:00Z, but '{time}'"));
             continue;
         };
-        if let Some(Err(_)) = amount {
+        if let Some(None) = amount {
             orders.is_broken(number, &format!("has no number as its value, but '{}'", cell(value).unwrap_or_default()));
             continue;
         }
@@ -92,7 +92,7 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
             unit: unit_of(unit),
             at,
             event: names.number(event),
-            value: amount.and_then(Result::ok).filter(|value| value.is_finite()),
+            value: amount.flatten(),
             currency: names.number(cell(currency).unwrap_or_default()),
             source: Source::Trusted,
         };
@@ -130,10 +130,11 @@ mod tests {
              1,00000000000000000000000000000001,2026-11-24T11:00:00Z,o1,5\n\
              2,00000000000000000000000000000002,yesterday,o2,5\n\
              3,00000000000000000000000000000003,2026-11-24T10:00:00Z,o3,a lot\n\
+             5,00000000000000000000000000000003,2026-11-24T10:00:00Z,o5,NaN\n\
              4,00000000000000000000000000000004,2026-11-24T10:00:00Z,,\n",
         );
         let orders = orders.unwrap();
-        assert_eq!((orders.rows, orders.broken, done.len(), repeated), (3, 2, 2, 1));
+        assert_eq!((orders.rows, orders.broken, done.len(), repeated), (3, 3, 2, 1));
         assert_eq!(done[0].value, Some(5.0));
     }
 

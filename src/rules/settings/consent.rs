@@ -35,6 +35,16 @@ pub struct Unreadable {
     pub countries: bool,
 }
 
+/// Codes that geolocation data uses where the country isn't known: anonymous proxies, satellite providers, "Europe",
+/// "Asia/Pacific", "other" (MaxMind's codes), and the user-assigned ones of ISO 3166-1.
+const NO_COUNTRY: &[&str] = &["A1", "A2", "AP", "EU", "O1", "XX", "ZZ"];
+
+/// Whether a text has the form of a country's code (ISO 3166-1 alpha-2, upper case), and no other meaning.
+#[must_use]
+pub fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && !NO_COUNTRY.contains(&code)
+}
+
 impl ConsentSettings {
     /// What counts where nothing can be read: nobody has agreed, and everybody must.
     #[must_use]
@@ -68,6 +78,8 @@ impl ConsentSettings {
             }
         };
         for name in members.keys().filter(|name| *name != "$comment") {
+            // Nobody can tell whom it was meant to protect.
+            unreadable = Unreadable { signals: true, countries: true };
             let pointer = format!("/consent/{}", fault::escape(name));
             faults.push(Fault::new("settings", pointer, "expected a known key, but found one that is ignored"));
         }
@@ -85,6 +97,7 @@ fn signal<T: for<'de> Deserialize<'de>>(
     let value = members.remove(name).filter(|value| !value.is_null())?;
     match fault::read::<T>(&value.to_string()) {
         Ok((signal, unknown)) => {
+            unreadable.signals |= !unknown.is_empty();
             faults.extend(unknown.into_iter().map(|pointer| {
                 let pointer = format!("/consent/{name}{pointer}");
                 Fault::new("settings", pointer, "expected a known key, but found one that is ignored")
@@ -207,9 +220,10 @@ impl ConsentRules {
         let gpp = settings.gpp.clone().filter(|gpp| is_usable("gpp", &gpp.cookie, &gpp.purposes));
         let nobody_agreed = settings.unreadable.signals || !faults.is_empty();
         for (index, country) in settings.countries.iter().flatten().enumerate() {
-            let known = country == "*" || (country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()));
-            if !known {
-                let message = format!("expected two upper-case letters (ISO 3166-1) or `*`, but found `{country}`");
+            // The United Kingdom's code is another one, and whoever writes this one means it.
+            if country != "*" && (!is_country(country) || country == "UK") {
+                let message =
+                    format!("expected a country's two upper-case letters (ISO 3166-1) or `*`, but found `{country}`");
                 faults.push(Fault::new("settings", format!("/consent/countries/{index}"), message));
             }
         }

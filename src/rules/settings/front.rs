@@ -9,6 +9,8 @@ use super::super::fault::Fault;
 const OURS: &str = "edge-";
 /// The header by which one pass of this service proves itself to the next.
 const PASS: &str = "edge-pass";
+/// The header in which the hop names the host that the visitor asked for.
+pub const HOST: &str = "edge-front-host";
 
 /// How the hop in front proves itself; `settings.front`. Its secrets are in the secret `front` of the secret store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,7 @@ impl FrontSettings {
         let is_usable = name.len() > OURS.len()
             && name.starts_with(OURS)
             && name != PASS
+            && name != HOST
             && HeaderName::from_bytes(name.as_bytes()).is_ok();
         if is_usable {
             settings.header = name;

@@ -118,7 +118,7 @@ fn merged(own: &Map<String, Value>, fields: &Map<String, Value>, at: &str, fault
     let mut fields = fields.clone();
     for (name, value) in own {
         if MEMBERS.contains(&name.as_str()) {
-            patch(fields.entry(name.clone()).or_insert(Value::Null), value);
+            merge(fields.entry(name.clone()).or_insert(Value::Null), value);
         } else if name != DEFAULT_REGION && name != "$comment" {
             let message =
                 format!("expected one of {} and {DEFAULT_REGION}, but found a key that is ignored", MEMBERS.join(", "));
@@ -147,7 +147,7 @@ fn is_own(own: &Map<String, Value>, pointer: &str) -> bool {
 }
 
 /// JSON Merge Patch (RFC 7396, section 2).
-fn patch(target: &mut Value, with: &Value) {
+pub fn merge(target: &mut Value, with: &Value) {
     let Some(members) = with.as_object() else {
         *target = with.clone();
         return;
@@ -160,7 +160,7 @@ fn patch(target: &mut Value, with: &Value) {
         if value.is_null() {
             inner.remove(name);
         } else {
-            patch(inner.entry(name.clone()).or_insert(Value::Null), value);
+            merge(inner.entry(name.clone()).or_insert(Value::Null), value);
         }
     }
 }

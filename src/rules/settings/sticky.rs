@@ -31,14 +31,17 @@ impl StickySettings {
     /// Whether a cookie can be made of these settings.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.render("1", 0).is_some()
+        self.cookie("1", 0).render().is_some()
     }
 
-    /// The `Set-Cookie` value that makes a client keep `value` for so long; `None` where the settings make no valid cookie.
-    pub(crate) fn render(&self, value: &str, seconds: u32) -> Option<HeaderValue> {
-        let max_age = Some(seconds);
+    /// The `Set-Cookie` value that makes a client keep `value` on `host` for so long; `None` where the settings make no valid cookie.
+    pub(crate) fn render(&self, value: &str, seconds: u32, host: &str) -> Option<HeaderValue> {
+        self.cookie(value, seconds).on(host).render()
+    }
+
+    fn cookie<'a>(&'a self, value: &'a str, seconds: u32) -> SetCookie<'a> {
         let domain = self.domain.as_deref();
-        SetCookie { name: &self.cookie, value, domain, max_age, same_site: self.same_site }.render()
+        SetCookie { name: &self.cookie, value, domain, max_age: Some(seconds), same_site: self.same_site }
     }
 }
 

@@ -50,20 +50,21 @@ impl VisitorSettings {
     #[must_use]
     pub fn is_usable(&self) -> bool {
         // As long as any id.
-        self.render("00000000000000000000000000000000", 0).is_some()
+        self.cookie("00000000000000000000000000000000", 0).render().is_some()
     }
 
     /// The `Set-Cookie` value that makes a client forget the id that another program keeps; `None` where none is adopted.
-    pub(crate) fn remove_adopted(&self) -> Option<HeaderValue> {
-        let name = self.adopt.as_deref()?;
-        let domain = self.domain.as_deref();
-        SetCookie { name, value: "", domain, max_age: Some(0), same_site: self.same_site }.render()
+    pub(crate) fn remove_adopted(&self, host: &str) -> Option<HeaderValue> {
+        SetCookie { name: self.adopt.as_deref()?, ..self.cookie("", 0) }.on(host).render()
     }
 
-    /// The `Set-Cookie` value that makes a client keep `value` for so long; `None` where the settings make no valid cookie.
-    pub(crate) fn render(&self, value: &str, seconds: u32) -> Option<HeaderValue> {
-        let max_age = Some(seconds);
+    /// The `Set-Cookie` value that makes a client keep `value` on `host` for so long; `None` where the settings make no valid cookie.
+    pub(crate) fn render(&self, value: &str, seconds: u32, host: &str) -> Option<HeaderValue> {
+        self.cookie(value, seconds).on(host).render()
+    }
+
+    fn cookie<'a>(&'a self, value: &'a str, seconds: u32) -> SetCookie<'a> {
         let domain = self.domain.as_deref();
-        SetCookie { name: &self.cookie, value, domain, max_age, same_site: self.same_site }.render()
+        SetCookie { name: &self.cookie, value, domain, max_age: Some(seconds), same_site: self.same_site }
     }
 }

@@ -51,19 +51,18 @@ pub(super) fn is_me(head: &RequestHead) -> bool {
     pairs(head.query.as_deref().unwrap_or_default()).any(|(name, _)| name == "me")
 }
 
-/// What the query asks for. `own_address` is that of whoever asks, for `me`.
+/// What the query asks for. For `me`, headers and address are those of whoever asks.
 pub(super) fn read<'a, P: Platform>(
     platform: &'a P,
     arrival: &Arrival,
     head: &RequestHead,
-    own_address: Option<IpAddr>,
     kept: &'a mut Kept,
 ) -> Result<Asked<'a>, String> {
     let preview_keys = kept.keys.preview(platform);
     let identity_keys = kept.keys.identity(platform);
     let breaker = &mut kept.breaker;
     let said: Vec<(String, String)> = pairs(head.query.as_deref().unwrap_or_default()).collect();
-    let (headers, mut address) = if is_me(head) { (own_headers(head), own_address) } else { Default::default() };
+    let (headers, mut address) = if is_me(head) { (own_headers(head), head.address) } else { Default::default() };
     let mut described = Described {
         request: ClientRequest {
             method: Method::GET,

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value};
 
 use super::{Found, Outcome, SessionFault, milliseconds_since};
@@ -13,14 +13,12 @@ use crate::rules::settings::session::SessionSettings;
 use crate::session::Subject;
 use crate::session::breaker::Breaker;
 use crate::session::patch::Patch;
-use crate::session::record::{millis, time_ms};
+use crate::session::record::{millis, time_ms, updated_ms};
 use crate::session::stamp::{Action, Update};
 use crate::session::storage::Known;
-use crate::session::stored::Stored;
 use crate::session::write_back::WriteBack;
+use crate::wire::query::RESERVED;
 
-/// All but the unreserved characters of RFC 3986, section 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Bytes read from a body at a time; the deadline is looked at in between.
 const CHUNK: usize = 8 * 1024;
 /// Milliseconds that the central backend's clock may be ahead. A record further in the future would win over every
@@ -72,8 +70,9 @@ pub(super) fn refresh<P: Platform>(
             read(platform, response, settings, deadline, asked_at)
         });
         match answer {
-            Ok(answer) => {
+            Ok((answer, is_flawed)) => {
                 breaker.succeeded();
+                outcome.faults.extend(is_flawed.then_some(SessionFault::Malformed));
                 found.central = Some(Ok(()));
                 outcome.write_back.push(accept(found, answer, asked_at, settings));
             }
@@ -100,10 +99,11 @@ fn request<B>(
     template: &str,
     settings: &SessionSettings,
 ) -> Result<BackendRequest<B>, SessionFault> {
-    let id = utf8_percent_encode(&subject.id(), SEGMENT).to_string();
+    let id = utf8_percent_encode(&subject.id(), RESERVED).to_string();
     let path = template.replace("{kind}", subject.kind()).replace("{id}", &id);
     let url = format!("https://{}{path}", settings.host);
-    if !path.starts_with('/') || url.parse::<http::Uri>().is_err() {
+    // Without an id, everybody would have the same session.
+    if !template.contains("{id}") || !path.starts_with('/') || url.parse::<http::Uri>().is_err() {
         return Err(SessionFault::NoBackend);
     }
     let mut headers = HeaderMap::new();
@@ -127,17 +127,18 @@ enum Answer {
     Nothing,
 }
 
+/// The answer, and whether a part of it can't be used.
 fn read<P: Platform>(
     platform: &P,
     response: Response<P::Body>,
     settings: &SessionSettings,
     deadline: Duration,
     asked_at: i64,
-) -> Result<Answer, SessionFault> {
+) -> Result<(Answer, bool), SessionFault> {
     match response.status {
         StatusCode::OK => {}
         StatusCode::NO_CONTENT | StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Ok(Answer::Nothing);
+            return Ok((Answer::Nothing, false));
         }
         _ => return Err(SessionFault::Status),
     }
@@ -151,9 +152,12 @@ fn read<P: Platform>(
     }
     // Without a time of its own, the record counts as of the moment it was asked for: whatever happened later isn't
     // in it.
-    let updated_at = object.get("updated_at").and_then(time_ms).unwrap_or(asked_at);
+    let said = object.get("updated_at");
+    let updated_at = said.and_then(updated_ms).unwrap_or(asked_at);
     let updated_at = if updated_at > asked_at.saturating_add(MOST_AHEAD) { asked_at } else { updated_at };
-    Ok(Answer::Session(Update::new(updated_at, Action::Put(patch))))
+    let is_in_seconds = said.is_some_and(|said| time_ms(said).is_some() && updated_ms(said).is_none());
+    let is_flawed = is_in_seconds || issues.iter().any(|issue| !issue.is_limit);
+    Ok((Answer::Session(Update::new(updated_at, Action::Put(patch))), is_flawed))
 }
 
 /// The whole body, if it has at most `limit` bytes and comes before the deadline.
@@ -187,7 +191,7 @@ fn bounded<P: Platform>(
 /// Applies the answer to what was read, and says what to store.
 fn accept(found: &mut Found, answer: Answer, asked_at: i64, settings: &SessionSettings) -> WriteBack {
     let known = found.known.clone();
-    let nothing = Known { stored: Stored::default(), generation: None, broken: false };
+    let nothing = Known::default();
     let current = found.known.get_or_insert(nothing);
     let update = match answer {
         Answer::Session(update) => Some(update),

@@ -372,3 +372,26 @@ fn an_empty_record_is_known_and_a_deleted_one_is_none() {
     let host = with_api(answers(1, 200, "{}"));
     assert_eq!(read(&host, &settings(), OnMiss::Ask, &mut Breaker::default()).state, State::Refreshed);
 }
+
+#[test]
+fn what_of_a_record_cannot_be_used_is_named_and_never_an_empty_list() {
+    let codes = |record: serde_json::Value| {
+        let host = host();
+        host.put(Kv::Sessions, "user/alice", record.to_string());
+        let outcome = read(&host, &settings(), OnMiss::Ask, &mut Breaker::default());
+        let cart = outcome.record.map(|record| record.cart.len());
+        (cart, outcome.faults)
+    };
+    let with = |cart: serde_json::Value| json!({ "updated_at": NOW_MS, "cart": cart, "segments": ["vip"] });
+    for wrong in [json!([{ "sku": 1 }, { "sku": "a", "price": "9.50" }]), json!("none"), json!({ "items": [1] })] {
+        assert_eq!(codes(with(wrong.clone())), (Some(0), vec![SessionFault::Broken]), "{wrong}");
+    }
+    assert_eq!(
+        codes(with(json!([{ "sku": 1 }, { "sku": "a", "quantity": 2.0 }]))),
+        (Some(1), vec![SessionFault::Broken])
+    );
+    // More than counts is cut, as it is said; and an empty list is one.
+    let many: Vec<_> = (0..300).map(|number| json!({ "sku": format!("p{number}") })).collect();
+    assert_eq!(codes(with(json!(many))), (Some(100), vec![]));
+    assert_eq!(codes(with(json!([]))), (Some(0), vec![]));
+}

@@ -18,17 +18,38 @@ pub struct Variable {
     pub compared_with: Option<String>,
 }
 
-/// What a template reads; and each mention of a fact, in order.
+/// Something of the template language that a template names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// `x | name`
+    Filter(String),
+    /// `x is name`
+    Test(String),
+    /// `name(x)`
+    Function(String),
+}
+
+/// What a template reads.
+#[derive(Default)]
+pub(super) struct Found {
+    pub reads: Reads,
+    /// Each mention of a fact, in order.
+    pub variables: Vec<Variable>,
+    /// Each mention of a filter, a test, a function, with its line.
+    pub words: Vec<(Word, usize)>,
+}
+
+/// What a template reads.
 ///
 /// # Errors
 ///
 /// minijinja's, where the source doesn't parse.
-pub(super) fn of(source: &str) -> Result<(Reads, Vec<Variable>), minijinja::Error> {
+pub(super) fn of(source: &str) -> Result<Found, minijinja::Error> {
     let tree = parse(source, "", minijinja::syntax::SyntaxConfig::default())?;
     let mut walk = Walk::default();
     walk.scopes.push(HashMap::new());
     walk.statement(&tree);
-    Ok((walk.reads, walk.variables))
+    Ok(walk.found)
 }
 
 /// Whether a name certainly is the template's own by now, or only where a branch was taken.
@@ -36,8 +57,7 @@ type Scope<'s> = HashMap<&'s str, bool>;
 
 #[derive(Default)]
 struct Walk<'s> {
-    reads: Reads,
-    variables: Vec<Variable>,
+    found: Found,
     scopes: Vec<Scope<'s>>,
 }
 
@@ -132,9 +152,9 @@ impl<'s> Walk<'s> {
         if own == Some(true) {
             return;
         }
-        self.reads.add_steps(&steps.iter().map(String::as_str).collect::<Vec<_>>());
+        self.found.reads.add_steps(&steps.iter().map(String::as_str).collect::<Vec<_>>());
         if own.is_none() {
-            self.variables.push(Variable { path: steps, line: line.into(), compared_with });
+            self.found.variables.push(Variable { path: steps, line: line.into(), compared_with });
         }
     }
 
@@ -180,10 +200,12 @@ impl<'s> Walk<'s> {
                 branches.false_expr.iter().for_each(|branch| self.expression(branch));
             }
             Expr::Filter(filter) => {
+                self.name(Word::Filter(filter.name.to_owned()), filter.span().start_line);
                 filter.expr.iter().for_each(|value| self.expression(value));
                 self.arguments(&filter.args);
             }
             Expr::Test(test) => {
+                self.name(Word::Test(test.name.to_owned()), test.span().start_line);
                 self.expression(&test.expr);
                 self.arguments(&test.args);
             }
@@ -213,11 +235,20 @@ impl<'s> Walk<'s> {
     fn call(&mut self, callee: &Expr<'s>, arguments: &[CallArg<'s>]) {
         // A bare name is a function; a method reads what it is a method of.
         match callee {
-            Expr::Var(_) => {}
+            Expr::Var(function) => {
+                let is_own = self.scopes.iter().any(|scope| scope.contains_key(function.id));
+                if !is_own {
+                    self.name(Word::Function(function.id.to_owned()), function.span().start_line);
+                }
+            }
             Expr::GetAttr(method) => self.expression(&method.expr),
             other => self.expression(other),
         }
         self.arguments(arguments);
+    }
+
+    fn name(&mut self, word: Word, line: u16) {
+        self.found.words.push((word, line.into()));
     }
 
     fn arguments(&mut self, arguments: &[CallArg<'s>]) {
@@ -270,7 +301,7 @@ mod tests {
     use super::*;
 
     fn reads(source: &str) -> Vec<String> {
-        of(source).unwrap().0.iter().map(str::to_owned).collect()
+        of(source).unwrap().reads.iter().map(str::to_owned).collect()
     }
 
     #[test]
@@ -302,8 +333,9 @@ mod tests {
 
     #[test]
     fn the_checker_hears_of_each_mention() {
-        let (_, found) =
-            of("{{ regoin.slug }}\n{% if region.id == 'NORDIC' or country in ['DE', 'AT'] %}{% endif %}").unwrap();
+        let found = of("{{ regoin.slug }}\n{% if region.id == 'NORDIC' or country in ['DE', 'AT'] %}{% endif %}")
+            .unwrap()
+            .variables;
         let found: Vec<_> = found
             .iter()
             .map(|variable| (variable.path.join("."), variable.line, variable.compared_with.as_deref()))

@@ -92,3 +92,61 @@ fn what_a_route_asks_for_and_nobody_defines_is_named() {
     let settings = r#"{"growthbook":{"kv_key":"payload"}}"#;
     assert!(findings(&[both[0], both[1], ("settings", settings)]).is_empty(), "a payload may define them");
 }
+
+#[test]
+fn places_methods_and_operators_that_no_request_has_are_named() {
+    for (routes, expected) in [
+        (
+            json!([{ "id": "a", "path": "/a", "methods": ["get"] }]),
+            "/routes/0/methods/0: expected a method in capitals, but found 'get', which nobody sends: is it 'GET'?",
+        ),
+        (json!([{ "id": "a", "path": "/a", "methods": ["GET", "PSOT"] }]), "/routes/0/methods/1: expected a method"),
+        (
+            json!([{ "id": "a", "path": "/a", "when": { "subdivision": "DE-BY" } }]),
+            "but found 'DE-BY', which no visitor has: is it 'BY'?",
+        ),
+        (json!([{ "id": "a", "path": "/a", "when": { "subdivision": { "$in": ["by"] } } }]), "is it 'BY'?"),
+        (json!([{ "id": "a", "path": "/a", "when": { "city": "München" } }]), "is it 'münchen'?"),
+        (
+            json!([{ "id": "a", "path": "/a", "when": { "country": { "in": ["DE"] } } }]),
+            "/routes/0/when/country/in: expected an operator such as $in, but found 'in'",
+        ),
+    ] {
+        found(Level::Warning, &[("routes", &json!({ "routes": routes }).to_string())], expected);
+    }
+    let right = json!([{ "id": "a", "path": "/a", "methods": ["GET", "POST"],
+        "when": { "subdivision": { "$in": ["BY", "12", "ENG"] }, "city": "münchen" } }]);
+    let right = json!({ "routes": right }).to_string();
+    assert!(findings(&[("routes", &right)]).is_empty(), "{:?}", findings(&[("routes", &right)]));
+}
+
+#[test]
+fn words_of_a_template_that_the_engine_would_stumble_over_are_faults() {
+    for (template, expected) in [
+        (
+            "{% if country == 'FR' %}\n{{ country | truncate(9) }}{% endif %}",
+            "/templates/a: expected a filter that templates have, but found 'truncate' (line 2)",
+        ),
+        ("{{ country | uppercase }}", "'uppercase'"),
+        ("{{ country | safe }}", "'safe'"),
+        ("{{ now() }}", "expected a function that templates have, but found 'now'"),
+        ("{% if country is german %}x{% endif %}", "expected a test that templates have, but found 'german'"),
+    ] {
+        found(Level::Fault, &[("templates", &json!({ "templates": { "a": template } }).to_string())], expected);
+    }
+    let right = "{% for n in range(3) %}{{ n }}{% endfor %}{{ country | upper | default('x') }}{% if country is defined %}{% endif %}";
+    let right = json!({ "templates": { "a": right } }).to_string();
+    assert!(!findings(&[("templates", &right)]).iter().any(|(level, _)| *level == Level::Fault));
+}
+
+#[test]
+fn what_servers_say_of_users_is_an_attribute_where_they_ask_for_flags() {
+    let settings = r#"{"ofrep":{}}"#;
+    let feature = |name: &str| {
+        json!({ "features": { "a": { "defaultValue": 1, "rules": [{ "condition": { name: "x" }, "force": 2 }] } } })
+            .to_string()
+    };
+    let all = |feature: &str| findings(&[("settings", settings), ("features", feature)]);
+    assert!(!all(&feature("companySize")).iter().any(|(_, text)| text.contains("companySize")));
+    assert!(all(&feature("contry")).iter().any(|(_, text)| text.contains("is it 'country'?")));
+}

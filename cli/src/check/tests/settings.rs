@@ -194,7 +194,7 @@ fn a_hosts_mistakes_are_faults_at_their_place() {
         r#"{"hosts":{"www.example.de":{"default_region":"MARS","visitor":{"cookie":"a b"}},"*example.com":{}}}"#;
     for expected in [
         "/hosts/www.example.de/default_region: expected the id of a region, but found 'MARS'",
-        "/hosts/www.example.de/visitor/cookie: expected",
+        "/hosts/www.example.de/visitor: expected",
         "/hosts/*example.com: expected 'www.example.com' or '*.example.com'",
     ] {
         found(Level::Fault, &[("settings", settings)], expected);
@@ -250,4 +250,46 @@ fn languages_and_tokens_that_no_request_can_bring_are_faults() {
     }
     let right = r#"{"languages":["de","pt-BR","zh-Hant-TW","es-419"],"identity":{"jwt":{"bearer":true,"algorithms":["RS256"]}}}"#;
     assert!(!findings(&[("settings", right)]).iter().any(|(level, _)| *level == Level::Fault));
+}
+
+#[test]
+fn a_hosts_own_settings_are_looked_at_like_the_sites() {
+    let host = |own: serde_json::Value| {
+        json!({ "consent": { "cookie": { "name": "cc", "value": "yes" } }, "hosts": { "a.example": own } }).to_string()
+    };
+    for (own, expected) in [
+        (
+            json!({ "consent": { "countries": ["UK"] } }),
+            "/hosts/a.example/consent/countries/0: expected two capital letters (ISO 3166-1) or \"*\", but found \"UK\": did you mean \"GB\"?",
+        ),
+        (
+            json!({ "consent": { "countries": ["EU"] } }),
+            "/hosts/a.example/consent/countries/0: expected two capital letters",
+        ),
+        (json!({ "visitor": { "domain": ".example.com" } }), "/hosts/a.example/visitor: expected"),
+        (json!({ "sticky": { "domain": ".example.com" } }), "/hosts/a.example/sticky: expected"),
+        (
+            json!({ "visitor": { "cookie": "cc" } }),
+            "/hosts/a.example/visitor/cookie: expected a cookie of its own, but found 'cc'",
+        ),
+        (json!({ "identity": { "jwt": { "cookie": "t" } } }), "/hosts/a.example/identity/jwt: expected `algorithms`"),
+    ] {
+        found(Level::Fault, &[("settings", &host(own))], expected);
+    }
+    for own in [json!({ "visitor": { "domain": "other.example" } }), json!({ "sticky": { "domain": "b.a.example" } })] {
+        found(Level::Warning, &[("settings", &host(own))], "expected a domain that 'a.example' lies in, but found");
+    }
+    let right = host(json!({ "visitor": { "domain": "example" }, "consent": { "countries": ["GB"] } }));
+    assert!(!findings(&[("settings", &right)]).iter().any(|(_, text)| text.contains("/hosts/")));
+}
+
+#[test]
+fn a_session_api_that_nobody_can_be_asked_of_is_a_fault() {
+    for (session, expected) in [
+        (json!({ "path": "/session" }), "/session/path: expected '{id}' in it"),
+        (json!({ "path": "s/{kind}/{id}" }), "/session/path: expected a path that begins with '/'"),
+        (json!({ "path": "/s/{kind}/{id}", "host": "https://x" }), "/session/host: expected a host such as"),
+    ] {
+        found(Level::Fault, &[("settings", &json!({ "session": session }).to_string())], expected);
+    }
 }
