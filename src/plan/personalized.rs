@@ -30,6 +30,12 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const MEDIA: [&str; 14] =
     [".mp4", ".m4v", ".mov", ".webm", ".ogv", ".ogg", ".mp3", ".m4a", ".aac", ".oga", ".opus", ".wav", ".flac", ".ts"];
 
+/// Whether a path ends as those of videos and sounds do.
+fn is_called_as_media(path: &str) -> bool {
+    let ending = path.rfind('.').and_then(|at| path.get(at..)).unwrap_or_default();
+    MEDIA.iter().any(|known| known.eq_ignore_ascii_case(ending))
+}
+
 /// A request that a route personalizes.
 pub(super) struct PersonalizedRequest<'a> {
     pub head: &'a RequestHead,
@@ -98,7 +104,7 @@ impl PersonalizedRequest<'_> {
         let adapt = self.candidate.route.adapt.as_ref();
         matches!(headers.get(SEC_FETCH_DEST).map(HeaderValue::as_bytes), Some(b"video" | b"audio"))
             && headers.contains_key(header::RANGE)
-            && MEDIA.iter().any(|ending| self.head.normal_path.to_ascii_lowercase().ends_with(ending))
+            && is_called_as_media(&self.head.normal_path)
             && !adapt.is_some_and(Adapt::rewrites_playlists)
     }
 
