@@ -216,6 +216,9 @@ fn planned(head: &RequestHead, rules: &RuleSet, considered: &Considered) -> Plan
     if decision.is_personal() {
         plan.terms.cookies = personal::visitor_cookies(&rules.settings, context, head.host());
         plan.terms.remembered = personal::sticky_cookie(&rules.settings, context, decision, head.host());
+    } else {
+        // Who refused loses the edge's cookies, also on a route that needs none.
+        plan.terms.cookies = personal::removed_cookies(&rules.settings, context, head.host()).collect();
     }
     plan
 }

@@ -21,9 +21,13 @@ use crate::wire::headers::{remove_hop_by_hop, remove_where};
 pub const EDGE_REVISION: HeaderName = HeaderName::from_static("edge-revision");
 
 /// What an origin has no say in, and headers for the edge's own cache: a client has no business with those.
-const NOT_THE_ORIGINS: [&str; 6] = [
+const NOT_THE_ORIGINS: [&str; 10] = [
     "edge-variant",
     "edge-revision",
+    "edge-preview",
+    "edge-session",
+    "edge-session-data",
+    "edge-visitor-id",
     "surrogate-control",
     "surrogate-key",
     "cdn-cache-control",
@@ -42,12 +46,12 @@ pub fn finish_head(status: StatusCode, headers: &mut HeaderMap, terms: &Terms, v
         headers.append(header::SET_COOKIE, cookie.clone());
         own = true;
     }
-    if terms.is_preview {
-        preview::mark(headers);
-    }
     // A preview is nobody's to keep, nor is what carries a cookie of the edge's.
     let privacy = if own { terms.privacy.max(Privacy::NoStore) } else { terms.privacy };
     shape(status, headers, variant, privacy);
+    if terms.is_preview {
+        preview::mark(headers);
+    }
     if terms.privacy != Privacy::Transparent
         && let Some(value) = terms.revision.as_deref().and_then(|revision| HeaderValue::from_str(revision).ok())
     {

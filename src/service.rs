@@ -71,12 +71,13 @@ pub fn handle<P: Platform>(platform: &P, sandbox: &mut Sandbox, mut request: Cli
     }
     // A server's key may be in it: whatever else can't be used, no origin gets it.
     if let Some((flags, asked)) = ofrep::is_for(known.as_deref().unwrap_or(&settings), &head) {
-        return ofrep::answer(platform, &arrival, kept, head, (&rules, flags, &asked), resolved, request.body);
+        return ofrep::answer(platform, &arrival, (kept, cache), head, (rules, flags, &asked), resolved, request.body);
     }
     match rules {
         Rules::Set(served) => personalize(platform, &arrival, (kept, cache), head, served, resolved, request.body),
         Rules::Off | Rules::Unusable => {
-            pass_through(platform, &arrival, kept, &head, (&settings, known.as_deref()), resolved, request.body)
+            let settings = settings.on_host(head.host());
+            pass_through(platform, &arrival, kept, &head, (settings, known.as_deref()), resolved, request.body)
         }
     }
 }
@@ -172,15 +173,9 @@ fn personalize<P: Platform>(
     mut resolved: Resolved,
     body: P::Body,
 ) {
-    // Who may preview, the rules that serve everybody say.
-    let settings = Rc::clone(&served.set.on_host(head.host()).settings);
-    let mut preview = Preview::take(&mut head, &settings, arrival.now, || kept.keys.preview(platform));
-    if let Some(set) = previewed_revision(platform, arrival, cache, &served, &mut preview, &mut resolved.notes) {
-        (served.set, served.shadow) = (set, None);
-    }
+    let preview = previewed(platform, arrival, (kept, cache), &mut head, &mut served, &mut resolved.notes);
     let rules = served.set.on_host(head.host());
     let rules = &*rules;
-    preview.fit(rules);
     let mut facts = Live::new(platform, kept, served.side);
     let mut considered = decide::consider(&mut facts, rules, &head, preview.claims.clone(), arrival.now, None);
     let mut plan = plan::plan(&head, rules, &considered, &preview);
@@ -216,6 +211,25 @@ fn personalize<P: Platform>(
             keys: &mut facts.kept.keys,
         },
     );
+}
+
+/// What the request previews; where that is another revision than the one that serves, it serves this request.
+fn previewed<P: Platform>(
+    platform: &P,
+    arrival: &Arrival,
+    (kept, cache): (&mut Kept, &mut RuleCache),
+    head: &mut RequestHead,
+    served: &mut Served,
+    notes: &mut Notes,
+) -> Preview {
+    // Who may preview, the rules that serve everybody say.
+    let settings = Rc::clone(&served.set.on_host(head.host()).settings);
+    let mut preview = Preview::take(head, &settings, arrival.now, || kept.keys.preview(platform));
+    if let Some(set) = previewed_revision(platform, arrival, cache, served, &mut preview, notes) {
+        (served.set, served.shadow) = (set, None);
+    }
+    preview.fit(&served.set.on_host(head.host()));
+    preview
 }
 
 /// The revision that a preview names, where it is another than the one that serves. Without it the page is made by that one. The look-ups of

@@ -295,3 +295,16 @@ fn a_browsers_event_counts_by_the_hosts_own_consent() {
         assert_eq!(host.lines_of(Endpoint::Conversions).len() - before, usize::from(counts), "{authority} {cookie}");
     }
 }
+
+#[test]
+fn a_hosts_own_cookies_stay_at_the_edge_while_nothing_is_personalized() {
+    let host = site(&settings());
+    host.set("active", &json!({ "enabled": false }));
+    let asked = |authority: &str| {
+        let cookies = "kennung=00000000000000000000000000000abc; vid=00000000000000000000000000000abc; own=1";
+        visit(NEW_YORK, "/shop").on(authority).with("cookie", cookies).send(&host);
+        host.asked.take().remove(0).headers["cookie"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(asked("www.example.de"), "vid=00000000000000000000000000000abc; own=1");
+    assert_eq!(asked("shop.example"), "kennung=00000000000000000000000000000abc; own=1");
+}

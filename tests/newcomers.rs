@@ -14,6 +14,8 @@ use serde_json::json;
 use support::{echo, shop, visit};
 
 const NEWCOMERS: u32 = 1_000;
+/// All flags, of OFREP.
+const FLAGS: &str = "/ofrep/v1/evaluate/flags";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /// Two revisions that show which of them served; `/plain` and `/picture` use no experiment, so that nobody gets an id there.
@@ -23,7 +25,7 @@ fn canary(percent: f64) -> Memory {
         let path = |name: &str| json!({ "path": format!("/{revision}/{name}/{{feature.hero|none}}") });
         host.set(
             &format!("{revision}/settings"),
-            &json!({ "consent": { "cookie": { "name": "cc", "value": "yes" } } }),
+            &json!({ "consent": { "cookie": { "name": "cc", "value": "yes" } }, "ofrep": {} }),
         );
         host.set(
             &format!("{revision}/features"),
@@ -69,10 +71,15 @@ impl Browser {
     fn open(&mut self, host: &Memory, sandbox: &mut Sandbox, target: &str) -> Shown {
         let id = self.visitor.as_ref().map(|id| format!("ep_vid={id}"));
         let cookies: Vec<String> = id.into_iter().chain(self.agreed.then(|| "cc=yes".to_owned())).collect();
-        let answer = visit(self.address, target)
-            .with("user-agent", FIREFOX)
-            .with("cookie", cookies.join("; "))
-            .send_in(host, sandbox);
+        let request = visit(self.address, target).with("user-agent", FIREFOX).with("cookie", cookies.join("; "));
+        if target == FLAGS {
+            let answer = request.by("POST").body(r#"{"context":{}}"#).send_in(host, sandbox);
+            self.keep(&answer);
+            let flags: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            let revision = flags["metadata"]["revision"].as_str().unwrap().to_owned();
+            return Shown { revision, variation: flags["flags"][0]["value"].as_str().map(str::to_owned) };
+        }
+        let answer = request.send_in(host, sandbox);
         self.keep(&answer);
         let body = String::from_utf8(answer.body).unwrap();
         let mut parts = body.split('/').skip(1);
@@ -141,6 +148,8 @@ fn of_a_thousand_newcomers_nobody_changes_revision_or_variation() {
         &["/shared/1", "/shop/2", "/shared/2"],
         // The id comes late: these pages need none.
         &["/plain", "/picture", "/shop/1", "/plain", "/shop/2"],
+        // An app's first question, or a page's, before the page has given an id.
+        &[FLAGS, "/shop/1", FLAGS, "/shop/2"],
     ] {
         let counted = count(50.0, pages, AMERICAN, None);
         assert_eq!((counted.flips, counted.switches, counted.ids), (0, 0, 1_000), "{pages:?}");

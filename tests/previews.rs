@@ -10,6 +10,7 @@ use edge_personalizer::context::preview::{PreviewClaims, sign};
 use edge_personalizer::mac::MacKey;
 use edge_personalizer::platform::Endpoint;
 use edge_personalizer::platform::memory::{Memory, Received};
+use edge_personalizer::service::Sandbox;
 use serde_json::{Value, json};
 use support::{NEW_YORK, PARIS, Visit, echo, header, path_of, shop, text, visit};
 use time::OffsetDateTime;
@@ -222,7 +223,7 @@ fn two_experiments_that_point_at_each_other_send_nobody_round() {
             "urlPatterns": [{ "type": "simple", "pattern": from, "include": true }] })
     };
     for (mode, shown) in [("redirect", "/one"), ("rewrite", "/two")] {
-        let host = lab(&json!({ "redirects": mode }));
+        let host = lab(&json!({ "redirects": mode, "sticky": {} }));
         host.set(
             "experiments",
             &json!({ "experiments": [pair("there", "/one", "/two"), pair("back", "/two", "/one")] }),
@@ -232,6 +233,8 @@ fn two_experiments_that_point_at_each_other_send_nobody_round() {
         assert_eq!((answer.status.as_u16(), text(&answer)), (200, format!("GET {shown}")), "{mode}");
         let exposed = host.lines_of(Endpoint::Exposures).len();
         assert_eq!(exposed, usize::from(mode == "rewrite"), "who stays was shown no arm");
+        let remembered: String = cookies(&answer).concat();
+        assert_eq!(remembered.contains("ep_sticky"), mode == "rewrite", "nor is any remembered: {remembered}");
     }
 }
 
@@ -281,4 +284,35 @@ fn a_redirect_says_what_a_browser_will_ask_for() {
     assert_eq!(header(&answer, "location"), Some("/caf%C3%A9"));
     let there = person(1, "/caf%C3%A9").send(&host);
     assert_eq!((there.status.as_u16(), codes(&host)), (200, vec!["redirect-loop".to_owned()]), "it doesn't go round");
+}
+
+#[test]
+fn flags_are_those_of_the_previewed_revision_for_the_previewed_user() {
+    let host = lab(&json!({ "ofrep": {} }));
+    let rule = json!([{ "condition": { "userId": "test-42" }, "force": "tester" }]);
+    for revision in ["r1", "r2"] {
+        host.set(&format!("{revision}/settings"), &json!({ "ofrep": {} }));
+        host.set(&format!("{revision}/routes"), &json!({ "routes": [] }));
+        host.set(
+            &format!("{revision}/features"),
+            &json!({ "features": { "f": { "defaultValue": revision, "rules": rule } } }),
+        );
+    }
+    host.set("active", &json!({ "revision": "r1" }));
+    let asked = |claims: &PreviewClaims| {
+        let mut sandbox = Sandbox::default();
+        let mut said = serde_json::Value::Null;
+        // A revision that nobody serves is there from the second request on.
+        for _ in 0..3 {
+            let ask = person(1, "/ofrep/v1/evaluate/flags/f").by("POST").body(r#"{"context":{}}"#);
+            let ask = ask.with("Cookie", format!("ep_preview={}", token(claims)));
+            said = serde_json::from_str(&text(&ask.send_in(&host, &mut sandbox))).unwrap();
+        }
+        said["value"].clone()
+    };
+    let live = PreviewClaims { exp: NOW + 3600, ..PreviewClaims::default() };
+    assert_eq!(asked(&live), "r1");
+    assert_eq!(asked(&PreviewClaims { revision: Some("r2".to_owned()), ..live.clone() }), "r2");
+    let user = PreviewClaims { visitor: serde_json::from_value(json!({ "user": "test-42" })).unwrap(), ..live };
+    assert_eq!(asked(&user), "tester");
 }

@@ -167,3 +167,19 @@ fn a_shadow_deletes_nothing_of_its_own() {
     ask(&host, NEW_YORK, &[&format!("ep_vid={VISITOR}")], Some("1"));
     assert_eq!(host.kv_deletes.borrow().len(), 1, "the visitor's own request alone");
 }
+
+#[test]
+fn a_route_that_only_looked_at_the_session_removes_cookies_with_the_record() {
+    for route in [
+        json!({ "id": "a", "path": "/page", "action": "passthrough", "when": { "loggedIn": true } }),
+        json!({ "id": "a", "path": "/page", "action": "passthrough", "when": { "loggedIn": false } }),
+        json!({ "id": "a", "path": "/page", "cache": {}, "when": { "session.cart_quantity": { "$gt": 500 } } }),
+    ] {
+        let host = shop();
+        host.set("routes", &json!({ "routes": [route] }));
+        let answer = ask(&host, NEW_YORK, &[&format!("ep_vid={VISITOR}"), STICKY], Some("1"));
+        assert_eq!(removed(&answer), ["ep_sticky", "ep_vid"], "{route}");
+        assert!(!kept(&host).contains(&format!("visitor/{VISITOR}")), "{route}");
+        assert!(answer.headers["cache-control"].to_str().unwrap().contains("no-store"), "{route}");
+    }
+}

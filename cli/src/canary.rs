@@ -22,7 +22,7 @@ use crate::judge::{alpha, metrics::Margins};
 use crate::output::{Format, Outcome, note};
 use crate::report::moment::Micros;
 use crate::report::percent;
-use crate::target::On;
+use crate::target::{On, Target};
 use annotate::Annotations;
 use drive::{Drive, Settings, Started};
 use follow::Follower;
@@ -109,27 +109,64 @@ impl Options {
         };
         let mut logs = Follower::new(&self.logs, before(drive.since()))?;
         let pause = POLL.min(Duration::from_micros(u64::try_from(self.every).unwrap_or_default()));
-        loop {
-            let goes_on = logs.poll(|line| drive.line(line)).unwrap_or_else(|error| {
-                note(&format!("{error:#}: it is tried again"));
-                true
-            });
-            let now = now()?;
-            if !goes_on || drive.is_due(now, self.every) {
-                match drive.look(&mut *target, now) {
-                    Ok(None) => {}
-                    Ok(Some(outcome)) => return Ok(outcome),
-                    Err(error) => note(&format!("{error:#}: it is tried again at the next look")),
+        let timing = Timing { every: self.every, end: began + self.limit, pause };
+        go(&mut drive, &mut *target, timing, |drive| logs.poll(|line| drive.line(line)), now)
+    }
+}
+
+/// When things are done.
+#[derive(Debug, Clone, Copy)]
+struct Timing {
+    /// From look to look.
+    every: Micros,
+    /// When its time is over.
+    end: Micros,
+    /// How long it sleeps before it asks for more lines.
+    pause: Duration,
+}
+
+/// Reads lines and looks until the canary is at its end, or nothing more can come of it. `poll` gives it the lines that have come, and says
+/// whether more may come.
+///
+/// # Errors
+///
+/// The store can't be read or written, up to the end.
+fn go(
+    drive: &mut Drive,
+    target: &mut dyn Target,
+    timing: Timing,
+    mut poll: impl FnMut(&mut Drive) -> anyhow::Result<bool>,
+    clock: impl Fn() -> anyhow::Result<Micros>,
+) -> anyhow::Result<Outcome> {
+    let mut failed = None;
+    loop {
+        let goes_on = poll(drive).unwrap_or_else(|error| {
+            note(&format!("{error:#}: it is tried again"));
+            true
+        });
+        let now = clock()?;
+        // All lines have come: the last look is at once, and again where it failed.
+        if drive.is_due(now, timing.every) || (!goes_on && failed.is_none()) {
+            failed = None;
+            match drive.look(target, now) {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return Ok(outcome),
+                Err(error) => {
+                    note(&format!("{error:#}: it is tried again at the next look"));
+                    failed = Some(error);
                 }
             }
-            if !goes_on {
-                return Ok(drive.holds(now, "the logs have ended"));
-            }
-            if now - began >= self.limit {
-                return Ok(drive.holds(now, "the time is over"));
-            }
-            std::thread::sleep(pause);
         }
+        let is_over = now >= timing.end;
+        match failed.take() {
+            // What the logs say may be a reason to roll back: it isn't left undone.
+            Some(error) if is_over => return Err(error),
+            Some(error) => failed = Some(error),
+            None if !goes_on => return Ok(drive.holds(now, "the logs have ended")),
+            None if is_over => return Ok(drive.holds(now, "the time is over")),
+            None => {}
+        }
+        std::thread::sleep(timing.pause);
     }
 }
 

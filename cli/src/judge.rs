@@ -12,15 +12,17 @@ use std::{fs, io};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use indicatif::ProgressBar;
 use memchr::memmem::Finder;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::output::{self, Format, Outcome};
+use crate::report::input::Piece;
 use crate::report::members::Layout;
 use crate::report::moment::{self, MINUTE, Micros};
 use crate::report::{input, percent};
-use gather::{Counts, Gathered, decision};
+use gather::{Buckets, Counts, Gathered, bucket, decision, rate};
 use metrics::{Margins, Metric, Verdict};
 
 /// The version of the JSON contract.
@@ -37,7 +39,7 @@ const VERSION: u32 = 1;
 
 A metric is a regression where the evidence reaches its threshold. It is go where even the upper bound of the difference is below the margin.
 The test may be run as often as you like, on more and more lines: a false alarm stays below --alpha over all looks. Only the time counts in
-which both revisions served.
+which both revisions served. If they are logged with another log.sample, the better-logged one is thinned to the lower rate.
 
 Exit codes: 0 go, 1 regression, 2 it could not run, 3 inconclusive.")]
 pub struct Options {
@@ -106,26 +108,9 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     let (logs, _kept) = readable_twice(&options.logs)?;
     let (pieces, length) = input::pieces(&logs)?;
     let bar = output::transfer("reading", length.map(|length| 2 * length));
-    let mut gathered = Gathered::new(&options.baseline, &options.canary);
-    // Over different lengths of time, different shares of the visitors fail: only the time counts in which both served.
-    let mut served = [&options.baseline, &options.canary].map(|revision| Served::of(revision));
-    for piece in &pieces {
-        input::lines(piece, &bar, |line| served.iter_mut().for_each(|served| served.line(line)))?;
-    }
-    if let [Served { span: Some((from, to)), .. }, Served { span: Some((since, until)), .. }] = served {
-        // By whole minutes: a small canary has seconds without a visitor.
-        let minute = |at: Micros| at.div_euclid(MINUTE) * MINUTE;
-        let (first, last) = (minute(from.max(since)), minute(to.min(until)) + MINUTE - 1);
-        if first > from.min(since) || last < to.max(until) {
-            let (first, last) = (moment::second(first), moment::second(last));
-            output::note(&format!("both revisions served from {first} to {last}: other lines are left out"));
-        }
-        gathered = gathered.since(first).until(last);
-    }
-    for piece in &pieces {
-        gathered.read(piece, &bar)?;
-    }
+    let (gathered, notes) = compared(&pieces, [&options.baseline, &options.canary], &bar)?;
     bar.finish_and_clear();
+    notes.iter().for_each(|text| output::note(text));
     let margins = Margins { share: options.margin / 100.0, latency: options.latency_margin / 100.0 };
     let judgement = judge(&gathered, options.alpha, margins);
     output::write(options.format, &judgement, || text(&judgement, &options.baseline, &options.canary))?;
@@ -134,6 +119,46 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
         Verdict::Regression => Outcome::Faults,
         Verdict::Inconclusive => Outcome::Inconclusive,
     })
+}
+
+/// Reads what can be compared of two revisions, the baseline first; what is left out is said in notes.
+fn compared(pieces: &[Piece], revisions: [&str; 2], bar: &ProgressBar) -> anyhow::Result<(Gathered, Vec<String>)> {
+    let [baseline, canary] = revisions;
+    let mut gathered = Gathered::new(baseline, canary);
+    // Over different lengths of time, different shares of the visitors fail: only the time counts in which both served.
+    let mut served = revisions.map(Served::of);
+    for piece in pieces {
+        input::lines(piece, bar, |line| served.iter_mut().for_each(|served| served.line(line)))?;
+    }
+    gathered = gathered.logged_at(served.each_ref().map(|served| served.rate));
+    let mut span = None;
+    if let [Served { span: Some((from, to)), .. }, Served { span: Some((since, until)), .. }] = served {
+        // By whole minutes: a small canary has seconds without a visitor.
+        let minute = |at: Micros| at.div_euclid(MINUTE) * MINUTE;
+        let (first, last) = (minute(from.max(since)), minute(to.min(until)) + MINUTE - 1);
+        span = Some((moment::second(first), moment::second(last)));
+        gathered = gathered.since(first).until(last);
+        // And without the time in which the canary was off, between two times on.
+        let [of_baseline, of_canary] = served.map(|served| served.buckets);
+        gathered = gathered.within(of_baseline.intersection(&of_canary).copied().collect());
+    }
+    for piece in pieces {
+        gathered.read(piece, bar)?;
+    }
+    let mut notes = Vec::new();
+    let [outside, of_gaps] = gathered.left_out();
+    if let Some((first, last)) = span.filter(|_| outside > 0) {
+        let gaps = if of_gaps > 0 { ", without the ten-minute pieces in which one of them has no line" } else { "" };
+        notes.push(format!("both revisions served from {first} to {last}{gaps}: other lines are left out ({outside})"));
+    }
+    if gathered.thinned() > 0 {
+        notes.push(format!(
+            "the revisions have different log.sample: both are compared at {} ({} lines of successful requests are left out)",
+            gathered.rate(),
+            gathered.thinned()
+        ));
+    }
+    Ok((gathered, notes))
 }
 
 /// The same logs, standard input and pipes in files of their own; those files, which go when they are dropped.
@@ -167,11 +192,16 @@ struct Served<'r> {
     name: Finder<'r>,
     layout: Layout,
     span: Option<(Micros, Micros)>,
+    /// The ten minutes that have lines.
+    buckets: Buckets,
+    /// The lowest rate of its sound lines.
+    rate: f64,
 }
 
 impl<'r> Served<'r> {
     fn of(revision: &'r str) -> Self {
-        Self { revision, name: Finder::new(revision), layout: Layout::default(), span: None }
+        let (name, layout) = (Finder::new(revision), Layout::default());
+        Self { revision, name, layout, span: None, buckets: Buckets::default(), rate: 1.0 }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -184,6 +214,11 @@ impl<'r> Served<'r> {
         if let Some(at) = moment::read(line.time.as_str()).filter(|_| is_ours) {
             let (first, last) = self.span.unwrap_or((at, at));
             self.span = Some((first.min(at), last.max(at)));
+            self.buckets.insert(bucket(at));
+            // The shield's pass says nothing of the request.
+            if let Some(rate) = rate(&line).filter(|_| line.pass <= 1) {
+                self.rate = self.rate.min(rate);
+            }
         }
     }
 }

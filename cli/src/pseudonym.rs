@@ -85,10 +85,14 @@ fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> 
     } else {
         Some(reader.headers().with_context(|| format!("{place}: expected CSV"))?.clone())
     };
-    if let Some(name) = head.as_ref().filter(|head| head.len() == 1).and_then(|head| head.get(0))
-        && name.contains([';', '\t'])
-    {
-        bail!("{place}: expected columns separated by commas, but found '{name}'");
+    if let Some(head) = &head {
+        if head.is_empty() {
+            bail!("{place}: expected a row of names and rows of ids, but found an empty file");
+        }
+        without_separator(head).with_context(|| place.to_string())?;
+        if let Some(name) = head.get(0).filter(|name| head.len() == 1 && name.contains([';', '\t', '|'])) {
+            bail!("{place}: expected columns separated by commas, but found '{name}'");
+        }
     }
     let at = column(&options.column, head.as_ref())?;
     if let Some(head) = &head {
@@ -101,7 +105,19 @@ fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> 
         writer.write_record(["unit_type", "unit_id"].into_iter().chain(others))?;
     }
     let (mut without, mut row) = (0, csv::StringRecord::new());
+    let mut number = u64::from(head.is_some());
     while reader.read_record(&mut row).with_context(|| format!("{place}: expected CSV in UTF-8"))? {
+        number += 1;
+        if number == 1 {
+            without_separator(&row).with_context(|| place.to_string())?;
+        }
+        // Ids may hold a bar (auth0|5f7c): it is no separator in a row.
+        if let Some(separator) = row.get(0).filter(|_| row.len() == 1).and_then(|cell| cell.matches([';', '\t']).next())
+        {
+            bail!(
+                "{place}: row {number}: expected columns separated by commas, but found one column that holds {separator:?}"
+            );
+        }
         let unit = row.get(at).and_then(|id| canonical(&options.unit_type, id.trim()));
         let unit = unit.map(|id| pseudonym(key, &options.unit_type, &id));
         without += u64::from(unit.is_none());
@@ -112,6 +128,15 @@ fn convert(options: &Options, key: &MacKey, from: impl Read, to: impl Write) -> 
     }
     writer.flush()?;
     Ok(without)
+}
+
+/// A spreadsheet's first line that names its separator is no row.
+fn without_separator(row: &csv::StringRecord) -> anyhow::Result<()> {
+    let first = row.get(0).unwrap_or_default();
+    if first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("sep=")) {
+        bail!("expected the names or the first id, but found a line '{first}…' of a spreadsheet: take it out");
+    }
+    Ok(())
 }
 
 /// The column's index.

@@ -114,12 +114,17 @@ pub fn run(options: &Options) -> anyhow::Result<Outcome> {
     output::write(options.format, &result, || text::render(&result, names))?;
     Ok(match (options.max_changed, result.changed_share) {
         (_, None) => Outcome::Inconclusive,
-        (Some(most), Some(share)) if share * 100.0 > most => {
+        (Some(most), Some(share)) if is_more(share, most) => {
             output::line(&format!("{:.2} % changed, more than {most} %", share * 100.0));
             Outcome::Faults
         }
         _ => Outcome::Well,
     })
+}
+
+/// Whether a share is more than so many percent. 7 of 100 lines are 7 %, though 0.07 · 100 is a little more in floating point.
+fn is_more(share: f64, most: f64) -> bool {
+    share * 100.0 > most * (1.0 + 1e-9)
 }
 
 /// The two, ready to decide by.
@@ -151,5 +156,20 @@ fn each_time(members: &Map<String, Value>, moments: &mut Vec<moment::Micros>, re
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_more;
+
+    #[test]
+    fn exactly_the_limit_is_not_more() {
+        for lines in 1..=100 {
+            let share = f64::from(lines) / 100.0;
+            assert!(!is_more(share, f64::from(lines)), "{lines}");
+            assert!(is_more(share, f64::from(lines) - 0.01), "{lines}");
+        }
+        assert!(!is_more(0.0, 0.0) && is_more(1e-9, 0.0));
     }
 }

@@ -95,7 +95,8 @@ pub struct Options {
     /// How long after the first exposure a conversion counts.
     #[arg(long, value_name = "LENGTH", default_value = "72h", value_parser = moment::length)]
     window: Micros,
-    /// The day on which the experiment is judged, named in advance. Once the logs reach it, the fixed interval counts, for units before it.
+    /// The day on which the experiment is judged, named in advance. Once the logs reach it and the --window after it, all figures of metrics
+    /// are of units before it, and the fixed interval counts.
     #[arg(long, value_name = "DATE", value_parser = moment::argument)]
     horizon: Option<Micros>,
     /// The relative difference that matters, in percent: a smaller one is no difference.
@@ -232,9 +233,10 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
     }
     let bytes = options.memory << 20;
     let parts = |share: u64, each: u64| usize::try_from(bytes / 10 * share / each).unwrap_or(usize::MAX);
+    let names = Names::default();
     let shared = Shared {
-        names: Names::default(),
-        units: Units::new(parts(6, BYTES_A_UNIT)),
+        names: names.clone(),
+        units: Units::new(parts(6, BYTES_A_UNIT), names.number("")),
         seen: Seen::new(parts(3, BYTES_A_LINE)),
         rules: &rules,
         from,
@@ -247,10 +249,10 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
     bar.finish_and_clear();
     let collected = collected?;
     let orders = match &options.orders {
-        Some(path) => orders::read(path, &shared.names, &shared.units)?,
+        Some(path) => orders::read(path, (from, options.to), &names, &shared.units)?,
         None => orders::Orders::default(),
     };
-    let Shared { names, units, seen, .. } = shared;
+    let Shared { units, seen, .. } = shared;
     let (repeated, share) = (units.repeated(), units.share());
     let mut warnings = warnings(options, &rules, &collected, &orders, seen.forgot(), share);
     drop(seen);
@@ -271,9 +273,18 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
         }
     }
     let asked = Asked { metrics, window: options.window, horizon: options.horizon, least: options.least / 100.0 };
+    // What comes from --to on doesn't count: the logs go no further.
     let reached = collected.reached.unwrap_or(Micros::MIN);
+    let reached = options.to.map_or(reached, |to| reached.min(to));
     let material =
         Material { asked: &asked, rules: &rules, names: &names, collected: &collected, done: &done, reached };
+    if let Some(horizon) = asked.horizon.filter(|horizon| reached >= *horizon && asked.passed(reached).is_none()) {
+        let end = horizon.saturating_add(asked.window);
+        warnings.push(format!(
+            "The logs reach --horizon, but not the end of --window after it ({}): the sequence counts until then.",
+            moment::second(end)
+        ));
+    }
     for metric in &asked.metrics {
         let event = names.number(&metric.event);
         if !done.iter().any(|done| done.event == event) {
@@ -290,7 +301,7 @@ fn made(options: &Options, from: Option<Micros>) -> anyhow::Result<Report> {
             broken: counts.broken + orders.broken,
             late: counts.late,
             other: counts.other,
-            outside: counts.outside,
+            outside: counts.outside + orders.outside,
             repeated: u64::try_from(repeated).unwrap_or(u64::MAX),
             units_share: share,
         },

@@ -119,27 +119,35 @@ impl fmt::Display for Overtaken {
 
 impl std::error::Error for Overtaken {}
 
-/// Writes the pointer where it still is what was read (`None`: there was none), and reads it back.
+/// Writes the pointer where it still is what was read (`None`: there was none), and reads it back. What is there then counts, also where the
+/// store said that the writing failed: an answer may be lost after the store did what it was asked for.
 ///
 /// # Errors
 ///
-/// [`Overtaken`] where it isn't.
+/// [`Overtaken`] where it isn't; the store's own where nothing was written.
 pub fn point(target: &mut dyn Target, entry: &str, store: &Store, text: &str) -> anyhow::Result<()> {
     let expected = store.entries.get(entry);
-    let mut overtaken = None;
-    target.update(&mut |entries| {
+    let (mut overtaken, mut is_sent) = (None, false);
+    let written = target.update(&mut |entries| {
         if entries.get(entry) == expected {
-            overtaken = None;
+            (overtaken, is_sent) = (None, true);
             return vec![(entry.to_owned(), text.to_owned())];
         }
         let known = History::read(&store.entries, entry);
         overtaken = Some(Overtaken::new(entries, entry, known.last()));
         Vec::new()
-    })?;
+    });
     if let Some(overtaken) = overtaken {
         return Err(overtaken.into());
     }
-    let now = target.entries()?;
+    let is_there = |now: &BTreeMap<String, String>| now.get(entry).is_some_and(|found| found == text);
+    let now = match (target.entries(), written) {
+        (Ok(now), Ok(())) => now,
+        (Ok(now), Err(_)) if is_sent && is_there(&now) => return Ok(()),
+        (_, Err(error)) => return Err(error),
+        // The store said yes, and can't say what it has.
+        (Err(_), Ok(())) => return Ok(()),
+    };
     match now.get(entry) {
         Some(found) if found == text => Ok(()),
         // Neither ours nor what was there before: somebody wrote over it at once.

@@ -194,8 +194,45 @@ fn the_fixed_interval_counts_once_the_horizon_has_passed() {
     let width = |name: &str| rate[name][1].as_f64().unwrap() - rate[name][0].as_f64().unwrap();
     assert!(width("fixed") < width("sequence"), "{rate}");
     assert!(rate["why"].as_str().unwrap().contains("95 % interval at the horizon"), "{rate}");
-    let (cut, _) = of(&shop, &["--metric", "order:rate", "--horizon", "2026-11-14", "--to", "2026-11-14"]);
-    assert_ne!(metric(only(&cut), "order:rate")["fixed"], Value::Null, "the logs go on, whatever counts of them");
+    // What comes from --to on doesn't count, and with it the last units' orders.
+    let to = |to: &str| {
+        let (cut, _) = of(&shop, &["--metric", "order:rate", "--horizon", "2026-11-08", "--window", "72h", "--to", to]);
+        metric(only(&cut), "order:rate")["fixed"].is_null()
+    };
+    assert_eq!(["2026-11-08", "2026-11-10", "2026-11-11"].map(to), [true, true, false]);
+}
+
+#[test]
+fn at_the_horizon_every_figure_is_of_the_units_before_it() {
+    let (lines, _) = Shop { lift: 0.2, ..Shop::default() }.lines();
+    let read: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap().to_owned();
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for line in read.iter().filter(|line| !line["experiment_id"].is_null()) {
+        let at = text(line, "timestamp");
+        let known = first.entry(text(line, "unit_id")).or_insert_with(|| at.clone());
+        *known = at.min(known.clone());
+    }
+    let is_early = |line: &Value| first.get(&text(line, "unit_id")).is_some_and(|at| at.as_str() < "2026-11-06");
+    let early = lines.iter().zip(&read).filter(|(_, line)| is_early(line)).map(|(line, _)| line.clone());
+    let early = folder(&early.collect::<Vec<_>>());
+    let asked = ["a.log", "--rules", "rules", "--metric", "order:rate", "--metric", "order:value"];
+    let expected = report(early.path(), &asked);
+    let at_horizon = [&asked[..], &["--horizon", "2026-11-06"]].concat();
+    let found = report(folder(&lines).path(), &at_horizon);
+    for name in ["order:rate", "order:value"] {
+        let (expected, found) = (metric(only(&expected), name), metric(only(&found), name));
+        for field in ["did", "baseline", "mean", "lift", "sequence"] {
+            assert_eq!(found[field], expected[field], "{name} {field}");
+        }
+        assert_ne!(found["fixed"], Value::Null, "{name}");
+    }
+    // Orders of the last units may still come.
+    let open = lines.iter().zip(&read).filter(|(_, line)| text(line, "timestamp").as_str() < "2026-11-08T23");
+    let open = folder(&open.map(|(line, _)| line.clone()).collect::<Vec<_>>());
+    let waits = report(open.path(), &at_horizon);
+    assert_eq!(metric(only(&waits), "order:rate")["fixed"], Value::Null);
+    assert!(warned(&waits, "not the end of --window after it (2026-11-09T00:00:00Z)"), "{}", waits["warnings"]);
 }
 
 #[test]
@@ -241,6 +278,17 @@ fn orders_of_a_file_count_beside_the_logs_and_once() {
     assert_eq!(metric(only(&report), "order:rate")["did"], json!(truth.bought));
     assert!(report["read"]["repeated"].as_u64().unwrap() > 20);
     assert!(!warned(&report, "Nobody in --orders"));
+}
+
+#[test]
+fn orders_of_a_file_are_of_the_time_that_was_asked_for() {
+    let (lines, _) = Shop { visitors: 200, ..Shop::default() }.lines();
+    let folder = folder(&lines);
+    let csv = "unit_id,timestamp\nu,2026-11-01T10:00:00Z\nu,2026-11-20T10:00:00Z\nu,2026-12-20T10:00:00Z\n";
+    fs::write(folder.path().join("orders.csv"), csv).unwrap();
+    let time = ["a.log", "--from", "2026-11-02", "--to", "2026-12-01"];
+    let outside = |arguments: &[&str]| report(folder.path(), arguments)["read"]["outside"].as_u64().unwrap();
+    assert_eq!(outside(&[&time[..], &["--orders", "orders.csv"]].concat()), outside(&time) + 2);
 }
 
 #[test]
@@ -547,4 +595,39 @@ fn a_pseudonym_is_the_one_that_the_edge_writes() {
     let again = ["pseudonym", "again.csv", "--column", "order", "--identity-file", "identity"];
     let (exit, _, stderr) = run(folder.path(), &again);
     assert!(exit == 2 && stderr.contains("without the column unit_id"), "{stderr}");
+    fs::write(folder.path().join("two.csv"), "customer,order,customer\nalice,1,carol\n").unwrap();
+    let two = ["pseudonym", "two.csv", "--column", "customer", "--identity-file", "identity"];
+    let (exit, stdout, stderr) = run(folder.path(), &two);
+    assert!(
+        exit == 2 && stdout.is_empty() && stderr.contains("(1 or 3)"),
+        "no id of the other column: {stdout}{stderr}"
+    );
+}
+
+#[test]
+fn a_file_with_another_separator_makes_no_pseudonyms() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("identity"), "an-identity-key-of-32-bytes-or-more").unwrap();
+    let made = |text: &str, more: &[&str]| {
+        fs::write(folder.path().join("ids.csv"), text).unwrap();
+        run(folder.path(), &[&["pseudonym", "ids.csv", "--identity-file", "identity"], more].concat())
+    };
+    let own = ["--unit-type", "company"];
+    let bare = ["--no-header", "--unit-type", "company"];
+    for (text, more, said) in [
+        ("customer_id|total\nalice|5\n", &own[..], "separated by commas, but found 'customer_id|total'"),
+        ("customer_id;total\nalice;5\n", &own, "separated by commas, but found 'customer_id;total'"),
+        ("alice;5\n", &bare, "row 1: expected columns separated by commas, but found one column that holds \";\""),
+        ("alice\nbob\t5\n", &bare, "row 2: expected columns separated by commas"),
+        ("sep=,\ncustomer_id,total\nalice,5\n", &own, "found a line 'sep=…' of a spreadsheet"),
+        ("\u{feff}SEP=;\nalice;5\n", &bare, "found a line 'SEP=;…' of a spreadsheet"),
+        ("", &own, "found an empty file"),
+    ] {
+        let (exit, stdout, stderr) = made(text, more);
+        assert_eq!(exit, 2, "{text:?}: {stdout}");
+        assert!(stderr.contains(said) && !stderr.contains("alice"), "{text:?}: {stderr}");
+    }
+    // Some providers of identities have a bar in their ids.
+    let (exit, stdout, stderr) = made("user\nauth0|5f7c8ec7\n", &[]);
+    assert!(exit == 0 && stdout.lines().count() == 2, "{stdout}{stderr}");
 }

@@ -104,12 +104,17 @@ pub fn visitor_cookies(settings: &Settings, context: &Context, host: &str) -> Ve
     if person.visitor_is_new && person.permissions.store {
         cookies.extend(person.visitor.and_then(|visitor| settings.visitor.set_cookie(visitor, host)));
     }
-    cookies.extend(person.forget.iter().filter_map(|cookie| match cookie {
+    cookies.extend(removed_cookies(settings, context, host));
+    cookies
+}
+
+/// The `Set-Cookie` lines that remove the edge's own cookies on this host, where the visitor wants none.
+pub fn removed_cookies(settings: &Settings, context: &Context, host: &str) -> impl Iterator<Item = HeaderValue> {
+    context.person.forget.iter().filter_map(move |cookie| match cookie {
         OwnCookie::Visitor => settings.visitor.remove_cookie(host),
         OwnCookie::Adopted => settings.visitor.remove_adopted(host),
         OwnCookie::Sticky => settings.sticky.clone().unwrap_or_default().remove_cookie(host),
-    }));
-    cookies
+    })
 }
 
 /// The `Set-Cookie` line of remembered variations, where there is a new one. What the cookie remembers of somebody else who used this

@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Resolved, events};
+use super::{Resolved, events, previewed};
 use crate::admit::{Arrival, RequestHead};
 use crate::code::Code;
-use crate::context::preview::Preview;
+use crate::context::preview::{Preview, PreviewClaims};
 use crate::context::{Context, Kept, Live};
 use crate::decide::flags::{self, By, Described, Flag, Flags, Visitor};
 use crate::growthbook::Source;
@@ -19,9 +19,10 @@ use crate::plan::personal;
 use crate::platform::{Platform, Response};
 use crate::record;
 use crate::respond::conditional;
+use crate::rules::canary::Side;
 use crate::rules::settings::Settings;
 use crate::rules::settings::ofrep::OfrepSettings;
-use crate::rules::{RuleSet, Rules};
+use crate::rules::{RuleCache, RuleSet, Rules};
 use crate::session::WriteBack;
 use crate::wire::headers::bearer_token;
 
@@ -104,18 +105,25 @@ struct After {
 pub(super) fn answer<P: Platform>(
     platform: &P,
     arrival: &Arrival,
-    kept: &mut Kept,
+    (kept, cache): (&mut Kept, &mut RuleCache),
     mut head: RequestHead,
-    (rules, settings, asked): (&Rules, &OfrepSettings, &Asked),
-    resolved: Resolved,
+    (rules, settings, asked): (Rules, &OfrepSettings, &Asked),
+    mut resolved: Resolved,
     body: P::Body,
 ) {
     let mut after = After::default();
-    let on_host = match rules {
-        Rules::Set(served) => Some(served.set.on_host(head.host())),
+    let mut served = match rules {
+        Rules::Set(served) => Some(served),
         Rules::Off | Rules::Unusable => None,
     };
-    let asking = Asking { platform, arrival, settings, asked };
+    let preview = served
+        .as_mut()
+        .map(|served| previewed(platform, arrival, (&mut *kept, cache), &mut head, served, &mut resolved.notes));
+    resolved.notes.codes.extend(preview.iter().flat_map(Preview::codes));
+    let on_host = served.as_ref().map(|served| served.set.on_host(head.host()));
+    let side = served.as_ref().and_then(|served| served.side.as_ref());
+    let asking =
+        Asking { platform, arrival, settings, asked, claims: preview.and_then(|preview| preview.claims), side };
     let mut answer = match asking.answer(kept, &mut head, on_host.as_deref(), &mut after, body) {
         Ok(answer) | Err(answer) => answer,
     };
@@ -150,6 +158,10 @@ struct Asking<'a, P> {
     arrival: &'a Arrival,
     settings: &'a OfrepSettings,
     asked: &'a Asked,
+    /// What a preview chose.
+    claims: Option<PreviewClaims>,
+    /// Of the canary, on which a new visitor's id will be.
+    side: Option<&'a Side>,
 }
 
 /// Who asks.
@@ -270,10 +282,11 @@ impl<P: Platform> Asking<'_, P> {
         after: &mut After,
     ) -> Result<Answer, Answer> {
         let keys = self.keys(rules, |key| self.settings.shows(key))?;
-        let preview = Preview::take(head, &rules.settings, self.arrival.now, || kept.keys.preview(self.platform));
-        let mut facts = Live::new(self.platform, kept, None);
+        // A question, whatever it comes by: a preview's user counts for it, as on a page.
+        head.method = Method::GET;
+        let mut facts = Live::new(self.platform, kept, self.side.cloned());
         let needs = flags::needs(rules, keys.iter().map(String::as_str));
-        let mut context = Context::gather(&mut facts, head, rules, needs, preview.claims, self.arrival.now);
+        let mut context = Context::gather(&mut facts, head, rules, needs, self.claims.clone(), self.arrival.now);
         let visitor = Visitor { context: &context, said, allowed: &self.settings.context };
         let flags = flags::for_visitor(rules, visitor, keys.iter().map(String::as_str));
         after.codes.extend(context.pattern_work.is_exhausted().then_some(Code::PatternWork));

@@ -102,6 +102,13 @@ pub(crate) enum Position {
     Replace,
 }
 
+impl Position {
+    /// Whether it is in the element itself.
+    pub(crate) fn is_within(self) -> bool {
+        matches!(self, Self::Inner | Self::Prepend | Self::Append)
+    }
+}
+
 /// One compiled operation.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -282,12 +289,14 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
         ("append", Position::Append, &stored.append),
         ("replace", Position::Replace, &stored.replace),
     ];
+    let mut rendered_within = None;
     for (field, position, content) in contents {
         if let Some(content) = content {
-            actions.push(Action::Insert(
-                position,
-                fragment(content, templates).map_err(|message| fault(at(field), message))?,
-            ));
+            let template = fragment(content, templates).map_err(|message| fault(at(field), message))?;
+            if position.is_within() && !template.reads().is_empty() {
+                rendered_within = Some(field);
+            }
+            actions.push(Action::Insert(position, template));
         }
     }
     let is_json_alone = actions.is_empty() && stored.json.is_some();
@@ -315,6 +324,14 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
             return Err(fault(at("select"), "expected a selector, but found none"));
         }
     };
+    if let (Target::Elements(select), Some(field)) = (&target, rendered_within)
+        && let Some(name) = code_element(select.as_str())
+    {
+        let message = format!(
+            "expected text that reads no value inside <{name}>: use the `json` operation or a `data-` attribute, but found a value"
+        );
+        return Err(fault(at(field), message));
+    }
     let when = stored.when.as_ref().map(When::compile).transpose();
     let when = when.map_err(|fault| Fault { pointer: format!("{pointer}/when{}", fault.pointer), ..fault })?;
     let mut reads = Reads::new();
@@ -324,6 +341,13 @@ fn compile(stored: HtmlOperation, pointer: &str, templates: &mut Templates) -> R
 
 fn fragment(content: &Content, templates: &mut Templates) -> Result<Template, String> {
     templates.compile(content, Kind::Html)
+}
+
+/// The name of an element whose content is code, where the selector ends with one. What it says in another way is found out on the page.
+fn code_element(select: &str) -> Option<&str> {
+    let ends = select.split(',').filter_map(|one| one.rsplit([' ', '>']).find(|part| !part.is_empty()));
+    let mut names = ends.map(|end| end.split(['.', '#', '[', ':']).next().unwrap_or_default());
+    names.find(|name| edit::is_code(name))
 }
 
 fn check_name(name: &str) -> Result<(), String> {

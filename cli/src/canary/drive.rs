@@ -172,13 +172,15 @@ impl Drive {
         let [whole, step] =
             self.gathered.each_ref().map(|gathered| judge(gathered, self.settings.alpha, self.settings.margins));
         let [_, step_since] = self.since;
+        let of_canary = self.gathered.each_ref().map(Gathered::newest_of_canary).into_iter().flatten().max();
         let [_, visitors] = step.visitors();
         let sight = Sight {
             whole: &whole,
             step: &step,
             at: self.at(),
             next: self.settings.plan.steps.get(self.step + 1).map_or(100.0, |step| step.percent),
-            elapsed: newest.map_or(0, |newest| (newest - step_since).max(0)),
+            // By its own lines: those of the baseline go on also where the canary has fallen silent.
+            elapsed: of_canary.map_or(0, |newest| (newest.min(now) - step_since).max(0)),
             visitors,
         };
         let decision = decide(&sight);
@@ -270,8 +272,8 @@ impl Drive {
         self.step = step;
         let [began, _] = self.since;
         self.since = [began, now];
-        let [_, of_step] = &mut self.gathered;
-        *of_step = Gathered::new(&self.baseline, &self.settings.revision).since(now);
+        let [whole, of_step] = &mut self.gathered;
+        *of_step = Gathered::new(&self.baseline, &self.settings.revision).since(now).logged_at(whole.rates());
         let text = format!("{} % of the visitors: {why}", canary.percent);
         self.settings.annotations.write(now, &self.settings.revision, "step", &text);
         self.say(now, "step", &format!("{} % of the visitors get it", canary.percent));

@@ -70,6 +70,9 @@ impl Plan {
             if Share::from_percent(step.percent).is_none() || step.percent <= before {
                 bail!("expected shares that grow, up to 100 %, but found {} % after {before} %", step.percent);
             }
+            if Share::from_percent(step.percent) == Some(Share::NONE) {
+                bail!("expected steps of 0.0001 % and more, but found {} %: that is nobody", step.percent);
+            }
             before = step.percent;
         }
         Ok(Self { steps })
@@ -170,6 +173,7 @@ mod tests {
             ("5%,5%", "expected shares that grow, up to 100 %, but found 5 % after 5 %"),
             ("5%,101%", "but found 101 % after 5 %"),
             ("0%", "but found 0 % after 0 %"),
+            ("0.00001%", "expected steps of 0.0001 % and more, but found 0.00001 %: that is nobody"),
             ("none.json", "can't read it"),
         ] {
             let error = format!("{:#}", Plan::read(text).unwrap_err());

@@ -17,7 +17,7 @@ pub struct Sight<'s> {
     pub at: Step,
     /// The share that is next, in percent; 100 after the last step.
     pub next: f64,
-    /// Log time in this step: silent logs let none pass.
+    /// Log time in this step, by the canary's lines: where it is silent, none passes.
     pub elapsed: Micros,
     /// Visitors of the canary in this step.
     pub visitors: u64,
@@ -102,7 +102,12 @@ fn figures(metric: &Metric) -> String {
         format!("{}: {} → {}", metric.name, metric.unit.shown(metric.baseline), metric.unit.shown(metric.canary));
     match metric.unit {
         Unit::Share => {
-            format!("{change} of visitors (evidence {:.0}, threshold {:.0})", metric.evidence, metric.threshold)
+            // As in the table of `judge`: beyond a million its size says all.
+            let evidence = match metric.evidence {
+                huge if huge >= 1e6 => format!("{huge:.1e}"),
+                evidence => format!("{evidence:.0}"),
+            };
+            format!("{change} of visitors (evidence {evidence}, threshold {:.0})", metric.threshold)
         }
         Unit::Milliseconds => {
             format!("{change} (at least {:+.0} %, margin {:.0} %)", metric.evidence * 100.0, metric.threshold * 100.0)
@@ -116,5 +121,22 @@ fn unsure(metric: &Metric, factor: f64) -> String {
     match metric.upper {
         Some(upper) => format!("{} (at most {:+.1} {unit}, may be {may:.1})", metric.name, upper * 100.0),
         None => format!("{} (too few visitors)", metric.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_beyond_a_million_is_told_by_its_size() {
+        let told = |evidence: f64| {
+            let (name, unit, verdict) = ("5xx".to_owned(), Unit::Share, Verdict::Regression);
+            let (baseline, canary, threshold, margin) = (0.01, 0.5, 600.0, 0.01);
+            let upper = None;
+            figures(&Metric { name, unit, baseline, canary, evidence, threshold, upper, margin, verdict, counts: true })
+        };
+        assert_eq!(told(4_321.4), "5xx: 1.00 % → 50.00 % of visitors (evidence 4321, threshold 600)");
+        assert_eq!(told(1.234e300), "5xx: 1.00 % → 50.00 % of visitors (evidence 1.2e300, threshold 600)");
     }
 }

@@ -1,8 +1,11 @@
 //! Canaries whose truth is known, on their way: the clock and the logs are the test's own.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
+use std::time::Duration;
 
+use edge_personalizer::record::is_sampled;
 use edge_personalizer::rules::manifest::{MANIFEST, Manifest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,6 +13,7 @@ use tempfile::TempDir;
 use super::annotate::Annotations;
 use super::drive::{Drive, Settings, Started};
 use super::plan::Plan;
+use super::{Timing, go};
 use crate::history::{Cause, History};
 use crate::judge::metrics::Margins;
 use crate::judge::tests::{NOON, Random};
@@ -27,6 +31,9 @@ struct World {
     visitors: u32,
     rates: [f64; 2],
     is_silent: bool,
+    is_canary_silent: bool,
+    /// The rates that keep sound lines of the baseline and of the canary.
+    samples: [f64; 2],
     now: Micros,
     requests: u64,
 }
@@ -44,7 +51,9 @@ impl World {
         }
         fs::write(&path, entries.to_string()).unwrap();
         let target = File::new(path);
-        Self { folder, target, random: Random(seed), visitors: 200, rates, is_silent: false, now: NOON, requests: 0 }
+        let (random, is_silent, is_canary_silent) = (Random(seed), false, false);
+        let (visitors, samples, now, requests) = (200, [1.0, 1.0], NOON, 0);
+        Self { folder, target, random, visitors, rates, is_silent, is_canary_silent, samples, now, requests }
     }
 
     fn settings(&self, plan: &str) -> Settings {
@@ -99,13 +108,15 @@ impl World {
                 self.requests += 1;
                 let mut line = String::new();
                 let (revision, status) = (if is_canary { "r42" } else { "r41" }, if fails { 503 } else { 200 });
-                let (time, id, total) = (moment::second(at), self.requests, 50.0 + edge);
+                let (time, total) = (moment::second(at), 50.0 + edge);
+                let id = format!("{:016x}", Random(self.requests).next());
+                let sample = if fails { 1.0 } else { self.samples[usize::from(is_canary)] };
                 write!(
                     line,
-                    r#"{{"v":2,"time":"{time}","request_id":"{id}","trace_id":"t","revision":"{revision}","status":{status},"total_ms":{total},"origin_ms":50,"errors":[],"slot":{slot}}}"#
+                    r#"{{"v":2,"time":"{time}","request_id":"{id}","trace_id":"t","revision":"{revision}","status":{status},"total_ms":{total},"origin_ms":50,"errors":[],"slot":{slot},"sample":{sample}}}"#
                 )
                 .unwrap();
-                if !self.is_silent {
+                if !(self.is_silent || self.is_canary_silent && is_canary) && is_sampled(&id, sample) {
                     drive.line(line.as_bytes());
                 }
             }
@@ -194,6 +205,74 @@ fn silent_logs_and_logs_that_fall_silent_promote_nothing() {
     world.is_silent = true;
     assert_eq!(world.minutes(&mut drive, 600), (None, 600), "no log time passes");
     assert_eq!(world.percent(), Some(25.0));
+}
+
+/// Lines of the baseline say nothing of a canary that nobody reaches.
+#[test]
+fn a_canary_that_falls_silent_while_the_baseline_goes_on_does_not_grow() {
+    let mut world = World::new(2, [0.0, 0.0]);
+    let mut drive = world.start("25%:2h:100,100%:1m").unwrap();
+    assert_eq!(world.minutes(&mut drive, 60), (None, 60));
+    world.is_canary_silent = true;
+    assert_eq!(world.minutes(&mut drive, 240), (None, 240));
+    assert_eq!((world.percent(), world.history().records.len()), (Some(25.0), 1));
+    world.is_canary_silent = false;
+    world.minute(&mut drive);
+    assert_eq!(world.percent(), Some(100.0), "it is back, and its time is over");
+}
+
+#[test]
+fn a_canary_that_is_logged_at_another_rate_is_judged_at_the_lower_one() {
+    for (samples, seed) in [([1.0, 0.1], 0), ([0.1, 1.0], 0), ([1.0, 0.1], 1), ([0.1, 1.0], 1)] {
+        let mut world = World::new(seed * 7_919 + 1, [0.02, 0.02]);
+        world.samples = samples;
+        let mut drive = world.start("25%:24h,100%").unwrap();
+        assert_eq!(world.minutes(&mut drive, 120), (None, 120), "{samples:?}");
+        let mut world = World::new(seed * 7_919 + 1, [0.02, 0.06]);
+        world.samples = samples;
+        let mut drive = world.start("25%:1h,50%:24h,100%").unwrap();
+        assert_eq!(world.minutes(&mut drive, 240).0, Some(Outcome::Faults), "{samples:?}");
+    }
+}
+
+/// Where the store fails while there is a reason to roll back, the end of the stream is no reason to leave it.
+#[test]
+fn after_the_streams_end_it_looks_until_the_store_works_or_the_time_is_over() {
+    for works_after in [Some(3 * MINUTE), None] {
+        let mut world = World::new(4, [0.0, 0.0]);
+        let mut drive = world.start("50%:10m,100%").unwrap();
+        world.minute(&mut drive);
+        let path = world.folder.path().join("store.json");
+        let whole = fs::read_to_string(&path).unwrap();
+        // The lines come, and with them the end.
+        for request in 0..200 {
+            let (is_canary, id) = (world.random.has(0.5), format!("{:016x}", world.random.next()));
+            let (revision, status) = if is_canary { ("r42", 503) } else { ("r41", 200) };
+            let time = moment::second(world.now);
+            drive.line(
+                format!(r#"{{"v":2,"time":"{time}","request_id":"{id}","revision":"{revision}","status":{status},"total_ms":52,"slot":{request}}}"#)
+                    .as_bytes(),
+            );
+        }
+        fs::write(&path, "{").unwrap();
+        let (began, now) = (world.now, Cell::new(world.now));
+        let clock = || {
+            now.set(now.get() + MINUTE / 6);
+            if works_after.is_some_and(|after| now.get() - began >= after) {
+                fs::write(&path, &whole).unwrap();
+            }
+            Ok(now.get())
+        };
+        let timing = Timing { every: MINUTE, end: began + 10 * MINUTE, pause: Duration::ZERO };
+        let ended = go(&mut drive, &mut world.target, timing, |_| Ok(false), clock);
+        if works_after.is_some() {
+            assert_eq!(ended.unwrap(), Outcome::Faults);
+            assert_eq!(world.percent(), None);
+        } else {
+            assert!(format!("{:#}", ended.unwrap_err()).contains("store.json: expected an object of texts"));
+            assert!(now.get() - began >= 10 * MINUTE, "not before its time is over");
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ impl Checked<'_> {
         let definitions = std::rc::Rc::clone(&self.rules.definitions);
         let features: Vec<&str> = definitions.features.keys().collect();
         let experiments: Vec<&str> = definitions.experiments.keys().collect();
+        self.offered(&features);
         for (route, pointer) in self.routes() {
             let asked =
                 [("feature", &features, &route.feature_keys), ("experiment", &experiments, &route.experiment_keys)];
@@ -46,6 +47,34 @@ impl Checked<'_> {
                     self.warn("routes", place, message);
                 }
             }
+        }
+    }
+
+    /// Features that browsers may ask for, and nobody defines.
+    fn offered(&mut self, features: &[&str]) {
+        if features.is_empty() || self.is_broken("features") {
+            return;
+        }
+        let named = self.json("settings").and_then(|json| json.pointer("/ofrep/features")?.as_array());
+        for (index, name) in named.into_iter().flatten().enumerate() {
+            let Some(name) = name.as_str() else { continue };
+            let message = match name.strip_suffix('*') {
+                // Everything, and there may be nothing yet.
+                Some("") => continue,
+                Some(beginning) if features.iter().any(|key| key.starts_with(beginning)) => continue,
+                None if features.contains(&name) => continue,
+                Some(beginning) => {
+                    format!(
+                        "expected the beginning of a feature's key, but found '{beginning}', with which none begins"
+                    )
+                }
+                None => {
+                    let hint = nearest(name, features.iter().copied()).map(|name| format!(": is it '{name}'?"));
+                    let hint = hint.unwrap_or_default();
+                    format!("expected a feature of features.json, but found '{name}', which it doesn't have{hint}")
+                }
+            };
+            self.warn("settings", format!("/ofrep/features/{index}"), message);
         }
     }
 

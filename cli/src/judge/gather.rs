@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use edge_personalizer::record::is_sampled;
 use fnv::FnvBuildHasher;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -119,6 +120,20 @@ impl Side {
     }
 }
 
+/// Pieces of ten minutes.
+pub type Buckets = HashSet<i64, FnvBuildHasher>;
+
+/// The ten minutes that a time is in.
+pub fn bucket(at: Micros) -> i64 {
+    at.div_euclid(BUCKET)
+}
+
+/// The rate that kept a sound line; `None` for a line that is kept in any case, because it failed or fell back.
+pub fn rate(line: &Decision<'_>) -> Option<f64> {
+    let is_sound = line.status < 500 && line.fallback.is_none();
+    is_sound.then(|| line.sample.filter(|rate| *rate > 0.0 && *rate < 1.0).unwrap_or(1.0))
+}
+
 /// All that is judged.
 #[derive(Debug)]
 pub struct Gathered {
@@ -133,8 +148,16 @@ pub struct Gathered {
     since: Option<Micros>,
     /// Nor do later ones.
     until: Option<Micros>,
-    /// The time of the newest line that counts.
-    newest: Option<Micros>,
+    /// Nor do those of other ten minutes, where this is known.
+    buckets: Option<Buckets>,
+    /// Lines of the two that don't count because of their time, and those of them that are of other ten minutes.
+    left_out: [u64; 2],
+    /// The lowest rate of each side's sound lines: the better-logged side is thinned to the lower one.
+    rates: [f64; 2],
+    /// Sound lines that don't count, for the lower rate wouldn't have kept them.
+    thinned: u64,
+    /// The time of each side's newest line that counts.
+    newest: [Option<Micros>; 2],
 }
 
 impl Gathered {
@@ -148,7 +171,11 @@ impl Gathered {
             layout: Layout::default(),
             since: None,
             until: None,
-            newest: None,
+            buckets: None,
+            left_out: [0, 0],
+            rates: [1.0; 2],
+            thinned: 0,
+            newest: [None, None],
         }
     }
 
@@ -164,9 +191,50 @@ impl Gathered {
         self
     }
 
+    /// Only lines of these ten minutes count.
+    pub fn within(mut self, buckets: Buckets) -> Self {
+        self.buckets = Some(buckets);
+        self
+    }
+
+    /// The lowest rates of both sides' sound lines are known already: where they differ, only those lines count that the lower one would have
+    /// kept.
+    pub fn logged_at(mut self, rates: [f64; 2]) -> Self {
+        self.rates = rates;
+        self
+    }
+
+    /// The lowest rate of each side's sound lines, as far as it is known.
+    pub fn rates(&self) -> [f64; 2] {
+        self.rates
+    }
+
+    /// The rate at which both are compared.
+    pub fn rate(&self) -> f64 {
+        let [baseline, canary] = self.rates;
+        baseline.min(canary)
+    }
+
+    /// Sound lines that don't count, for the other side's rate wouldn't have kept them.
+    pub fn thinned(&self) -> u64 {
+        self.thinned
+    }
+
+    /// Lines of the two that don't count because of their time, and those of them that are of other ten minutes.
+    pub fn left_out(&self) -> [u64; 2] {
+        self.left_out
+    }
+
     /// The time of the newest line of the two.
     pub fn newest(&self) -> Option<Micros> {
-        self.newest
+        let [baseline, canary] = self.newest;
+        baseline.max(canary)
+    }
+
+    /// The time of the newest line of the canary.
+    pub fn newest_of_canary(&self) -> Option<Micros> {
+        let [_, canary] = self.newest;
+        canary
     }
 
     /// Reads the lines of a piece.
@@ -211,10 +279,18 @@ impl Gathered {
             self.counts.broken += 1;
             return;
         };
+        let [outside, of_gaps] = &mut self.left_out;
         if self.since.is_some_and(|since| at < since) || self.until.is_some_and(|until| at > until) {
+            *outside += 1;
             return;
         }
-        self.newest = self.newest.max(Some(at));
+        if self.buckets.as_ref().is_some_and(|buckets| !buckets.contains(&bucket(at))) {
+            (*outside, *of_gaps) = (*outside + 1, *of_gaps + 1);
+            return;
+        }
+        if let Some(newest) = self.newest.get_mut(arm.index()) {
+            *newest = (*newest).max(Some(at));
+        }
         // The shield's pass of a request is no request of its own.
         if line.pass > 1 {
             return;
@@ -222,6 +298,10 @@ impl Gathered {
         let id = line.request_id.as_ref().map(|id| hash(&[id.as_str().as_bytes()]));
         if id.is_some_and(|id| !self.seen.is_new(id)) {
             self.counts.doubled += 1;
+            return;
+        }
+        if !self.is_kept(arm, line) {
+            self.thinned += 1;
             return;
         }
         self.counts.lines += 1;
@@ -235,6 +315,29 @@ impl Gathered {
         failed.extend(line.vcpu_ms.is_some_and(|used| used >= NEAR_VCPU_MS).then_some(VCPU));
         let times = line.total_ms.map(|total| (total, line.origin_ms));
         self.request(arm, at, slot, &failed, times.map(|(total, origin)| (total, origin, line.cold)));
+    }
+
+    /// Whether the lower rate of the two would have kept a line. The id decides that, as it does at the edge.
+    ///
+    /// Where the rate turns out to be lower than it was known to be, all begins anew: what has been counted can't be thinned any more. A
+    /// revision's rate never changes, so that happens at the beginning.
+    fn is_kept(&mut self, arm: Arm, line: &Decision<'_>) -> bool {
+        let Some(rate) = rate(line) else { return true };
+        let before = self.rate();
+        if let Some(lowest) = self.rates.get_mut(arm.index()) {
+            *lowest = lowest.min(rate);
+        }
+        if self.rate() < before {
+            self.sides = [Side::default(), Side::default()];
+            self.thinned += std::mem::take(&mut self.counts.lines);
+            self.counts.without_slot = 0;
+        }
+        let [of_baseline, of_canary] = self.rates;
+        // What went wrong with a page is logged in any case, too, as a line of its own rate: where both have one rate, nothing is thinned.
+        if rate <= self.rate() || of_baseline.total_cmp(&of_canary).is_eq() {
+            return true;
+        }
+        is_sampled(line.request_id.as_ref().map_or("", Text::as_str), self.rate())
     }
 
     /// Takes a request of a visitor: when it was, in which ways it failed, and its times (total and the origin's milliseconds, cold).
@@ -258,7 +361,7 @@ impl Gathered {
                 measured.total.add(total, &mut side.times.total);
             }
         }
-        side.active.entry(at.div_euclid(BUCKET)).or_default().insert(slot);
+        side.active.entry(bucket(at)).or_default().insert(slot);
         for name in failed {
             if !side.failures.contains_key(*name) {
                 side.failures.insert((*name).to_owned(), Map::default());
@@ -319,7 +422,7 @@ impl Shares {
     /// The share around a time, above 0 and below 1.
     pub fn at(&self, at: Micros) -> f64 {
         const PRIOR: f64 = 200.0;
-        let [baseline, canary] = self.buckets.get(&at.div_euclid(BUCKET)).copied().unwrap_or_default();
+        let [baseline, canary] = self.buckets.get(&bucket(at)).copied().unwrap_or_default();
         let share = (canary + PRIOR * self.whole) / (baseline + canary + PRIOR);
         share.clamp(1e-6, 1.0 - 1e-6)
     }

@@ -2,8 +2,11 @@
 
 use super::gather::{Arm, Gathered, SERVER_ERROR};
 use super::metrics::{Margins, Verdict};
-use super::{Judgement, judge};
-use crate::report::moment::{MINUTE, Micros, SECOND};
+use super::{Judgement, compared, judge};
+use crate::report::input;
+use crate::report::moment::{self, MINUTE, Micros, SECOND};
+use edge_personalizer::record::is_sampled;
+use indicatif::ProgressBar;
 
 const ALPHA: f64 = 0.01;
 const MARGINS: Margins = Margins { share: 0.01, latency: 0.10 };
@@ -225,4 +228,71 @@ fn lines_are_read_as_the_edge_writes_them() {
     assert_eq!(gathered.visitors(), [1, 1]);
     let names: Vec<&String> = gathered.sides[1].failures.keys().collect();
     assert_eq!(names, ["backend-status", "fallback", "vcpu"]);
+}
+
+/// Lines of r41 and r42 as the edge writes them: 200 visitors a minute, half of them the canary's in the minutes in which it is on.
+fn written(seed: u64, minutes: i64, is_on: impl Fn(i64) -> bool, rates: [f64; 2], samples: [f64; 2]) -> Vec<String> {
+    let (mut random, mut lines) = (Random(seed), Vec::new());
+    for (minute, visitor) in (0..minutes).flat_map(|minute| (0..200).map(move |visitor| (minute, visitor))) {
+        let is_canary = random.has(0.5) && is_on(minute);
+        let (arm, revision) = (usize::from(is_canary), if is_canary { "r42" } else { "r41" });
+        let (slot, id) = (random.next() & 0xffff, format!("{:016x}", random.next()));
+        let fails = random.has(rates[arm]);
+        let (status, sample) = if fails { (503, 1.0) } else { (200, samples[arm]) };
+        if is_sampled(&id, sample) {
+            let time = moment::second(NOON + minute * MINUTE + visitor * MINUTE / 200);
+            lines.push(format!(
+                r#"{{"v":2,"time":"{time}","request_id":"{id}","trace_id":"t","revision":"{revision}","status":{status},"total_ms":52.0,"origin_ms":50,"errors":[],"slot":{slot},"sample":{sample}}}"#
+            ));
+        }
+    }
+    lines
+}
+
+/// What `personalizer judge` gathers of these lines, and what it says beside.
+fn read(lines: &[String]) -> (Gathered, Vec<String>) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines.join("\n") + "\n").unwrap();
+    let (pieces, _) = input::pieces(&[file.path().display().to_string()]).unwrap();
+    compared(&pieces, ["r41", "r42"], &ProgressBar::hidden()).unwrap()
+}
+
+#[test]
+fn revisions_that_are_logged_at_other_rates_are_compared_at_the_lower_one() {
+    let verdict = |seed: u64, rates, samples| {
+        let (gathered, notes) = read(&written(seed, 120, |_| true, rates, samples));
+        assert!(notes[0].contains("both are compared at 0.1"), "{notes:?}");
+        judge(&gathered, ALPHA, MARGINS).verdict
+    };
+    for seed in 0..5 {
+        // The same of both fail, though the canary's log has ten times fewer of those who don't.
+        assert_ne!(verdict(seed, [0.02, 0.02], [1.0, 0.1]), Verdict::Regression, "seed {seed}");
+        assert_ne!(verdict(seed, [0.02, 0.02], [0.1, 1.0]), Verdict::Regression, "seed {seed}");
+        // Twice as many, though the log of the baseline has ten times fewer of those who don't.
+        assert_eq!(verdict(seed, [0.02, 0.04], [0.1, 1.0]), Verdict::Regression, "seed {seed}");
+        assert_eq!(verdict(seed, [0.02, 0.04], [1.0, 0.1]), Verdict::Regression, "seed {seed}");
+    }
+    // At one rate nothing is left out.
+    let mut lines = written(1, 60, |_| true, [0.02, 0.02], [0.1, 0.1]);
+    // Nor of pages that broke off, which are logged in any case, with status 200.
+    let broken = lines.iter().filter(|line| line.contains("r42") && line.contains("\"status\":200"));
+    let broken = broken.map(|line| line.replace("\"errors\":[]", "\"errors\":[\"html-failed\"]").replace("0.1}", "1}"));
+    let broken: Vec<String> = broken.map(|line| line.replace("\"request_id\":\"", "\"request_id\":\"b")).collect();
+    assert!(broken.len() > 100 && broken.iter().all(|line| line.contains("\"sample\":1}")));
+    lines.extend(broken);
+    let (gathered, notes) = read(&lines);
+    assert_eq!((gathered.counts.lines, notes), (lines.len() as u64, Vec::new()));
+}
+
+#[test]
+fn the_time_in_which_the_canary_was_off_counts_for_nobody() {
+    let is_on = |minute: i64| minute < 20 || (120..140).contains(&minute);
+    let (gathered, notes) = read(&written(1, 160, is_on, [0.01, 0.01], [1.0, 1.0]));
+    assert_eq!(gathered.counts.lines, 40 * 200);
+    let said = "both revisions served from 2026-09-21T12:00:00Z to 2026-09-21T14:19:59Z, without the ten-minute pieces in which one \
+                of them has no line: other lines are left out (24000)";
+    assert_eq!(notes, [said]);
+    // Without a gap, the note says nothing of one.
+    let (_, notes) = read(&written(1, 60, |minute| minute >= 30, [0.01, 0.01], [1.0, 1.0]));
+    assert!(notes[0].ends_with("12:59:59Z: other lines are left out (6000)"), "{notes:?}");
 }

@@ -136,7 +136,7 @@ impl<'r> Tally<'r> {
         if line.pass > 1 {
             return;
         }
-        if line.request_id.is_some_and(|id| !self.seen.is_new(hash(&[id.as_bytes()]))) {
+        if line.request_id.is_some_and(|id| !self.seen.is_new_alone(hash(&[id.as_bytes()]))) {
             self.apart.doubled += 1;
         } else if !line.is_of(self.which) {
             self.apart.other_revision += 1;

@@ -16,8 +16,10 @@ use super::moment::Micros;
 
 /// How a server is named, on the command line.
 const PREFIX: &str = "clickhouse:";
-/// How long the server may take until it answers.
+/// How long the server may take until it answers, and then until more of its answer comes.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes that are shown of a line that is none of the table's.
+const SHOWN: usize = 160;
 /// The beginning of a line that is an error in the middle of an answer.
 const FAILED: &[u8] = b"Code: ";
 
@@ -107,8 +109,18 @@ impl Question {
     ///
     /// # Errors
     ///
-    /// No answer, the server's own error, or an answer that ends in the middle: half of a table is no report.
+    /// No answer, the server's own error, an answer that ends or stops in the middle, or one that isn't the table's: half of a table is no
+    /// report.
     pub fn lines(&self, bar: &ProgressBar, take: &mut impl FnMut(&[u8])) -> anyhow::Result<Ended> {
+        self.lines_within(PATIENCE, bar, take)
+    }
+
+    fn lines_within(
+        &self,
+        patience: Duration,
+        bar: &ProgressBar,
+        take: &mut impl FnMut(&[u8]),
+    ) -> anyhow::Result<Ended> {
         let place = || self.server.to_string();
         let mut url = self.server.0.clone();
         url.query_pairs_mut().extend_pairs([
@@ -130,7 +142,9 @@ impl Question {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_recv_response(Some(PATIENCE))
+            .timeout_recv_response(Some(patience))
+            // A whole table may take hours: what is bounded is the rest between two reads.
+            .timeout_per_read(Some(patience))
             .user_agent(concat!("personalizer/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
@@ -143,19 +157,23 @@ impl Question {
             let first = said.lines().next().unwrap_or_default();
             bail!("{}: expected lines, but found status {status}: {first}", place());
         }
-        let mut failed = None;
+        let (mut failed, mut strange) = (None, None);
         let mut look = |line: &[u8]| {
-            if line.starts_with(FAILED) {
-                failed = Some(String::from_utf8_lossy(line).into_owned());
-            } else {
+            if line.first() == Some(&b'{') {
                 take(line);
+            } else if line.starts_with(FAILED) {
+                failed = Some(String::from_utf8_lossy(line).into_owned());
+            } else if strange.is_none() && !line.trim_ascii().is_empty() {
+                let shown = line.trim_ascii();
+                strange = Some(String::from_utf8_lossy(shown.get(..SHOWN).unwrap_or(shown)).into_owned());
             }
         };
         let ended = each_line(bar.wrap_read(answer.body_mut().as_reader()), &mut look).with_context(place)?;
-        match failed {
-            Some(said) => bail!("{}: the server stopped in the middle: {said}", place()),
-            None if ended.cut_off => bail!("{}: the answer ends in the middle", place()),
-            None => Ok(ended),
+        match (failed, strange) {
+            (Some(said), _) => bail!("{}: the server stopped in the middle: {said}", place()),
+            (None, Some(found)) => bail!("{}: expected lines of JSON objects, but found '{found}'", place()),
+            (None, None) if ended.cut_off => bail!("{}: the answer ends in the middle", place()),
+            (None, None) => Ok(ended),
         }
     }
 }
@@ -163,6 +181,8 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
 
     #[test]
     fn a_server_is_named_by_its_address_and_no_password() {
@@ -179,6 +199,54 @@ mod tests {
             let error = text.parse::<Server>().unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
         }
+    }
+
+    /// What comes of an answer with these bytes of its body, which says that it has `length`.
+    fn answered(body: &'static str, length: usize) -> (anyhow::Result<Ended>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            let mut buffer = [0; 4_096];
+            while !asked.ends_with(b"SELECT 1") {
+                let read = stream.read(&mut buffer).unwrap();
+                asked.extend_from_slice(&buffer[..read]);
+            }
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            // Open until the reader gives up.
+            let _ = wait.recv_timeout(Duration::from_secs(20));
+        });
+        let question = Question { server, query: "SELECT 1".to_owned() };
+        let mut found = Vec::new();
+        let ended = question.lines_within(Duration::from_millis(500), &ProgressBar::hidden(), &mut |line| {
+            found.push(String::from_utf8(line.to_vec()).unwrap());
+        });
+        drop(done);
+        serving.join().unwrap();
+        (ended, found)
+    }
+
+    #[test]
+    fn an_answer_that_is_no_table_is_an_error_and_says_what_came() {
+        let rows = "{\"a\":1}\n\n{\"a\":2}\n";
+        let (ended, found) = answered(rows, rows.len());
+        assert_eq!((ended.unwrap().cut_off, found.len()), (false, 2));
+        for (body, said) in [
+            ("<!DOCTYPE html>\n<p>Log in</p>\n", "expected lines of JSON objects, but found '<!DOCTYPE html>'"),
+            ("{\"a\":1}\n[1,2]\n", "but found '[1,2]'"),
+            ("{\"a\":1}\r\n__exception__\r\nCode: 159. DB::Exception\n", "stopped in the middle: Code: 159"),
+        ] {
+            let error = format!("{:#}", answered(body, body.len()).0.unwrap_err());
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_rests_in_the_middle_is_given_up() {
+        let error = format!("{:#}", answered("{\"a\":1}\n", 1_000).0.unwrap_err());
+        assert!(error.contains("timeout"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metric::{Arm, Kind, Metric, Wanted, arms};
+use super::metric::{Kind, Metric, Wanted, arms};
 use super::model::{Count, Day, Experiment, MetricRow, Variation, Verdict, WeightsFrom};
 use super::moment::{self, DAY, Micros};
 use super::names::{Name, Names};
@@ -25,10 +25,17 @@ pub struct Asked {
     pub metrics: Vec<Metric>,
     /// How long after the first exposure a conversion counts.
     pub window: Micros,
-    /// When the fixed interval counts: figures of units before it.
+    /// Once it and a window after it have passed, figures of units before it count, and the fixed interval.
     pub horizon: Option<Micros>,
     /// The relative difference that matters.
     pub least: f64,
+}
+
+impl Asked {
+    /// The horizon, once the logs reach the end of the window of the last unit before it.
+    pub fn passed(&self, reached: Micros) -> Option<Micros> {
+        self.horizon.filter(|horizon| reached >= horizon.saturating_add(self.window))
+    }
 }
 
 /// Everything that experiments are made from.
@@ -76,8 +83,8 @@ impl Material<'_> {
         for experiment in &mut all {
             if times.get(&(experiment.id.clone(), experiment.unit_type.clone())).is_some_and(|times| *times > 1) {
                 experiment.warnings.push(
-                    "This experiment stands here more than once: the log key changed, or its seed, hash version or weights did. Figures of \
-                     different ones are never put together, and a visitor may be in several."
+                    "This experiment stands here more than once: the log key changed, or its seed, hash version, weights or variations' keys \
+                     did. Figures of different ones are never put together, and a visitor may be in several."
                         .to_owned(),
                 );
             }
@@ -263,9 +270,9 @@ impl Material<'_> {
         let (currency, left_out) = self.currency(event, source);
         let wanted = Wanted { event, source, currency, window: self.asked.window };
         let count = names.len();
-        let found = arms(metric.kind, wanted, units, self.done, count, Micros::MAX);
-        let at_horizon = self.asked.horizon.filter(|horizon| self.reached >= *horizon);
-        let at_horizon = at_horizon.map(|horizon| arms(metric.kind, wanted, units, self.done, count, horizon));
+        // Once the horizon has passed, all figures are of the same units: those before it.
+        let horizon = self.asked.passed(self.reached);
+        let judged = arms(metric.kind, wanted, units, self.done, count, horizon.unwrap_or(Micros::MAX));
         let name = metric.to_string();
         if let Some(left_out) = left_out.filter(|_| name.contains(":value")) {
             experiment.warnings.push(format!("{name}: {left_out}"));
@@ -277,13 +284,11 @@ impl Material<'_> {
         } else {
             None
         };
-        let days = experiment.days.len();
-        let (Some(baseline), others) = (found.first(), found.iter().enumerate().skip(1)) else { return };
+        let days = days_until(units, horizon).min(experiment.days.len());
+        let (Some(baseline), others) = (judged.first(), judged.iter().enumerate().skip(1)) else { return };
         for (index, arm) in others {
             let compared = compare(&baseline.sample, &arm.sample, TUNING);
-            let fixed = at_horizon.as_ref().and_then(|arms: &Vec<Arm>| {
-                Some(compare(&arms.first()?.sample, &arms.get(index)?.sample, TUNING)?.fixed)
-            });
+            let fixed = compared.filter(|_| horizon.is_some()).map(|compared| compared.fixed);
             let days_left = compared
                 .and_then(|_| units_needed(&baseline.sample, &arm.sample, self.asked.least))
                 .map(|factor| (factor - 1.0) * days as f64);
@@ -360,6 +365,13 @@ fn days(units: &[(u128, Unit)], count: usize) -> Vec<Day> {
         }
     }
     days
+}
+
+/// How many days there are from the first unit on, up to a horizon.
+fn days_until(units: &[(u128, Unit)], horizon: Option<Micros>) -> usize {
+    let (first, last) = span(units);
+    let last = horizon.map_or(last, |horizon| last.min(horizon.saturating_sub(1)));
+    usize::try_from(last.div_euclid(DAY) - first.div_euclid(DAY) + 1).unwrap_or(1).max(1)
 }
 
 fn revisions(units: &[(u128, Unit)], names: &Names) -> Vec<String> {

@@ -111,8 +111,12 @@ pub struct Version;
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let version = u32::deserialize(deserializer)?;
-        if version > SCHEMA { Err(de::Error::custom("a later version")) } else { Ok(Self) }
+        let version = Option::<u32>::deserialize(deserializer)?;
+        if version.is_some_and(|version| version > SCHEMA) {
+            Err(de::Error::custom("a later version"))
+        } else {
+            Ok(Self)
+        }
     }
 }
 
@@ -135,7 +139,7 @@ pub struct Decision<'a> {
     pub status: u16,
     #[serde(borrow)]
     pub variant: Option<Raw<'a>>,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "or_one")]
     pub pass: u8,
     #[serde(borrow)]
     pub fallback: Option<Text<'a>>,
@@ -166,6 +170,10 @@ pub fn one() -> u8 {
     1
 }
 
+fn or_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(one))
+}
+
 /// A line of `exposures`.
 #[derive(Debug, serde::Deserialize)]
 pub struct Exposure<'a> {
@@ -184,7 +192,7 @@ pub struct Exposure<'a> {
     pub unit_type: Text<'a>,
     #[serde(borrow)]
     pub unit_id: Text<'a>,
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "or_yes")]
     pub shown: bool,
     #[serde(borrow)]
     pub fallback: Option<Text<'a>>,
@@ -197,6 +205,10 @@ pub struct Exposure<'a> {
 
 fn yes() -> bool {
     true
+}
+
+fn or_yes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(yes))
 }
 
 /// What is looked at of an exposure's attributes.
@@ -290,9 +302,16 @@ mod tests {
 
     #[test]
     fn what_an_export_writes_as_null_is_absent() {
-        let line = r#"{"time":"t","status":null,"errors":null,"cold":null,"preview":null,"pop":null,"total_ms":null}"#;
+        let line = r#"{"v":null,"time":"t","status":null,"errors":null,"cold":null,"preview":null,"pass":null,"pop":null,"total_ms":null}"#;
         let read: Decision<'_> = members::read(line.as_bytes(), &mut members::Layout::default()).unwrap();
         assert!(read.status == 0 && read.errors.is_empty() && !read.cold && !read.preview && read.pop.is_none());
+        assert_eq!(read.pass, 1);
+        let line = r#"{"timestamp":"t","experiment_id":"e","variation_id":"1","variation":1,"unit_type":"id","unit_id":"x","shown":null,"key":null,"attributes":null}"#;
+        let read: Exposure<'_> = members::read(line.as_bytes(), &mut members::Layout::default()).unwrap();
+        assert!(read.shown && read.key.is_none());
+        let not = line.replace(r#""shown":null"#, r#""shown":false"#);
+        let read: Exposure<'_> = members::read(not.as_bytes(), &mut members::Layout::default()).unwrap();
+        assert!(!read.shown);
         let known = r#"{"time":"t","status":503,"errors":["loop"],"cold":true,"preview":true}"#;
         let read: Decision<'_> = members::read(known.as_bytes(), &mut members::Layout::default()).unwrap();
         assert!(read.status == 503 && read.errors[0].as_str() == "loop" && read.cold && read.preview);

@@ -43,7 +43,7 @@ pub struct Read {
     pub late: u64,
     /// Lines of other programs.
     pub other: u64,
-    /// Lines outside of the time that was asked for.
+    /// Lines, and rows of `--orders`, outside of the time that was asked for.
     pub outside: u64,
     /// Events that came again under their id, and don't count.
     pub repeated: u64,
@@ -280,7 +280,7 @@ pub struct MetricRow {
     pub lift: Option<f64>,
     /// The 95 % confidence sequence of the lift: it holds however often anybody looks.
     pub sequence: Option<[f64; 2]>,
-    /// The 95 % interval of the lift at the horizon; `null` before it.
+    /// The 95 % interval of the lift at the horizon; `null` until the logs reach the horizon and the window of the last unit before it.
     pub fixed: Option<[f64; 2]>,
     /// What it means.
     pub verdict: Verdict,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use super::moment;
+use super::moment::{self, Micros};
 use super::names::Names;
 use super::read::event_id;
 use super::seen::hash;
@@ -19,12 +19,14 @@ const EVENT: &str = "order";
 pub struct Orders {
     /// Rows that count.
     pub rows: u64,
+    /// Rows outside of `--from` and `--to`.
+    pub outside: u64,
     /// Rows that can't be read.
     pub broken: u64,
     /// The first of them: where it is, and what is wrong with it.
     pub first_broken: Option<String>,
     /// The time of the last one.
-    pub last: Option<moment::Micros>,
+    pub last: Option<Micros>,
     /// Whose they are.
     pub units: HashSet<u128, foldhash::fast::FixedState>,
 }
@@ -37,12 +39,17 @@ impl Orders {
 }
 
 /// Reads `unit_id` and `timestamp`, and what there is of `event_id`, `value`, `currency`, `event`, `unit_type`. An order that the logs have
-/// too, under the same `event_id`, counts once.
+/// too, under the same `event_id`, counts once. Rows before `from`, and from `to` on, are left out.
 ///
 /// # Errors
 ///
 /// The file can't be read, or has no such columns.
-pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders> {
+pub fn read(
+    path: &Path,
+    (from, to): (Option<Micros>, Option<Micros>),
+    names: &Names,
+    units: &Units,
+) -> anyhow::Result<Orders> {
     let place = path.display();
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
@@ -87,6 +94,10 @@ pub fn read(path: &Path, names: &Names, units: &Units) -> anyhow::Result<Orders>
             orders.is_broken(number, &format!("has no number as its value, but '{}'", cell(value).unwrap_or_default()));
             continue;
         }
+        if from.is_some_and(|from| at < from) || to.is_some_and(|to| at >= to) {
+            orders.outside += 1;
+            continue;
+        }
         let event = cell(event).unwrap_or(EVENT);
         let done = Done {
             unit: unit_of(unit),
@@ -113,11 +124,16 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> (anyhow::Result<Orders>, Vec<Done>, usize) {
+        read_within((None, None), text)
+    }
+
+    fn read_within(time: (Option<Micros>, Option<Micros>), text: &str) -> (anyhow::Result<Orders>, Vec<Done>, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.csv");
         std::fs::write(&path, text).unwrap();
-        let units = Units::new(1_000);
-        let orders = read(&path, &Names::default(), &units);
+        let names = Names::default();
+        let units = Units::new(1_000, names.number(""));
+        let orders = read(&path, time, &names, &units);
         let repeated = units.repeated();
         (orders, units.taken().1, repeated)
     }
@@ -136,6 +152,17 @@ mod tests {
         let orders = orders.unwrap();
         assert_eq!((orders.rows, orders.broken, done.len(), repeated), (3, 3, 2, 1));
         assert_eq!(done[0].value, Some(5.0));
+    }
+
+    #[test]
+    fn rows_of_another_time_are_left_out_and_counted() {
+        let day = |text| moment::read(text);
+        let (orders, done, _) = read_within(
+            (day("2026-11-24T00:00:00Z"), day("2026-11-25T00:00:00Z")),
+            "unit_id,timestamp\nu,2026-11-23T23:59:59Z\nu,2026-11-24T00:00:00Z\nu,2026-11-25T00:00:00Z\n",
+        );
+        let orders = orders.unwrap();
+        assert_eq!((orders.rows, orders.outside, orders.broken, done.len()), (1, 2, 0, 1));
     }
 
     #[test]

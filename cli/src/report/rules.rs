@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use edge_personalizer::growthbook::bucket_ranges;
 use serde_json::{Map, Value};
 
 use crate::diff::side::{Reader, Side};
@@ -20,6 +21,8 @@ pub struct Definition {
     seed: String,
     hash_version: u64,
     attribute: String,
+    /// The variations' keys in their order: an index means another variation once they are swapped.
+    keys: Vec<String>,
 }
 
 /// The definitions of every revision that is known.
@@ -90,7 +93,10 @@ impl Rules {
         let mut experiments = Experiments::new();
         for (key, rule) in running(&side.dictionaries) {
             let Some(definition) = definition(&key, rule) else { continue };
-            let place = (key, definition.attribute.clone());
+            // Lines carry the attribute that was hashed: the fallback, where a visitor doesn't have the first one.
+            let fallback = filled(rule, "fallbackAttribute").filter(|name| *name != definition.attribute);
+            let attributes: Vec<String> =
+                [Some(definition.attribute.clone()), fallback.map(str::to_owned)].into_iter().flatten().collect();
             let phase = match self.phases.iter().position(|known| *known == definition) {
                 Some(known) => known,
                 None => {
@@ -99,15 +105,17 @@ impl Rules {
                 }
             };
             let phase = u32::try_from(phase + 1).unwrap_or(UNKNOWN);
-            // One key with two definitions: neither says which one a line is of.
-            experiments
-                .entry(place)
-                .and_modify(|known| {
-                    if *known != phase {
-                        *known = UNKNOWN
-                    }
-                })
-                .or_insert(phase);
+            for attribute in attributes {
+                // One key with two definitions: neither says which one a line is of.
+                experiments
+                    .entry((key.clone(), attribute))
+                    .and_modify(|known| {
+                        if *known != phase {
+                            *known = UNKNOWN
+                        }
+                    })
+                    .or_insert(phase);
+            }
         }
         experiments
     }
@@ -144,10 +152,15 @@ fn running(dictionaries: &Map<String, Value>) -> Vec<(String, &Value)> {
     all
 }
 
+/// A text of a rule; an empty one is absent.
+fn filled<'r>(rule: &'r Value, name: &str) -> Option<&'r str> {
+    rule.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
 /// Weights and what decides who is in which variation, with the defaults of GrowthBook's specification. Coverage isn't part of it: raising it
-/// moves nobody.
+/// moves nobody. Weights that the edge doesn't take are equal ones, as there.
 fn definition(key: &str, rule: &Value) -> Option<Definition> {
-    let text = |name: &str, default: &str| rule.get(name).and_then(Value::as_str).unwrap_or(default).to_owned();
+    let text = |name: &str, default: &str| filled(rule, name).unwrap_or(default).to_owned();
     let count = rule.get("variations")?.as_array()?.len();
     let numbers = |list: &Value| list.as_array()?.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>();
     let ranges = rule.get("ranges").and_then(Value::as_array).map(|ranges| {
@@ -157,11 +170,17 @@ fn definition(key: &str, rule: &Value) -> Option<Definition> {
         };
         ranges.iter().map(length).collect::<Option<Vec<f64>>>()
     });
-    let equal = || vec![1.0 / count as f64; count];
-    let weights = match (ranges, rule.get("weights")) {
+    let weights = match (ranges, rule.get("weights").filter(|weights| !weights.is_null())) {
         (Some(lengths), _) => lengths?,
-        (None, Some(weights)) => numbers(weights)?,
-        (None, None) => equal(),
+        (None, weights) => {
+            let weights = match weights {
+                Some(weights) => Some(numbers(weights)?),
+                None => None,
+            };
+            let ranges = bucket_ranges(count, 1.0, weights.as_deref());
+            // What is beyond 1 has no buckets.
+            ranges.iter().map(|[from, to]| (to.clamp(0.0, 1.0) - from.clamp(0.0, 1.0)).max(0.0)).collect()
+        }
     };
     let sum: f64 = weights.iter().sum();
     if weights.len() != count || !sum.is_finite() || sum <= 0.0 || weights.iter().any(|weight| *weight < 0.0) {
@@ -171,8 +190,14 @@ fn definition(key: &str, rule: &Value) -> Option<Definition> {
         weights: weights.iter().map(|weight| weight / sum).collect(),
         redirects: rule.get("variations")?.as_array()?.iter().any(|value| value.get("urlRedirect").is_some()),
         seed: text("seed", key),
-        hash_version: rule.get("hashVersion").and_then(Value::as_u64).unwrap_or(1),
-        attribute: Some(text("hashAttribute", "id")).filter(|name| !name.is_empty()).unwrap_or_else(|| "id".to_owned()),
+        hash_version: rule.get("hashVersion").and_then(Value::as_u64).filter(|version| *version != 0).unwrap_or(1),
+        attribute: text("hashAttribute", "id"),
+        keys: (0..count)
+            .map(|index| {
+                let key = rule.get("meta").and_then(|meta| filled(meta.get(index)?, "key"));
+                key.map_or_else(|| index.to_string(), str::to_owned)
+            })
+            .collect(),
     })
 }
 
@@ -198,6 +223,8 @@ mod tests {
             ("r3", Some(("weights", json!([0.3, 0.7])))),
             ("r4", Some(("seed", json!("t")))),
             ("r5", Some(("hashVersion", json!(1)))),
+            ("r6", Some(("meta", json!([{ "key": "old" }, { "key": "new" }])))),
+            ("r7", Some(("meta", json!([{ "key": "new" }, { "key": "old" }])))),
         ] {
             let mut rule = rule.clone();
             if let Some((key, value)) = change {
@@ -208,8 +235,8 @@ mod tests {
         }
         let phase = |revision: &str| rules.phase(revision, "e", "id");
         assert_eq!(phase("r1"), phase("r2"));
-        let all = [phase("r1"), phase("r3"), phase("r4"), phase("r5"), phase("r6")];
-        assert_eq!(all, [1, 2, 3, 4, UNKNOWN]);
+        let all = ["r1", "r3", "r4", "r5", "r6", "r7", "r8"].map(phase);
+        assert_eq!(all, [1, 2, 3, 4, 5, 6, UNKNOWN]);
         assert_eq!(rules.definition(2).unwrap().weights, [0.3, 0.7]);
         assert_eq!(rules.definition(UNKNOWN), None);
     }
@@ -221,6 +248,31 @@ mod tests {
         let ranges = json!({ "variations": [1, 2], "ranges": [[0, 0.1], [0.5, 0.8]] });
         let found = weights(ranges).unwrap();
         assert!((found[0] - 0.25).abs() < 1e-12 && (found[1] - 0.75).abs() < 1e-12);
-        assert_eq!(weights(json!({ "variations": [1, 2], "weights": [1] })), None);
+        assert_eq!(weights(json!({ "variations": [1, 2], "weights": ["a", "b"] })), None);
+    }
+
+    #[test]
+    fn weights_are_those_that_the_edge_takes() {
+        let weights = |given: Value| {
+            let rule = json!({ "variations": [1, 2], "weights": given });
+            definition("e", &rule).map(|definition| definition.weights).unwrap()
+        };
+        for given in [json!([1]), json!([0.3, 0.3]), json!([30, 70]), json!([0.2, 0.3, 0.5]), json!([]), json!(null)] {
+            assert_eq!(weights(given.clone()), [0.5, 0.5], "{given}");
+        }
+        assert_eq!(weights(json!([0.2, 0.8])), [0.2, 0.8]);
+        // Within the bounds the last buckets belong to nobody, or the last range is cut.
+        let near = |found: Vec<f64>, expected: f64| assert!((found[0] - expected).abs() < 1e-12, "{found:?}");
+        near(weights(json!([0.495, 0.496])), 0.495 / 0.991);
+        near(weights(json!([0.2, 0.805])), 0.2);
+    }
+
+    #[test]
+    fn an_experiment_with_a_fallback_attribute_is_known_by_both() {
+        let rule = json!({ "key": "e", "variations": [1, 2], "weights": [0.2, 0.8], "hashAttribute": "userId",
+            "fallbackAttribute": "visitorId" });
+        let mut rules = Rules::default();
+        rules.all = Some(rules.filed(&side(&rule)));
+        assert_eq!(["userId", "visitorId", "id"].map(|name| rules.phase("r", "e", name)), [1, 1, UNKNOWN]);
     }
 }

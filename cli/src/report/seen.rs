@@ -73,6 +73,22 @@ impl Table {
     }
 }
 
+impl Part {
+    /// Whether this line is new to this part, which keeps at least `most`.
+    fn is_new(&mut self, line: u64, most: usize) -> bool {
+        // Nought marks an empty place.
+        let line = line.max(1);
+        if self.before.contains(line) || !self.now.insert(line) {
+            return false;
+        }
+        if self.now.used >= most {
+            self.forgot |= self.before.used > 0;
+            self.before = std::mem::take(&mut self.now);
+        }
+        true
+    }
+}
+
 impl Seen {
     /// Remembers at least `most` lines.
     pub fn new(most: usize) -> Self {
@@ -82,25 +98,25 @@ impl Seen {
 
     /// Whether this line is new.
     pub fn is_new(&self, line: u64) -> bool {
-        // Nought marks an empty place.
-        let line = line.max(1);
-        let part = usize::try_from(line >> 32 & 63).ok().and_then(|part| self.parts.get(part));
-        let Some(part) = part else { return true };
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        if part.before.contains(line) || !part.now.insert(line) {
-            return false;
-        }
-        if part.now.used >= self.most {
-            part.forgot |= part.before.used > 0;
-            part.before = std::mem::take(&mut part.now);
-        }
-        true
+        let part = place(line).and_then(|part| self.parts.get(part));
+        part.is_none_or(|part| part.lock().unwrap_or_else(PoisonError::into_inner).is_new(line, self.most))
+    }
+
+    /// The same for one who reads alone: nothing is locked.
+    pub fn is_new_alone(&mut self, line: u64) -> bool {
+        let part = place(line).and_then(|part| self.parts.get_mut(part));
+        part.is_none_or(|part| part.get_mut().unwrap_or_else(PoisonError::into_inner).is_new(line, self.most))
     }
 
     /// Whether any was forgotten.
     pub fn forgot(&self) -> bool {
         self.parts.iter().any(|part| part.lock().unwrap_or_else(PoisonError::into_inner).forgot)
     }
+}
+
+/// The part that remembers a line. The table's places go by other bits.
+fn place(line: u64) -> Option<usize> {
+    usize::try_from(line >> 32 & 63).ok()
 }
 
 /// A hash of several texts, the same in every run. Lengths count too: `ab`, `c` isn't `a`, `bc`.
@@ -119,10 +135,11 @@ mod tests {
 
     #[test]
     fn a_line_is_new_once_as_long_as_it_is_remembered() {
-        let seen = Seen::new(64 * 100);
+        let mut seen = Seen::new(64 * 100);
         let lines: Vec<u64> = (0..2_000_u32).map(|line| hash(&[&line.to_be_bytes()])).collect();
         assert!(lines.iter().all(|line| seen.is_new(*line)));
         assert!(lines.iter().all(|line| !seen.is_new(*line)));
+        assert!(lines.iter().all(|line| !seen.is_new_alone(*line)));
         assert!(!seen.forgot());
         assert!((0..50_000_u32).all(|line| seen.is_new(hash(&[b"other", &line.to_be_bytes()]))));
         assert!(seen.forgot());

@@ -22,7 +22,7 @@ pub struct Block {
     pub unit_type: Name,
     /// The log key's id; `None` in version 1.
     pub key: Option<Name>,
-    /// Revisions of the same seed, hash version and weights (`super::rules`).
+    /// Revisions of the same seed, hash version, weights and keys of variations (`super::rules`).
     pub phase: u32,
 }
 
@@ -85,6 +85,7 @@ pub struct Units {
     bits: AtomicU32,
     held: AtomicUsize,
     most: usize,
+    no_currency: Name,
     shrinking: Mutex<()>,
     repeated: AtomicUsize,
 }
@@ -104,14 +105,15 @@ pub fn unit_of(text: &str) -> u128 {
 }
 
 impl Units {
-    /// Holds `most` entries at most: units and conversions together.
-    pub fn new(most: usize) -> Self {
+    /// Holds `most` entries at most: units and conversions together. `no_currency` is the name of an empty text.
+    pub fn new(most: usize, no_currency: Name) -> Self {
         Self {
             units: (0..PARTS).map(|_| Mutex::default()).collect(),
             done: (0..PARTS).map(|_| Mutex::default()).collect(),
             bits: AtomicU32::new(0),
             held: AtomicUsize::new(0),
             most: most.max(1_000),
+            no_currency,
             shrinking: Mutex::new(()),
             repeated: AtomicUsize::new(0),
         }
@@ -154,7 +156,8 @@ impl Units {
         }
     }
 
-    /// Adds something done, under the hash of its id. The first of an id counts.
+    /// Adds something done, under the hash of its id. The first of an id counts; what it leaves open of value and currency, another one may
+    /// say.
     pub fn report(&self, id: u64, done: Done) {
         let part = usize::try_from(id % PARTS).ok().and_then(|part| self.done.get(part));
         let Some(part) = part.filter(|_| self.keeps(done.unit)) else { return };
@@ -162,9 +165,11 @@ impl Units {
         match part.get_mut(&id) {
             Some(known) => {
                 self.repeated.fetch_add(1, Ordering::Relaxed);
-                if (done.at, done.unit) < (known.at, known.unit) {
-                    *known = done;
-                }
+                let (first, other) =
+                    if (done.at, done.unit) < (known.at, known.unit) { (done, *known) } else { (*known, done) };
+                let is_open = first.currency == self.no_currency;
+                let currency = if is_open { other.currency } else { first.currency };
+                *known = Done { value: first.value.or(other.value), currency, ..first };
             }
             None => {
                 part.insert(id, done);
@@ -237,7 +242,7 @@ mod tests {
     #[test]
     fn the_first_exposure_counts_in_any_order_of_lines() {
         for times in [[5, 9, 7], [9, 7, 5]] {
-            let units = Units::new(1_000);
+            let units = Units::new(1_000, 0);
             for time in times {
                 units.expose(BLOCK, 1, unit(time, if time == 5 { 1 } else { 0 }));
             }
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_order_counts_once() {
-        let units = Units::new(1_000);
+        let units = Units::new(1_000, 0);
         let done = |at| Done { unit: 1, at, event: 0, value: Some(1.0), currency: 0, source: Source::Trusted };
         for at in [3, 2, 4] {
             units.report(77, done(at));
@@ -260,8 +265,23 @@ mod tests {
     }
 
     #[test]
+    fn an_order_keeps_the_currency_that_one_of_its_reports_names() {
+        const EUR: Name = 7;
+        for order in [[0, 1], [1, 0]] {
+            let units = Units::new(1_000, 0);
+            let log = Done { unit: 1, at: 5, event: 0, value: Some(60.0), currency: EUR, source: Source::Trusted };
+            let both = [log, Done { at: 2, value: None, currency: 0, ..log }];
+            for index in order {
+                units.report(77, both[index]);
+            }
+            let (_, found) = units.taken();
+            assert_eq!((found[0].at, found[0].value, found[0].currency), (2, Some(60.0), EUR), "{order:?}");
+        }
+    }
+
+    #[test]
     fn too_many_units_become_a_fair_share() {
-        let units = Units::new(1_000);
+        let units = Units::new(1_000, 0);
         for number in 0..20_000_u32 {
             units.expose(BLOCK, unit_of(&format!("{number}")), unit(1, (number % 2) as u16));
         }

@@ -35,19 +35,18 @@ impl File {
 
     /// Waits until no other command changes the file. The lock is a file of its own, because the store's is replaced with each change; it ends
     /// with the handle, also where the command is killed.
+    ///
+    /// Who comes by a symbolic link waits for the same lock as who names the file itself.
     fn lock(&self) -> anyhow::Result<fs::File> {
-        fs::create_dir_all(self.folder())
-            .with_context(|| format!("{}: can't make the folder", self.folder().display()))?;
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let path = self.folder().join(format!(".{name}.lock"));
+        let store = files::resolved(&self.path);
+        let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| format!("{}: can't make the folder", folder.display()))?;
+        let name = store.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!(".{name}.lock"));
         let fault = || format!("{}: can't lock the store", path.display());
         let lock = fs::File::create(&path).with_context(fault)?;
         lock.lock().with_context(fault)?;
         Ok(lock)
-    }
-
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 }
 

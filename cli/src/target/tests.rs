@@ -17,6 +17,8 @@ struct World {
     values: BTreeMap<String, Vec<u8>>,
     /// Statuses to answer with before it works.
     failures: Vec<(u16, &'static str)>,
+    /// Writes that it carries out and answers with 500.
+    lost: usize,
     /// Method and path of each call.
     calls: Vec<String>,
     /// Items of each bulk call.
@@ -72,7 +74,9 @@ fn answer(mut request: Request, world: &mut World) {
         match key.as_deref() {
             Some("right") => {
                 let (status, text) = route(world, request.method(), request.url(), &body);
-                (status, "", text)
+                let is_lost = *request.method() == Method::Patch && world.lost > 0;
+                world.lost -= usize::from(is_lost);
+                (if is_lost { 500 } else { status }, "", text)
             }
             Some("reader") => (403, "", json!({ "detail": "read-only" }).to_string().into_bytes()),
             _ => (401, "", json!({ "msg": "Provided credentials are missing or invalid" }).to_string().into_bytes()),
@@ -221,4 +225,32 @@ fn who_comes_second_is_told_who_came_first_and_writes_nothing() {
     let entries = api.with(|world| world.entries.clone());
     assert!(entries["active"].contains("\"r2\""), "{entries:?}");
     assert_eq!(history::History::read(&entries, "active").records.len(), 1);
+}
+
+#[test]
+fn a_change_that_was_made_is_made_whatever_the_answer_says() {
+    use crate::history::{Cause, History};
+    use crate::rollout::repoint;
+
+    let api = Api::start();
+    let pointer = r#"{"enabled":true,"revision":"r1"}"#.to_owned();
+    api.with(|world| drop(world.entries.insert("active".to_owned(), pointer.clone())));
+    let promote = || {
+        let cause = Cause { did: "promote r2".to_owned(), ..Cause::default() };
+        repoint(&mut api.target(), "active", &cause, |_, before| {
+            let mut after = before.clone();
+            after.revision = Some("r2".to_owned());
+            Ok(after)
+        })
+    };
+    // Nothing was done, and that is said.
+    api.with(|world| world.failures = vec![(500, ""); 5]);
+    assert!(promote().is_err());
+    assert_eq!(api.with(|world| world.entries["active"].clone()), pointer);
+    // Carried out each time, with an answer that says otherwise.
+    api.with(|world| world.lost = 5);
+    promote().unwrap();
+    let entries = api.with(|world| world.entries.clone());
+    assert!(entries["active"].contains("\"r2\""), "{entries:?}");
+    assert_eq!(History::read(&entries, "active").records.len(), 1);
 }

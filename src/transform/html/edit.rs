@@ -13,6 +13,8 @@ use crate::transform::escape;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Edit {
     Insert(Position, Rc<str>),
+    /// Content that the request's own values give.
+    InsertRendered(Position, Rc<str>),
     /// Name and value.
     SetAttribute(String, String),
     /// Name and what its value gets at its end.
@@ -96,12 +98,16 @@ impl Edit {
         }
         match self {
             Edit::Insert(position, html) => insert(node, *position, html, progress),
+            // No escaping keeps a value a value there.
+            Edit::InsertRendered(position, _) if position.is_within() && is_code(&node.tag_name()) => {}
+            Edit::InsertRendered(position, html) => insert(node, *position, html, progress),
             Edit::Element(element) => {
                 insert(node, Position::Append, &Rc::from(element.html(progress.nonce().as_deref())), progress)
             }
             Edit::ElementBefore(element) => {
                 insert(node, Position::Before, &Rc::from(element.html(progress.nonce().as_deref())), progress)
             }
+            Edit::SetAttribute(name, _) if name.eq_ignore_ascii_case("content") && sends_on(node) => {}
             Edit::SetAttribute(name, value) => set(node, name, value),
             Edit::AppendAttribute(name, value) => {
                 let value = node.get_attribute(name).unwrap_or_default() + value;
@@ -124,6 +130,17 @@ impl Edit {
             }
         }
     }
+}
+
+/// Whether the content of an element of this name is code.
+pub(super) fn is_code(name: &str) -> bool {
+    ["script", "style"].iter().any(|code| name.eq_ignore_ascii_case(code))
+}
+
+/// Whether the element is a `meta` that sends the page on, by its `content`.
+fn sends_on(node: &Node<'_, '_>) -> bool {
+    let is_refresh = |value: String| value.trim().eq_ignore_ascii_case("refresh");
+    node.tag_name().eq_ignore_ascii_case("meta") && node.get_attribute("http-equiv").is_some_and(is_refresh)
 }
 
 fn set(node: &mut Node<'_, '_>, name: &str, value: &str) {

@@ -143,7 +143,8 @@ fn resolve(
                 let html = templates.render(template, facts)?;
                 // Nothing to add is nothing to do; nothing as content still empties.
                 if !html.is_empty() || matches!(position, Position::Inner | Position::Replace) {
-                    edits.push(Edit::Insert(*position, Rc::from(&*html)));
+                    let insert = if template.reads().is_empty() { Edit::Insert } else { Edit::InsertRendered };
+                    edits.push(insert(*position, Rc::from(&*html)));
                 }
             }
             Action::SetAttribute(name, template) => {

@@ -150,3 +150,19 @@ fn what_servers_say_of_users_is_an_attribute_where_they_ask_for_flags() {
     assert!(!all(&feature("companySize")).iter().any(|(_, text)| text.contains("companySize")));
     assert!(all(&feature("contry")).iter().any(|(_, text)| text.contains("is it 'country'?")));
 }
+
+#[test]
+fn flags_that_are_offered_and_not_defined_are_named() {
+    let settings = r#"{"ofrep":{"features":["*","shop-*","hero","heroo","news-*"]}}"#;
+    let features = r#"{"features":{"hero":{"defaultValue":1},"shop-bar":{"defaultValue":1}}}"#;
+    let all = [("settings", settings), ("features", features)];
+    for expected in [
+        "/ofrep/features/3: expected a feature of features.json, but found 'heroo', which it doesn't have: is it 'hero'?",
+        "/ofrep/features/4: expected the beginning of a feature's key, but found 'news-', with which none begins",
+    ] {
+        found(Level::Warning, &all, expected);
+    }
+    assert_eq!(findings(&all).iter().filter(|(_, text)| text.contains("/ofrep/")).count(), 2);
+    let elsewhere = r#"{"growthbook":{"kv_key":"payload"},"ofrep":{"features":["heroo"]}}"#;
+    assert!(!findings(&[("settings", elsewhere)]).iter().any(|(_, text)| text.contains("/ofrep/")));
+}

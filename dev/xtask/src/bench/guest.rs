@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,9 +41,12 @@ impl Watch {
     /// The share of the CPU that the service's own code took, 0 to 1.
     pub fn guest_share(self) -> Option<f64> {
         let (mut perf, file) = self.0?;
-        // It writes what it has on this signal.
-        kill(Pid::from_raw(i32::try_from(perf.id()).ok()?), Signal::SIGINT).ok()?;
-        perf.wait().ok()?;
+        // It writes what it has on this signal; one that comes before it listens may be lost.
+        let process = Pid::from_raw(i32::try_from(perf.id()).ok()?);
+        while perf.try_wait().ok()?.is_none() {
+            kill(process, Signal::SIGINT).ok()?;
+            sleep(Duration::from_millis(100));
+        }
         let mut report = Command::new("perf");
         report.args(["report", "--stdio", "--quiet", "--sort", "dso", "--input"]).arg(&file);
         share_of(&command::output(&mut report)?)

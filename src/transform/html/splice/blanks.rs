@@ -107,6 +107,7 @@ fn blanked(plan: &HtmlPlan, mut blank: impl FnMut(usize) -> String) -> HtmlPlan 
     let mut next_class = || classes.next().unwrap_or_default();
     let edit = |edit: &Edit, next: &mut dyn FnMut() -> String, next_class: &mut dyn FnMut() -> usize| match edit {
         Edit::Insert(position, _) => Edit::Insert(*position, Rc::from(next())),
+        Edit::InsertRendered(position, _) => Edit::InsertRendered(*position, Rc::from(next())),
         Edit::SetAttribute(name, _) => Edit::SetAttribute(name.clone(), next()),
         Edit::Element(element) => Edit::Element(blank_element(element, next)),
         Edit::ElementBefore(element) => Edit::ElementBefore(blank_element(element, next)),
@@ -166,7 +167,7 @@ impl<'p> Values<'p> {
         let mut add = |text, is_added| found.values.push(Value { text, is_added });
         for edit in plan.operations.iter().flat_map(|planned| &planned.edits) {
             match edit {
-                Edit::Insert(_, html) => add(html, true),
+                Edit::Insert(_, html) | Edit::InsertRendered(_, html) => add(html, true),
                 Edit::SetAttribute(_, value) => add(value, false),
                 Edit::Element(element) | Edit::ElementBefore(element) => {
                     let (open, text) = element.sides();

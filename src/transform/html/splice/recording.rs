@@ -44,7 +44,11 @@ impl Recorder {
             Edit::SetAttribute(..) | Edit::RemoveAttribute(_) | Edit::SetClass(_) => None,
             // Recorded plans have places for these two; the others don't touch attributes.
             Edit::AddRenderedClass(_) | Edit::Mark { .. } => return self.notes.borrow_mut().is_spoiled = true,
-            Edit::Insert(..) | Edit::Element(_) | Edit::ElementBefore(_) | Edit::ClassPlace { .. } => return,
+            Edit::Insert(..)
+            | Edit::InsertRendered(..)
+            | Edit::Element(_)
+            | Edit::ElementBefore(_)
+            | Edit::ClassPlace { .. } => return,
         };
         let read = reads.and_then(|name| node.get_attribute(name));
         let mut notes = self.notes.borrow_mut();

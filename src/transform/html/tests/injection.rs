@@ -104,3 +104,57 @@ fn an_operation_whose_condition_fails_does_nothing() {
     );
     assert_eq!(rewrite(&plan, [&b"<i></i><b></b>"[..]]).0, b"<i></i><b>2</b>");
 }
+
+#[test]
+fn a_value_never_becomes_code_of_a_script_or_a_style() {
+    for (select, page) in [
+        ("#a", "<script id=a>var x</script>"),
+        ("#a", "<SCRIPT id=a type=\"application/json\">{}</SCRIPT>"),
+        ("#a", "<style id=a>b{}</style>"),
+        ("head > *", "<head><script>1</script><style></style></head>"),
+    ] {
+        for position in ["inner", "prepend", "append"] {
+            let plan =
+                plan(&json!([{"select": select, position: "{{ session.v }}"}]), &json!({"session": {"v": "alert(1)"}}));
+            assert_eq!(rewrite(&plan, [page.as_bytes()]).0, page.as_bytes(), "{position}");
+        }
+        // What the rules say themselves is their own affair, and beside an element is markup.
+        let plan = plan(
+            &json!([{"select": select, "inner": "x", "after": "{{ session.v }}"}]),
+            &json!({"session": {"v": "<i>"}}),
+        );
+        let out = String::from_utf8(rewrite(&plan, [page.as_bytes()]).0).unwrap();
+        assert!(out.contains(">x</") && out.contains("&lt;i"), "{out}");
+    }
+    let sends = plan(
+        &json!([{"select": "meta", "attribute": {"set": {"content": "{{ session.v }}"}}}]),
+        &json!({"session": {"v": "0;url=https://evil.example"}}),
+    );
+    let page = "<meta HTTP-EQUIV=Refresh content=5><meta name=a content=b>";
+    let out = String::from_utf8(rewrite(&sends, [page.as_bytes()]).0).unwrap();
+    assert_eq!(out, "<meta HTTP-EQUIV=Refresh content=5><meta name=a content=\"0;url=https://evil.example\">");
+}
+
+#[test]
+fn a_value_in_an_element_that_is_named_as_code_is_a_fault() {
+    for (select, is_fault) in [
+        ("script", true),
+        ("head > style.hero", true),
+        ("p, body script#cfg[type]", true),
+        ("SCRIPT:first-child", true),
+        ("script + p", false),
+        ("scripted", false),
+        ("#script", false),
+    ] {
+        let mut faults = Vec::new();
+        let stored = [json!({"select": select, "append": "{{ country }}"})];
+        HtmlRules::compile(&stored, "/html", &mut Templates::new([]), &mut faults);
+        let named =
+            faults.iter().any(|fault| fault.pointer == "/html/0/append" && fault.message.contains("reads no value"));
+        assert_eq!(named, is_fault, "{select}: {faults:?}");
+        let own = [json!({"select": select, "append": "a", "before": "{{ country }}"})];
+        faults.clear();
+        HtmlRules::compile(&own, "/html", &mut Templates::new([]), &mut faults);
+        assert!(!faults.iter().any(|fault| fault.message.contains("no value")), "{select}: {faults:?}");
+    }
+}
