@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// What comes of an answer with these bytes of its body, which says that it has `length`.
-    fn answered(body: &'static str, length: usize) -> (anyhow::Result<Ended>, Vec<String>) {
+    fn answered(body: &'static str, length: usize, patience: Duration) -> (anyhow::Result<Ended>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
         let (done, wait) = std::sync::mpsc::channel::<()>();
@@ -220,7 +220,7 @@ mod tests {
         });
         let question = Question { server, query: "SELECT 1".to_owned() };
         let mut found = Vec::new();
-        let ended = question.lines_within(Duration::from_millis(500), &ProgressBar::hidden(), &mut |line| {
+        let ended = question.lines_within(patience, &ProgressBar::hidden(), &mut |line| {
             found.push(String::from_utf8(line.to_vec()).unwrap());
         });
         drop(done);
@@ -231,21 +231,21 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_table_is_an_error_and_says_what_came() {
         let rows = "{\"a\":1}\n\n{\"a\":2}\n";
-        let (ended, found) = answered(rows, rows.len());
+        let (ended, found) = answered(rows, rows.len(), PATIENCE);
         assert_eq!((ended.unwrap().cut_off, found.len()), (false, 2));
         for (body, said) in [
             ("<!DOCTYPE html>\n<p>Log in</p>\n", "expected lines of JSON objects, but found '<!DOCTYPE html>'"),
             ("{\"a\":1}\n[1,2]\n", "but found '[1,2]'"),
             ("{\"a\":1}\r\n__exception__\r\nCode: 159. DB::Exception\n", "stopped in the middle: Code: 159"),
         ] {
-            let error = format!("{:#}", answered(body, body.len()).0.unwrap_err());
+            let error = format!("{:#}", answered(body, body.len(), PATIENCE).0.unwrap_err());
             assert!(error.contains(said), "{error}");
         }
     }
 
     #[test]
-    fn a_server_that_rests_in_the_middle_is_given_up() {
-        let error = format!("{:#}", answered("{\"a\":1}\n", 1_000).0.unwrap_err());
+    fn a_server_that_stops_in_the_middle_is_given_up() {
+        let error = format!("{:#}", answered("{\"a\":1}\n", 1_000, Duration::from_millis(500)).0.unwrap_err());
         assert!(error.contains("timeout"), "{error}");
     }
 
