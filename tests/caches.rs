@@ -223,3 +223,16 @@ fn a_body_on_a_shared_get_goes_nowhere() {
     assert!(asked.iter().all(|asked| asked.body.is_empty() && matches!(asked.caching, Caching::Keyed { .. })));
     assert_eq!(bytes(&asked[0]), bytes(&asked[1]));
 }
+
+#[test]
+fn no_origin_sees_the_edges_own_cookies_on_a_shared_request_not_even_by_name() {
+    let host = shop(echo);
+    host.set(
+        "routes",
+        &serde_json::json!({ "routes": [{ "id": "a", "path": "/a", "rewrite": { "path": "/b" },
+            "cache": { "ttl": 60, "key_cookies": ["ep_vid", "ep_sticky", "theme"] } }] }),
+    );
+    let cookies = "ep_vid=00000000000000000000000000000abc; theme=dark; ep_sticky=a; other=1";
+    visit(NEW_YORK, "/a").with("Cookie", cookies).send(&host);
+    assert_eq!(host.asked.borrow()[0].headers["cookie"], "theme=dark");
+}

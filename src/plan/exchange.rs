@@ -206,7 +206,7 @@ fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> 
     if let Some(coding) = encoding {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
     }
-    // Cookies are named one by one, or all but the edge's own: a visitor's id is no origin's to see on a shared request.
+    // Cookies are named one by one, or all. The edge's own never are: a visitor's id is no origin's to see on a shared request.
     let (cookies, others): (Vec<_>, Vec<_>) = cache.key_headers.iter().partition(|name| **name == header::COOKIE);
     for name in others {
         for value in head.headers.get_all(name) {
@@ -217,7 +217,7 @@ fn canonical_headers(head: &RequestHead, settings: &Settings, cache: &Cache) -> 
     let named = Cookies::of(&head.headers).pairs().filter(|pair| {
         let name = pair_name(pair);
         let is_own = own.iter().any(|own| own.as_bytes() == name);
-        (!cookies.is_empty() && !is_own) || cache.key_cookies.iter().any(|key| key.as_bytes() == name)
+        !is_own && (!cookies.is_empty() || cache.key_cookies.iter().any(|key| key.as_bytes() == name))
     });
     set_cookie_pairs(&mut headers, named.collect());
     headers

@@ -109,7 +109,7 @@ fn page(picked: &Picked) -> Response<Bytes> {
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Be somebody else</title>
 <style>body{{font:1rem/1.5 system-ui;max-width:30rem;margin:2rem auto;padding:0 1rem}}label{{display:block;margin:.75rem 0}}select,input{{font:inherit;width:100%;box-sizing:border-box}}button{{font:inherit;margin:.5rem .5rem 0 0}}</style>
 <h1>Be somebody else</h1>
-<p>The local edge has no data of real places, and one browser. Pick whom it is to be.</p>
+<p>The local edge has no data of real places, and one browser. Pick who it is to be.</p>
 <form action="{BE}">
 <label>Country <select name="country">{countries}</select></label>
 <label>Subdivision (ISO 3166-2: CA of US-CA) <input name="subdivision" value="{subdivision}"></label>
