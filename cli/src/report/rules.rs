@@ -179,7 +179,12 @@ fn definition(key: &str, rule: &Value) -> Option<Definition> {
             };
             let ranges = bucket_ranges(count, 1.0, weights.as_deref());
             // What is beyond 1 has no buckets.
-            ranges.iter().map(|[from, to]| (to.clamp(0.0, 1.0) - from.clamp(0.0, 1.0)).max(0.0)).collect()
+            let share = |[from, to]: &[f64; 2]| (to.clamp(0.0, 1.0) - from.clamp(0.0, 1.0)).max(0.0);
+            // As it is written, where that is what it comes to: a difference of ends is off by a bit.
+            let written = |index: usize| weights.as_ref().and_then(|weights| weights.get(index)).copied();
+            let near = |share: f64| move |written: &f64| (written - share).abs() < 1e-9;
+            let exact = |(index, range)| written(index).filter(near(share(range))).unwrap_or_else(|| share(range));
+            ranges.iter().enumerate().map(exact).collect()
         }
     };
     let sum: f64 = weights.iter().sum();
@@ -261,6 +266,7 @@ mod tests {
             assert_eq!(weights(given.clone()), [0.5, 0.5], "{given}");
         }
         assert_eq!(weights(json!([0.2, 0.8])), [0.2, 0.8]);
+        assert_eq!(weights(json!([0.7, 0.3])), [0.7, 0.3]);
         // Within the bounds the last buckets belong to nobody, or the last range is cut.
         let near = |found: Vec<f64>, expected: f64| assert!((found[0] - expected).abs() < 1e-12, "{found:?}");
         near(weights(json!([0.495, 0.496])), 0.495 / 0.991);
