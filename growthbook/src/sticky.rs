@@ -215,6 +215,13 @@ pub(super) fn remembered<'a>(
     found.map_or(Remembered::Nothing, Remembered::Variation)
 }
 
+impl StickyDocument {
+    /// Leaves out what is remembered of an experiment, in all its bucket versions.
+    pub fn forget(&mut self, experiment: &str) {
+        self.assignments.retain(|key, _| version_of(key, experiment).is_none());
+    }
+}
+
 /// The key of an assignment.
 pub(super) fn assignment_key(experiment: &str, bucket_version: u32) -> String {
     format!("{experiment}__{bucket_version}")

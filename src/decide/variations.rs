@@ -178,11 +178,7 @@ pub fn evaluate(
             if leaves_page(rules, context, &target) && starts_redirects(rules, &target, &context.pattern_work) =>
         {
             decision.exposures.retain(|exposed| exposed.experiment != key);
-            for document in &mut decision.sticky {
-                document
-                    .assignments
-                    .retain(|id, _| id.rsplit_once("__").is_none_or(|(experiment, _)| experiment != key));
-            }
+            decision.sticky.iter_mut().for_each(|document| document.forget(&key));
         }
         redirect => decision.redirect = redirect,
     }

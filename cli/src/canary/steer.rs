@@ -17,7 +17,7 @@ pub struct Sight<'s> {
     pub at: Step,
     /// The share that is next, in percent; 100 after the last step.
     pub next: f64,
-    /// Log time in this step, by the canary's lines: where it is silent, none passes.
+    /// Log time in this step, up to the canary's newest line.
     pub elapsed: Micros,
     /// Visitors of the canary in this step.
     pub visitors: u64,

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::countries::{self, continent_of};
+use crate::output;
 use crate::preview;
 use crate::serve::manifest::place;
 
@@ -282,15 +283,24 @@ pub fn line_text(file: &Path) -> anyhow::Result<String> {
     } else {
         fs::read_to_string(file).with_context(|| format!("{}: can't read it", file.display()))?
     };
+    let (line, has_more) = first_line(&text);
+    if has_more {
+        output::note(&format!("{}: the first line is explained, and there are more", file.display()));
+    }
+    Ok(line.to_owned())
+}
+
+/// The first log line of a text, and whether there are more.
+fn first_line(text: &str) -> (&str, bool) {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     // The local server puts the endpoint's name in front, and `jq` spreads an object over lines: the first whole value counts.
     let start = text.find(first).zip(first.find('{')).map_or(0, |(line, at)| line + at);
     let from_there = text.get(start..).unwrap_or_default();
     let mut values = serde_json::Deserializer::from_str(from_there).into_iter::<&RawValue>();
-    Ok(match values.next() {
-        Some(Ok(value)) => value.get().to_owned(),
-        _ => first.to_owned(),
-    })
+    match values.next() {
+        Some(Ok(value)) => (value.get(), from_there.get(value.get().len()..).is_some_and(|rest| rest.contains('{'))),
+        _ => (first, false),
+    }
 }
 
 fn read_line(file: &Path, json: &str) -> anyhow::Result<Value> {
@@ -302,5 +312,24 @@ fn read_line(file: &Path, json: &str) -> anyhow::Result<Value> {
             bail!("{}: expected a line of version 1 to {}, but found version {version}", file.display(), record::SCHEMA)
         }
         _ => Ok(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_line_is_noticed() {
+        let line = r#"{"time":"t","variant":{"a":"1"}}"#;
+        for (text, more) in [
+            (format!("{line}\n"), false),
+            (format!("decisions :: {line}\r\n\n"), false),
+            (format!("{line}\n{line}\n"), true),
+            (format!("\ndecisions :: {line}\nerrors :: {{}}\n"), true),
+        ] {
+            assert_eq!(first_line(&text), (line, more), "{text}");
+        }
+        assert_eq!(first_line(""), ("", false));
     }
 }

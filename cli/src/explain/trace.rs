@@ -1,6 +1,5 @@
 //! A log line, explained by the rules that decided it and by what it says.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -41,9 +40,6 @@ struct Assumed {
 /// Explains a line, given as the file that it is from and its JSON.
 pub fn run(options: &Options, folder: Option<&str>, (file, json): (&Path, &str)) -> anyhow::Result<Outcome> {
     let logged = Logged::read(json.as_bytes(), &mut Layout::default()).with_context(|| file.display().to_string())?;
-    if has_more(file, json) {
-        output::note(&format!("{}: the first line is explained, and there are more", file.display()));
-    }
     let side = rules(options, folder, &logged)?;
     side.notes.iter().for_each(|note| output::note(note));
     if let (Which::Folder, Some(revision)) = (&side.which, said(&logged.revision)) {
@@ -103,12 +99,6 @@ pub fn run(options: &Options, folder: Option<&str>, (file, json): (&Path, &str))
         output::note(difference);
     }
     Ok(outcome)
-}
-
-/// Whether a file has another line behind this one. A pipe is read once, and nobody knows.
-fn has_more(file: &Path, json: &str) -> bool {
-    let text = if file.is_file() { fs::read_to_string(file).unwrap_or_default() } else { String::new() };
-    text.split_once(json).is_some_and(|(_, rest)| rest.contains('{'))
 }
 
 /// The rules that the line is held against.
@@ -173,26 +163,4 @@ fn assumption(choice: &Choice) -> Assumed {
         question => format!("{question}: {answer}"),
     };
     Assumed { attribute: about.clone(), taken }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_line_of_a_file_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.log");
-        let line = r#"{"time":"t","variant":{"a":"1"}}"#;
-        for (text, more) in [
-            (format!("{line}\n"), false),
-            (format!("decisions :: {line}\r\n\n"), false),
-            (format!("{line}\n{line}\n"), true),
-            (format!("\ndecisions :: {line}\nerrors :: {{}}\n"), true),
-        ] {
-            fs::write(&file, &text).unwrap();
-            assert_eq!(has_more(&file, line), more, "{text}");
-        }
-        assert!(!has_more(Path::new("-"), line));
-    }
 }
